@@ -1,15 +1,21 @@
-//! Control: load everything, publish it whole or refuse it whole.
+//! Control: everything that decides what the server answers from.
+//!
+//! Control reads the configuration, the zones and the databases, and compiles them into a snapshot.
+//! A snapshot is published as a whole, or refused as a whole when something is wrong. After the
+//! start, one thread (`controller`) owns the state and applies changes: reloads, results of probes,
+//! resolved names, overrides of operators and leases. Worker threads do everything that may block,
+//! such as reading files, so a hanging mount delays neither failover nor drains.
 
 pub mod process;
 
 pub mod clock;
 pub mod worker;
 
-mod keeper;
 mod memory;
 pub mod private_file;
 mod secrets;
 pub mod state_directory;
+mod state_writer;
 mod threads;
 
 pub mod identity;
@@ -57,7 +63,7 @@ pub mod watchdog;
 
 pub mod book;
 pub mod coverage;
-mod coverage_desk;
+mod coverage_cache;
 pub mod effect;
 pub mod leases;
 pub mod orders;
@@ -79,7 +85,7 @@ pub use load::{AtlasCache, ConfigOrigin, LoadedState, load};
 pub use reloads::{ReloadHistory, ReloadResult};
 pub use running::Control;
 
-/// A draw for an example, another one each time: for `explain`, never for answers.
+/// A draw from the clock for the examples of `explain`. Answers never use it.
 pub fn any_draw() -> u64 {
     let now = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)

@@ -1,96 +1,111 @@
-//! The book of orders: those in force, one of a kind for each subject.
+//! The overrides in force.
 //!
-//! Pure: the time comes in as an argument.
+//! There is at most one override of each kind for each subject, so that a new drain of a region
+//! replaces the old one. The code is pure: it takes the time as an argument and writes no files.
 
 use std::collections::BTreeMap;
 
 use super::clock::BootTime;
 use super::orders::{Override, OverrideAction, OverrideKind, OverrideSubject};
 
-/// Most orders at a time.
+/// The most overrides that may be in force at once.
 pub const MOST: usize = 10_000;
 
-/// Every order in force: one of a kind for each subject.
+/// Every override in force, by subject and kind.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct OverrideBook(BTreeMap<(OverrideSubject, OverrideKind), Override>);
+pub struct OverrideBook(BTreeMap<BookKey, Override>);
+
+type BookKey = (OverrideSubject, OverrideKind);
 
 impl OverrideBook {
-    /// The orders of a list; of two for the same, the later one.
-    pub fn of(orders: Vec<Override>) -> OverrideBook {
-        let keyed = orders
-            .into_iter()
-            .map(|order| ((order.subject.clone(), order.demand.kind()), order));
-        OverrideBook(keyed.take(MOST).collect())
+    /// The overrides of a list, at most [`MOST`]. A later one replaces an earlier one of its kind.
+    pub fn of(overrides: Vec<Override>) -> OverrideBook {
+        let mut book = BTreeMap::new();
+        for override_ in overrides.into_iter().take(MOST) {
+            book.insert(key_of(&override_), override_);
+        }
+        OverrideBook(book)
     }
 
-    /// Puts an order in force in place of the one of its kind, which is returned.
+    /// Puts an override in force and returns the one of its kind that it replaces.
     ///
     /// # Errors
     /// A sentence: there are too many.
-    pub fn give(&mut self, order: Override) -> Result<Option<Override>, String> {
-        let key = (order.subject.clone(), order.demand.kind());
+    pub fn give(&mut self, override_: Override) -> Result<Option<Override>, String> {
+        let key = key_of(&override_);
         if self.0.len() >= MOST && !self.0.contains_key(&key) {
             return Err(format!(
                 "{MOST} orders are in force already; lift some first"
             ));
         }
-        Ok(self.0.insert(key, order))
+        Ok(self.0.insert(key, override_))
     }
 
-    /// Takes an order back.
+    /// Removes an override and returns it.
     pub fn lift(&mut self, subject: &OverrideSubject, kind: OverrideKind) -> Option<Override> {
         self.0.remove(&(subject.clone(), kind))
     }
 
-    /// Takes out what has ended.
+    /// Removes the overrides that have ended, and returns them.
     pub fn expire(&mut self, now: BootTime) -> Vec<Override> {
-        let ended = |order: &Override| order.ends.is_some_and(|deadline| deadline.is_over(now));
-        let (gone, stay) = std::mem::take(&mut self.0)
-            .into_iter()
-            .partition(|(_, order)| ended(order));
-        self.0 = stay;
-        let gone: BTreeMap<(OverrideSubject, OverrideKind), Override> = gone;
-        gone.into_values().collect()
+        let mut ended = Vec::new();
+        self.0.retain(|_, override_| {
+            let is_over = override_.ends.is_some_and(|deadline| deadline.is_over(now));
+            if is_over {
+                ended.push(override_.clone());
+            }
+            !is_over
+        });
+        ended
     }
 
-    /// Every order, those for all services first.
+    /// Every override, those for all services first.
     pub fn iter(&self) -> impl Iterator<Item = &Override> {
         self.0.values()
     }
 
-    /// The order of a kind about a subject.
+    /// The override of this kind for a subject.
     pub fn get(&self, subject: &OverrideSubject, kind: OverrideKind) -> Option<&Override> {
         self.0.get(&(subject.clone(), kind))
     }
 
-    /// Lets an order begin where the one of its kind is now. Clients that come back leave the region that they were shifted to.
-    pub fn set_out(&self, order: &mut Override, now: BootTime) {
-        let before = self.get(&order.subject, order.demand.kind());
-        if let Some(pace) = &mut order.pace {
+    /// Lets a gradual override start from where the one that it replaces is now. A shift back to 0
+    /// % keeps the destination of the shift before it, so that clients leave that region gradually.
+    pub fn set_out(&self, override_: &mut Override, now: BootTime) {
+        let before = self.get(&override_.subject, override_.demand.kind());
+        if let Some(pace) = &mut override_.pace {
             pace.from_percent = before.map_or(0.0, |before| before.moved(now) * 100.0);
         }
-        if let (
-            OverrideAction::Shift {
-                percent,
-                to: to @ None,
-            },
-            Some(before),
-        ) = (&mut order.demand, before)
+        let Some(before) = before else {
+            return;
+        };
+        if let OverrideAction::Shift { percent, to } = &mut override_.demand
             && *percent == 0.0
+            && to.is_none()
             && let OverrideAction::Shift { to: former, .. } = &before.demand
         {
             to.clone_from(former);
         }
     }
 
-    /// How far each order has come that comes into force little by little: another list, another effect.
+    /// The progress of every gradual override that is under way. When this list changes, so does
+    /// the effect of the overrides.
     pub fn progress(&self, now: BootTime) -> Vec<f64> {
-        let underway = self.iter().filter(|order| order.is_underway(now));
-        underway.map(|order| order.moved(now)).collect()
+        let mut progress = Vec::new();
+        for override_ in self.iter() {
+            if override_.is_underway(now) {
+                progress.push(override_.moved(now));
+            }
+        }
+        progress
     }
 
-    /// Whether no order is in force.
+    /// Whether no override is in force.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+}
+
+fn key_of(override_: &Override) -> BookKey {
+    (override_.subject.clone(), override_.demand.kind())
 }

@@ -1,4 +1,8 @@
-//! Services that are to be compiled, and what a reload has read: values that go to worker threads and come back.
+//! Values that go to worker threads and come back: services to compile, and what a reload has read.
+//!
+//! The controller sends a [`BuildJob`] to the compile thread, which returns [`BuiltServices`]. A
+//! reload travels along as a [`ReloadDraft`], so that its files and its services take effect
+//! together.
 
 use std::sync::Arc;
 
@@ -17,11 +21,11 @@ use crate::resolve::KnownNames;
 pub struct ReloadDraft {
     /// The configuration as the file has it.
     pub base: Arc<Config>,
-    /// What it came to with the overrides and leases of that moment.
+    /// Derived from it with the overrides and leases at the time of reading.
     pub derived: Derived,
     /// Compiled from `base`.
     pub plain: Snapshot,
-    /// Compiled from `derived`; `None`: that is the same.
+    /// Compiled from `derived`; `None`: the same as `plain`.
     pub overlaid: Option<Snapshot>,
     /// What it brings besides services.
     pub rest: DraftRest,
@@ -31,16 +35,16 @@ pub struct ReloadDraft {
 pub struct DraftRest {
     /// The addresses of its names.
     pub names: Arc<KnownNames>,
-    /// What else was read.
+    /// The files that were read.
     pub files: LoadedFiles,
-    /// The new state directory; `None`: it stays.
+    /// The new state directory; `None`: it does not change.
     pub state: Option<Option<StateDirectory>>,
 }
 
-/// What is remembered of the files that were loaded.
+/// What control remembers of the files that it loaded.
 #[derive(Clone)]
 pub struct LoadedFiles {
-    /// For the next load.
+    /// Databases that the next load can reuse.
     pub atlas: AtlasCache,
     /// Fingerprints of configuration and zones.
     pub prints: ContentPrints,
@@ -52,7 +56,7 @@ pub struct LoadedFiles {
 pub struct BuildJob {
     /// What to compile.
     pub derived: Derived,
-    /// The snapshot whose zones are used; `None`: the services are those that are served.
+    /// The snapshot whose zones to use; `None`: keep the services that are served.
     pub before: Option<Arc<Snapshot>>,
     /// The reload that this completes.
     pub reload: Option<(Box<ReloadDraft>, oneshot::Sender<()>)>,
@@ -62,14 +66,14 @@ pub struct BuildJob {
 pub struct BuiltServices {
     /// What was compiled.
     pub derived: Derived,
-    /// The snapshot; `None`: the services are those that are served.
+    /// The snapshot; `None`: keep the services that are served.
     pub snapshot: Option<Snapshot>,
     /// The reload that this completes.
     pub reload: Option<(Box<ReloadDraft>, oneshot::Sender<()>)>,
 }
 
 impl BuildJob {
-    /// Compiles the services. Everything counts as up until the next step.
+    /// Compiles the services. Every endpoint counts as up until the next step.
     pub fn compile(self) -> BuiltServices {
         let BuildJob {
             derived,
@@ -89,7 +93,7 @@ impl BuildJob {
     }
 }
 
-/// The same zones with the services of another configuration, everything up for the moment.
+/// The same zones with the services of another configuration, with every endpoint up.
 pub fn with_services(before: &Snapshot, config: &Config) -> Snapshot {
     let catalog = before.catalog.with_services(config);
     let live = LiveState::compile(&catalog, &Availability::all_up(config), Some(&before.live));

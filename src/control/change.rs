@@ -1,8 +1,8 @@
 //! The messages of the controller: changes go in, effects come out.
 //!
-//! A [`Change`] carries a fact or a request, and a channel for the reply where somebody waits for one. The step of
-//! [`super::state::ControlState`] turns it into [`Effects`], which the controller's thread carries out in order. Replies
-//! are sent last, when everybody can already see what changed.
+//! A [`Change`] carries a fact or a request, and a channel for the reply if the sender waits for
+//! one. The step of [`super::state::ControlState`] turns it into [`Effects`], which the controller
+//! carries out in order. Replies are sent last, when all readers can already see the change.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -15,12 +15,12 @@ use tokio::sync::oneshot;
 use super::build::{BuildJob, BuiltServices, ReloadDraft};
 use super::clock::ClockReading;
 use super::events::EventDraft;
-use super::keeper::{FileWrite, WriteTicket};
 use super::leases::{Lease, LeaseKey};
 use super::orders::{Override, OverrideKind, OverrideSubject};
 use super::outcome::{ChangeRefusal, Ended, PendingChange};
 use super::probed::ProbeAccount;
 use super::standing::SavedRamp;
+use super::state_writer::{FileWrite, WriteTicket};
 use crate::answer::Snapshot;
 use crate::catalog::LiveState;
 use crate::health::check::{ProbeTarget, TargetKey};
@@ -32,56 +32,56 @@ use crate::resolve::KnownNames;
 /// Where a reply goes.
 pub type ChangeReply<T> = oneshot::Sender<T>;
 
-/// Something that happened outside, or that somebody wants.
+/// Something that happened outside, or a request.
 pub enum Change {
-    /// Probing begins. Regions that were coming back before a restart go on from where they were.
+    /// Probing begins. Regions that were ramping up before a restart continue from where they were.
     Begin {
-        /// The regions, as they were written down.
+        /// The saved ramps.
         ramps: Vec<SavedRamp>,
-        /// How long ago they were written down.
+        /// How long ago they were saved.
         gap: Duration,
-        /// Told when it is done.
+        /// Receives a message when it is done.
         reply: ChangeReply<()>,
     },
     /// A reload has read everything and was not refused.
     Reload {
         /// What was read.
         draft: Box<ReloadDraft>,
-        /// Told when it is served.
+        /// Receives a message when it is served.
         reply: ChangeReply<()>,
     },
-    /// Probe these beside what is served.
+    /// Probe these targets in addition to those that are served.
     Probe {
         /// The targets.
         targets: Vec<ProbeTarget>,
         /// Why.
         account: ProbeAccount,
-        /// Told when their probes have begun.
+        /// Receives a message when their probes have begun.
         reply: ChangeReply<()>,
     },
     /// Services were compiled and their new endpoints probed.
     Built(Box<BuiltServices>),
-    /// Compiling services ended in a panic.
+    /// Compiling services panicked.
     BuildFailed,
     /// Probes have found something new.
     Observed {
-        /// Told when it is published.
+        /// Receives a message when it is published.
         reply: ChangeReply<()>,
     },
     /// Names have resolved to something else.
     Resolved {
         /// Every address that is known now.
         names: KnownNames,
-        /// What to keep for the time after a restart, if it changed.
+        /// What to save for a restart, if it changed.
         kept: Option<Vec<KeptName>>,
-        /// Told the edition that services must be compiled with.
+        /// Receives the edition that services must be compiled with.
         reply: ChangeReply<u64>,
     },
     /// An operator gives an override.
     Override {
         /// The override.
         order: Override,
-        /// Told what became of it.
+        /// Receives the result.
         reply: ChangeReply<Result<PendingChange, ChangeRefusal>>,
     },
     /// An operator lifts an override.
@@ -92,33 +92,33 @@ pub enum Change {
         kind: OverrideKind,
         /// Who lifts it.
         by: String,
-        /// Told what became of it.
+        /// Receives the result.
         reply: ChangeReply<Result<PendingChange, ChangeRefusal>>,
     },
     /// An endpoint begins or renews a lease.
     Lease {
         /// The lease.
         lease: Lease,
-        /// Told what became of it.
+        /// Receives the result.
         reply: ChangeReply<Result<PendingChange, ChangeRefusal>>,
     },
-    /// A lease is given up.
+    /// An endpoint or an operator ends a lease.
     EndLease {
-        /// Which one.
+        /// The lease.
         key: LeaseKey,
-        /// Who gives it up.
+        /// Who ends it.
         by: String,
-        /// Told what became of it.
+        /// Receives the result.
         reply: ChangeReply<Result<PendingChange, ChangeRefusal>>,
     },
-    /// A second has passed: what moves with time is worked out again.
+    /// A second has passed: update what changes with time.
     Tick {
-        /// Told when it is published.
+        /// Receives a message when it is published.
         reply: ChangeReply<()>,
     },
-    /// A second has passed: overrides and leases end that have run out.
+    /// A second has passed: end the overrides and leases that have run out.
     Expire {
-        /// Told what has ended.
+        /// Receives what has ended.
         reply: ChangeReply<Ended>,
     },
     /// The blocks of a snapshot were widened.
@@ -128,15 +128,15 @@ pub enum Change {
         /// The same with wide blocks.
         live: LiveState,
     },
-    /// Everything that is not written yet is to be written.
+    /// Save everything that is not saved yet.
     WriteAll {
-        /// Told when it was handed to the keeper.
+        /// Receives a message when it was handed to the state writer.
         reply: SyncSender<()>,
     },
 }
 
 impl Change {
-    /// Whether the step works out availability, for which it needs the newest results of probes.
+    /// Whether the step computes availability, which needs the newest results of probes.
     pub fn needs_observations(&self) -> bool {
         !matches!(
             self,
@@ -147,7 +147,7 @@ impl Change {
         )
     }
 
-    /// Whether the step keeps verdicts.
+    /// Whether the step saves the agreed health.
     pub fn needs_verdicts(&self) -> bool {
         matches!(
             self,
@@ -160,11 +160,11 @@ impl Change {
     }
 }
 
-/// What is true at the moment of a step.
+/// The time and the results of probes, as a step sees them.
 pub struct StepFacts {
     /// The time.
     pub clocks: ClockReading,
-    /// What the monitor knows; `None`: nothing is probed yet, or the step needs none of it.
+    /// What the monitor knows; `None`: probing has not begun, or the step does not need it.
     pub observations: Option<Observations>,
 }
 
@@ -173,36 +173,36 @@ pub struct StepFacts {
 pub struct Observations {
     /// The results of probes.
     pub targets: HashMap<TargetKey, TargetHealth>,
-    /// Changes of verdicts since the last step.
+    /// Changes of health since the last step.
     pub events: Vec<HealthChange>,
     /// Probes that could not be made.
     pub shortages: Vec<ShortageCount>,
-    /// The verdicts, to be kept; `None`: nobody asked for them.
+    /// The agreed health to save; `None`: the step does not save it.
     pub verdicts: Option<SavedVerdicts>,
 }
 
-/// What a step wants to be done.
+/// What the controller has to do after a step.
 #[derive(Default)]
 pub struct Effects {
-    /// In this order.
+    /// Carried out in this order.
     pub actions: Vec<Action>,
-    /// Sent when all of that is done.
+    /// Sent after all actions.
     pub replies: Vec<Answer>,
-    /// Services of this edition are in force now; `None`: they are those of before.
+    /// The edition of the services that are now in force; `None`: it has not changed.
     pub compiled: Option<u64>,
 }
 
-/// One thing to do outside. None of them blocks.
+/// One thing to do outside. No action blocks.
 pub enum Action {
     /// Answer from this snapshot.
     Publish(Arc<Snapshot>),
-    /// Tell those who watch events.
+    /// Add an event to the log of events.
     Tell(EventDraft),
-    /// Hand a file to the keeper.
+    /// Hand a file to the state writer.
     Keep(KeptFile),
     /// Probe these targets and no others.
     Probe(Vec<ProbeTarget>),
-    /// Compile services on the thread for it.
+    /// Compile services on the compile thread.
     Build(Box<BuildJob>),
 }
 
@@ -231,23 +231,24 @@ pub enum Answer {
     ),
     /// These have ended.
     Ended(ChangeReply<Ended>, Ended),
-    /// All was handed to the keeper.
+    /// Everything was handed to the state writer.
     Handed(SyncSender<()>),
 }
 
 impl Answer {
-    /// Sends it, with the ticket of the file that keeps the change. Somebody who has left needs no reply.
+    /// Sends the reply, with the ticket of the file that saves the change. A receiver that is gone
+    /// is not an error.
     pub fn send(self, tickets: &[(&'static str, WriteTicket)]) {
         match self {
             Answer::Done(reply) => drop(reply.send(())),
             Answer::Edition(reply, edition) => drop(reply.send(edition)),
             Answer::Made(reply, mut made) => {
                 if let Ok(pending) = &mut made {
-                    let ticket = tickets
-                        .iter()
-                        .rev()
-                        .find(|(name, _)| Some(*name) == pending.file);
-                    pending.ticket = ticket.map(|(_, ticket)| *ticket);
+                    for (name, ticket) in tickets {
+                        if Some(*name) == pending.file {
+                            pending.ticket = Some(*ticket);
+                        }
+                    }
                 }
                 drop(reply.send(made));
             }
@@ -257,7 +258,7 @@ impl Answer {
     }
 }
 
-/// What a name was resolved to, for the time after a restart.
+/// The addresses of a name, saved for a restart.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct KeptName {
     /// The name.

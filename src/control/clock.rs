@@ -1,12 +1,14 @@
-//! Clock: by what orders, leases and ramps are counted, so that setting the wall clock ends none of them and keeps none.
+//! The clocks of overrides, leases and ramps.
 //!
-//! What ends after a while has a [`Deadline`] on `CLOCK_BOOTTIME`: nobody can set that clock, and it goes on while the
-//! machine is suspended, which the monotonic clock of the standard library does not. The wall clock is read for people, who
-//! want to know that a drain ends at 14:05, and to bridge the time between two boots of a machine. A `Stamp` in a file
-//! says when the file was written by both clocks; after a restart in the same boot the time between is exact, and after
-//! another boot it is what the wall clock says, never less than nothing.
+//! Everything that ends by itself has a [`Deadline`] on `CLOCK_BOOTTIME`. That clock cannot be
+//! set, and unlike the monotonic clock of the standard library it goes on while the machine is
+//! suspended. So setting the wall clock neither ends nor extends a drain. The wall clock is used to
+//! show people when something ends, and to bridge the time between two boots. A [`FileStamp`] has
+//! both times: after a restart in the same boot the gap is exact, and after another boot it comes
+//! from the wall clock.
 //!
-//! Outside this file and what is only for people nothing reads the wall clock; `tests/tidy.rs` has the list.
+//! Only this file and code that shows times to people may read the wall clock; `tests/tidy.rs` has
+//! the list.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -16,8 +18,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::files;
 
-/// A step of the wall clock that is smaller than this is none: that much passes between reading one clock and the other on
-/// a machine that is short of processors.
+/// Smaller steps of the wall clock are ignored: on a busy machine this much time may pass between
+/// the readings of the two clocks.
 const SMALLEST_STEP: Duration = Duration::from_secs(1);
 
 /// Time since the machine was booted, suspended or not.
@@ -34,7 +36,7 @@ impl BootTime {
         ))
     }
 
-    /// Since the boot: the clock that regions come back by.
+    /// The time since the boot, which ramps are counted on.
     pub fn elapsed(self) -> Duration {
         self.0
     }
@@ -44,13 +46,13 @@ impl BootTime {
         BootTime(self.0.saturating_add(lasting))
     }
 
-    /// How long ago an earlier moment was; nothing if it is yet to come.
+    /// How long ago an earlier moment was; zero if it is in the future.
     pub fn since(self, earlier: BootTime) -> Duration {
         self.0.saturating_sub(earlier.0)
     }
 }
 
-/// When something ends by itself.
+/// The time at which something ends by itself.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Deadline(BootTime);
 
@@ -65,7 +67,7 @@ impl Deadline {
         self.0 <= now
     }
 
-    /// How long it goes on; nothing when it is over.
+    /// The time that is left; zero when it is over.
     pub fn left(self, now: BootTime) -> Duration {
         self.0.since(now)
     }
@@ -91,26 +93,32 @@ impl ClockReading {
         }
     }
 
-    /// How far the wall clock was set forward (true) or back since an earlier moment; `None`: it only went on.
+    /// How far the wall clock was set forward (true) or back since an earlier reading; `None`: it
+    /// was not set.
     pub fn step_since(&self, earlier: &ClockReading) -> Option<(bool, Duration)> {
         let expected = earlier.wall.saturating_add(self.boot.since(earlier.boot));
         let size = self.wall.abs_diff(expected);
-        (size >= SMALLEST_STEP).then_some((self.wall > expected, size))
+        if size < SMALLEST_STEP {
+            return None;
+        }
+        Some((self.wall > expected, size))
     }
 }
 
 /// When something ends, as the API and the files of the state directory say it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct EndTime {
-    /// When it ends by itself, in seconds since 1970, by the wall clock as it stands now; absent: when it is ended.
+    /// When it ends by itself, in seconds since 1970, by the wall clock as it stands now; absent:
+    /// when it is ended.
     pub until: Option<u64>,
-    /// How long it goes on, in seconds; absent: until it is ended. No step of the wall clock changes this.
+    /// How long it goes on, in seconds; absent: until it is ended. No step of the wall clock
+    /// changes this.
     #[serde(default)]
     pub seconds_left: Option<u64>,
 }
 
 impl EndTime {
-    /// How a deadline looks now.
+    /// A deadline as it is shown now.
     pub fn of(deadline: Option<Deadline>, now: &ClockReading) -> EndTime {
         let Some(deadline) = deadline else {
             return EndTime::default();
@@ -123,8 +131,8 @@ impl EndTime {
         }
     }
 
-    /// The deadline of something that was written down before a restart. `gap`: how long ago, as `Stamp::gap` has it.
-    /// Files of before there were stamps have the time of the wall clock alone.
+    /// The deadline of something that was saved before a restart. `gap`: how long ago, from
+    /// [`FileStamp::gap`]. Files without a stamp only have the time of the wall clock.
     pub fn deadline(&self, gap: Option<Duration>, now: &ClockReading) -> Option<Deadline> {
         let left = match (self.seconds_left, gap, self.until) {
             (Some(left), Some(gap), _) => Duration::from_secs(left).saturating_sub(gap),
@@ -142,7 +150,7 @@ fn rounded_up(time: Duration) -> u64 {
 /// When a file was written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileStamp {
-    /// Which boot of the machine it was (`/proc/sys/kernel/random/boot_id`); absent where that cannot be read.
+    /// The boot of the machine (`/proc/sys/kernel/random/boot_id`); absent if that cannot be read.
     boot_id: Option<String>,
     /// Milliseconds since that boot.
     boot_milliseconds: u64,
@@ -161,16 +169,15 @@ impl FileStamp {
         }
     }
 
-    /// How much time has passed since: exact within a boot, else what the wall clock makes of it, and nothing if that was
-    /// set back. A machine that was restored from a snapshot may find a stamp of its own boot that is yet to come.
+    /// The time from this stamp to `now`. Within a boot it is exact. Otherwise it comes from the
+    /// wall clock, and is zero if that was set back. A machine that was restored from a snapshot
+    /// may find a stamp of its own boot that is in the future; then the wall clock decides too.
     pub fn gap(&self, now: &FileStamp) -> Duration {
         let same_boot = self.boot_id.is_some() && self.boot_id == now.boot_id;
-        let within = now
-            .boot_milliseconds
-            .checked_sub(self.boot_milliseconds)
-            .filter(|_| same_boot);
-        let bridged = now.wall_milliseconds.saturating_sub(self.wall_milliseconds);
-        Duration::from_millis(within.unwrap_or(bridged))
+        if same_boot && now.boot_milliseconds >= self.boot_milliseconds {
+            return Duration::from_millis(now.boot_milliseconds - self.boot_milliseconds);
+        }
+        Duration::from_millis(now.wall_milliseconds.saturating_sub(self.wall_milliseconds))
     }
 }
 

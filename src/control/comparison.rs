@@ -1,5 +1,8 @@
-//! What a reload would change: the files as they are now, read and checked as a reload does, beside what is served. Nothing
-//! is published.
+//! What a reload would change.
+//!
+//! The files are read and checked as a reload does it, and compared with what is served: the keys
+//! of the configuration, the records of zones, and where clients of each service are sent. Nothing
+//! is published. The answer also says whether the guard would refuse the reload.
 
 use std::sync::Arc;
 
@@ -13,6 +16,7 @@ use super::running::Control;
 use super::settings::{SettingChange, settings};
 use super::worker::NotDone;
 use crate::catalog::Catalog;
+use crate::config::Config;
 use crate::dns::{Name, RecordType};
 use crate::explain::percent;
 use crate::foresight::{NotedTraffic, ServiceMove, compare};
@@ -86,26 +90,26 @@ impl ConfigComparison {
             .services
             .iter()
             .max_by(|one, other| one.moved_percent.total_cmp(&other.moved_percent));
-        let moved = worst.map_or("nobody is sent elsewhere".to_owned(), |worst| {
-            format!(
+        let moved = match worst {
+            Some(worst) => format!(
                 "of {} {} of the address space is sent elsewhere",
                 worst.name,
                 percent(worst.moved_percent)
-            )
-        });
-        let (keys, records) = (
-            counted(self.settings_differing, "key"),
-            counted(self.records_differing, "RRset"),
-        );
+            ),
+            None => "nobody is sent elsewhere".to_owned(),
+        };
+        let keys = counted(self.settings_differing, "key");
+        let records = counted(self.records_differing, "RRset");
         format!("a reload would change {keys} of the configuration and {records}; {moved}")
     }
 }
 
 impl Control {
-    /// Reads what a reload would read, and compares it with what is served, on the thread for reloads.
+    /// Reads what a reload would read, on the thread for reloads, and compares it with what is
+    /// served.
     ///
     /// # Errors
-    /// A reload is under way, and some wait for it already; or the files hold mistakes.
+    /// The reload thread is busy, or the files hold mistakes.
     pub async fn compare_with_files(
         self: &Arc<Control>,
     ) -> Result<Result<ConfigComparison, Vec<String>>, NotDone> {
@@ -115,67 +119,84 @@ impl Control {
 
     fn compare_now(&self) -> Result<ConfigComparison, Vec<String>> {
         let state = self.state();
-        let (base, laid, prints, text) = (
-            &state.derived.base,
-            &state.derived.config,
-            &state.files.prints,
-            &state.files.text,
-        );
+        let base = &state.derived.base;
         let mut loaded = self.origin().load_settled(&state.files.atlas)?;
         let snapshot = &state.snapshot;
-        // Leases and ordered weights are not in the files, and outlive a reload.
-        let plain = (!Arc::ptr_eq(base, laid)).then(|| with_services(snapshot, base));
-        let catalog = plain
-            .as_ref()
-            .map_or(&snapshot.catalog, |plain| &plain.catalog);
-        let mut warnings = loaded.prints.same_serials(&prints.zones());
+        // Leases and weights of overrides are not in the files, and a reload does not change them.
+        let catalog = if Arc::ptr_eq(base, &state.derived.config) {
+            snapshot.catalog.clone()
+        } else {
+            with_services(snapshot, base).catalog
+        };
+        let mut warnings = loaded.prints.same_serials(&state.files.prints.zones());
         warnings.append(&mut loaded.warnings);
-        compared((catalog, base, text), &loaded, warnings).map_err(|sentence| vec![sentence])
+        let served = ServedFiles {
+            catalog: &catalog,
+            config: base,
+            text: &state.files.text,
+        };
+        served
+            .compare_with(&loaded, warnings)
+            .map_err(|sentence| vec![sentence])
     }
 }
 
-/// What is served beside what was read.
-fn compared(
-    (catalog, config, text): (&Catalog, &crate::config::Config, &str),
-    loaded: &LoadedState,
-    warnings: Vec<String>,
-) -> Result<ConfigComparison, String> {
-    let LoadedState {
-        snapshot: new,
-        config: new_config,
-        ..
-    } = loaded;
-    let traffic = NotedTraffic::of(catalog);
-    let services = compare((catalog, config), (&new.catalog, new_config), &traffic)?;
-    let coverage = guard::coverage_with_all_up(catalog, &new.catalog, &traffic)?;
-    let moves_too_many = config
-        .max_move
-        .and_then(|limit| guard::refusal_of(limit, &services));
-    let covers_too_few = config
-        .min_covered
-        .and_then(|limit| guard::uncovering(limit, &coverage));
-    let read = |text: &str| toml::from_str(text).map_err(|error| error.to_string());
-    let mut settings = settings(&read(text)?, &read(&loaded.text)?);
-    let mut records = differences(catalog, &new.catalog);
-    let (settings_differing, records_differing) = (settings.len(), records.len());
-    settings.truncate(MOST);
-    records.truncate(MOST);
-    let mut comparison = ConfigComparison {
-        summary: String::new(),
-        settings,
-        settings_differing,
-        records,
-        records_differing,
-        services: services.into_iter().filter(ServiceMove::is_any).collect(),
-        coverage,
-        warnings,
-        refused: moves_too_many.or(covers_too_few),
-    };
-    comparison.summary = comparison.sentence();
-    Ok(comparison)
+/// What is served, without overrides and leases.
+struct ServedFiles<'s> {
+    catalog: &'s Catalog,
+    config: &'s Config,
+    /// The text of the configuration.
+    text: &'s str,
 }
 
-/// Every RRset of two Worlds that is not the same in both, by zone, owner and type.
+impl ServedFiles<'_> {
+    fn compare_with(
+        &self,
+        loaded: &LoadedState,
+        warnings: Vec<String>,
+    ) -> Result<ConfigComparison, String> {
+        let (before, after) = (self.catalog, &loaded.snapshot.catalog);
+        let traffic = NotedTraffic::of(before);
+        let mut services = compare((before, self.config), (after, &loaded.config), &traffic)?;
+        let coverage = guard::coverage_with_all_up(before, after, &traffic)?;
+        let refused = self.refusal(&services, &coverage);
+        services.retain(ServiceMove::is_any);
+        let mut settings = settings(&parsed(self.text)?, &parsed(&loaded.text)?);
+        let mut records = differences(before, after);
+        let (settings_differing, records_differing) = (settings.len(), records.len());
+        settings.truncate(MOST);
+        records.truncate(MOST);
+        let mut comparison = ConfigComparison {
+            summary: String::new(),
+            settings,
+            settings_differing,
+            records,
+            records_differing,
+            services,
+            coverage,
+            warnings,
+            refused,
+        };
+        comparison.summary = comparison.sentence();
+        Ok(comparison)
+    }
+
+    /// Why the guard would refuse the reload.
+    fn refusal(&self, services: &[ServiceMove], coverage: &[CoverageChange]) -> Option<String> {
+        if let Some(limit) = self.config.max_move
+            && let Some(sentence) = guard::refusal_of(limit, services)
+        {
+            return Some(sentence);
+        }
+        guard::uncovering(self.config.min_covered?, coverage)
+    }
+}
+
+fn parsed(text: &str) -> Result<serde_json::Value, String> {
+    toml::from_str(text).map_err(|error| error.to_string())
+}
+
+/// Every RRset that differs between two catalogs, by zone, owner and type.
 fn differences(old: &Catalog, new: &Catalog) -> Vec<RecordDifference> {
     let mut found = Vec::new();
     one_way(new, old, Difference::New, &mut found);
@@ -184,14 +205,18 @@ fn differences(old: &Catalog, new: &Catalog) -> Vec<RecordDifference> {
     found
 }
 
-/// The RRsets of a catalog that the other one has not (`missing`), and, of the new one, those that it has otherwise.
+/// The RRsets of `here` that `there` does not have. When `here` is the new catalog, also those with
+/// other data.
 fn one_way(
     here: &Catalog,
     there: &Catalog,
     missing: Difference,
     found: &mut Vec<RecordDifference>,
 ) {
-    for node in here.names.ids().filter_map(|id| here.names.node(id)) {
+    for id in here.names.ids() {
+        let Some(node) = here.names.node(id) else {
+            continue;
+        };
         let wire = here.names.name_of(node);
         let others = there
             .names

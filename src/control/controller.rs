@@ -1,13 +1,15 @@
 //! The controller: one thread that owns the state of control and is the only publisher.
 //!
-//! Everything that changes what is served is a [`Change`] in a bounded queue. The controller takes one after the other,
-//! lets [`ControlState::step`] work out the effects, and carries them out: it swaps the snapshot that queries are answered
-//! from, hands files to the keeper, tells events, and sends replies last. It also publishes a [`StateView`], an immutable
-//! value that the admin server and all other readers use without a lock.
+//! Everything that changes what is served is a [`Change`] in a bounded queue. The controller takes
+//! one after the other, lets [`ControlState::step`] work out the effects, and carries them out: it
+//! swaps the snapshot that queries are answered from, hands files to the state writer, tells
+//! events, and sends replies last. It also publishes a [`StateView`], an immutable value that the
+//! admin server and all other readers use without a lock.
 //!
-//! The controller never waits for anything outside. Files are read, names resolved, services compiled and first probes
-//! awaited on worker threads, whose results come back as changes. So a reload that hangs on a mount holds up neither
-//! failover nor drains. The controller notes every turn with the watchdog, so that a stuck one can be seen from outside.
+//! The controller never waits for anything outside. Files are read, names resolved, services
+//! compiled and first probes awaited on worker threads, whose results come back as changes. So a
+//! reload that hangs on a mount holds up neither failover nor drains. The controller notes every
+//! turn with the watchdog, so that a stuck one can be seen from outside.
 //!
 //! ```text
 //! files, API, probes, names ──► Change ──► queue ──► step(state, change, facts) ──► Effects ──► publish, keep, tell, reply
@@ -25,15 +27,15 @@ use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, oneshot, watch};
 
 use super::book::OverrideBook;
-use super::build::{BuildJob, LoadedFiles};
+use super::build::{BuildJob, BuiltServices, LoadedFiles};
 use super::change::{Action, Change, ChangeReply, Effects, KeptFile, Observations, StepFacts};
 use super::clock::ClockReading;
 use super::events::EventLog;
 use super::inputs::Derived;
-use super::keeper::{StateWriter, WriteTicket};
 use super::leases::LeaseTable;
 use super::state::ControlState;
 use super::state_directory::StateDirectory;
+use super::state_writer::{StateWriter, WriteTicket};
 use super::watchdog::{Watchdog, WatchedPart};
 use super::worker::{NotDone, WorkerPool};
 use crate::answer::Snapshot;
@@ -71,25 +73,23 @@ pub struct StateView {
     pub leases: Arc<LeaseTable>,
     /// What was read beside the configuration.
     pub files: LoadedFiles,
-    /// Where things are kept; `None`: nowhere.
+    /// The state directory, if there is one.
     pub directory: Option<Arc<StateDirectory>>,
-    /// Changes of verdicts so far, by what they led to.
+    /// Changes of health so far, by the new state.
     pub transitions: Vec<(HealthState, u64)>,
-    /// What regions gave when they lost clients.
+    /// The answer rates of regions when they lost clients.
     pub moved: MovedRates,
-    /// How many answers each region gives.
+    /// The answer rates of regions.
     pub traffic: Arc<TrafficRates>,
 }
 
 impl StateView {
-    /// What can be seen of the state now.
+    /// The view of the state now.
     pub fn of(state: &ControlState) -> StateView {
         let mut transitions = Vec::new();
-        for verdict in [HealthState::Up, HealthState::Degraded, HealthState::Down] {
-            transitions.push((
-                verdict,
-                state.told.transitions.get(&verdict).copied().unwrap_or(0),
-            ));
+        for health in [HealthState::Up, HealthState::Degraded, HealthState::Down] {
+            let count = state.told.transitions.get(&health);
+            transitions.push((health, count.copied().unwrap_or(0)));
         }
         StateView {
             derived: state.derived.clone(),
@@ -105,7 +105,7 @@ impl StateView {
     }
 }
 
-/// What the controller and the rest of control have in common.
+/// What the controller shares with the rest of control.
 #[derive(Clone)]
 pub struct Shared {
     /// What the workers answer from.
@@ -117,24 +117,24 @@ pub struct Shared {
     /// Absent until probing starts.
     pub watch: Arc<OnceLock<MonitorHandle>>,
     /// Writes files.
-    pub keeper: Arc<StateWriter>,
-    /// What happens, for those who watch.
+    pub state_writer: Arc<StateWriter>,
+    /// Events, for those who watch.
     pub events: Arc<EventLog>,
-    /// Knows what is stuck.
+    /// Sees when a thread is stuck.
     pub watchdog: Arc<Watchdog>,
 }
 
-/// The way to the controller. Its thread ends with the last of these.
+/// A handle that sends changes to the controller. The thread ends when the handle is dropped.
 pub struct Controller {
     queue: Arc<SyncSender<Change>>,
     calls: Semaphore,
 }
 
 impl Controller {
-    /// Starts the thread with this state.
+    /// Starts the controller thread with this state.
     ///
     /// # Errors
-    /// A sentence: the system makes no more threads.
+    /// A sentence: the system cannot start the thread.
     pub fn start(state: ControlState, shared: Shared) -> Result<Controller, String> {
         let (sender, changes) = sync_channel(MOST_WAITING);
         let queue = Arc::new(sender);
@@ -145,10 +145,10 @@ impl Controller {
             compile,
             queue: Arc::downgrade(&queue),
         };
-        let made = std::thread::Builder::new()
+        std::thread::Builder::new()
             .name(NAME.to_owned())
-            .spawn(move || turning.run(&changes));
-        made.map_err(|error| format!("cannot make the thread \"{NAME}\": {error}"))?;
+            .spawn(move || turning.run(&changes))
+            .map_err(|error| format!("cannot make the thread \"{NAME}\": {error}"))?;
         Ok(Controller {
             queue,
             calls: Semaphore::new(MOST_CALLS),
@@ -167,14 +167,11 @@ impl Controller {
         self.ask(change).await
     }
 
-    /// The same of a change that control makes itself: there is room for these.
+    /// Asks for a change that control makes itself. The queue has room reserved for these.
     ///
     /// # Errors
-    /// The step panicked, or the queue is full all the same.
-    pub async fn ask<T>(
-        &self,
-        change: impl FnOnce(ChangeReply<T>) -> Change,
-    ) -> Result<T, NotDone> {
+    /// The step panicked, or the queue is full.
+    pub async fn ask<T>(&self, change: impl FnOnce(ChangeReply<T>) -> Change) -> Result<T, NotDone> {
         let (reply, result) = oneshot::channel();
         match self.queue.try_send(change(reply)) {
             Ok(()) => result.await.map_err(|_| NotDone::Panicked(NAME)),
@@ -182,7 +179,7 @@ impl Controller {
         }
     }
 
-    /// The same from a thread that may wait.
+    /// Asks for a change from a thread that may block.
     ///
     /// # Errors
     /// The step panicked.
@@ -195,19 +192,19 @@ impl Controller {
         result.blocking_recv().map_err(|_| NotDone::Panicked(NAME))
     }
 
-    /// Hands in a change from a thread that may wait, without waiting for its step.
+    /// Sends a change from a thread that may block. It does not wait for the step.
     pub fn send(&self, change: Change) {
-        // The thread outlives this.
+        // The thread outlives this handle.
         let _ = self.queue.send(change);
     }
 
-    /// Hands in a change if there is room, without waiting for anything; whether there was.
+    /// Sends a change if the queue has room, and says whether it had. It never blocks.
     pub fn offer(&self, change: Change) -> bool {
         self.queue.try_send(change).is_ok()
     }
 }
 
-/// The controller at work.
+/// The state of the controller thread.
 struct TurningController {
     state: ControlState,
     shared: Shared,
@@ -220,7 +217,7 @@ impl TurningController {
         loop {
             match changes.recv_timeout(BEAT) {
                 Ok(change) => {
-                    // The hook told the panic; whoever waits learns of it because the reply is dropped.
+                    // The panic hook logs it, and callers see that their reply was dropped.
                     let _ = catch_unwind(AssertUnwindSafe(|| self.turn(change)));
                 }
                 Err(RecvTimeoutError::Timeout) => {}
@@ -243,16 +240,19 @@ impl TurningController {
     }
 
     fn observe(&self, change: &Change) -> Option<Observations> {
-        let watch = self
-            .shared
-            .watch
-            .get()
-            .filter(|_| change.needs_observations())?;
+        if !change.needs_observations() {
+            return None;
+        }
+        let monitor = &self.shared.watch.get()?.monitor;
+        let mut verdicts = None;
+        if change.needs_verdicts() {
+            verdicts = Some(monitor.verdicts());
+        }
         Some(Observations {
-            targets: watch.monitor.health().targets,
-            events: watch.monitor.timeline(self.state.told.event),
-            shortages: watch.monitor.shortages(),
-            verdicts: change.needs_verdicts().then(|| watch.monitor.verdicts()),
+            targets: monitor.health().targets,
+            events: monitor.timeline(self.state.told.event),
+            shortages: monitor.shortages(),
+            verdicts,
         })
     }
 
@@ -263,7 +263,7 @@ impl TurningController {
                 Action::Publish(snapshot) => self.shared.published.store(snapshot),
                 Action::Tell(news) => self.shared.events.tell(news),
                 Action::Keep(KeptFile { name, write }) => {
-                    tickets.push((name, self.shared.keeper.hand(name, write)))
+                    tickets.push((name, self.shared.state_writer.hand(name, write)))
                 }
                 Action::Probe(targets) => {
                     if let Some(watch) = self.shared.watch.get() {
@@ -285,25 +285,30 @@ impl TurningController {
         }
     }
 
-    /// Compiles services and waits for first probes, on the thread for it. Its queue has room: one job runs at a time.
+    /// Compiles services and waits for first probes, on the compile thread. Its queue has room,
+    /// because one job runs at a time.
     fn build(&mut self, job: BuildJob) {
         let (watch, queue) = (self.shared.watch.clone(), self.queue.clone());
-        let work = move || {
-            let built = catch_unwind(AssertUnwindSafe(|| {
-                let targets = job.derived.plan.clone();
-                let built = job.compile();
-                if let Some(watch) = watch.get() {
-                    watch
-                        .runtime
-                        .block_on(watch.monitor.first_round_of(&targets.targets));
-                }
-                built
-            }));
-            let change = built.map_or(Change::BuildFailed, |built| Change::Built(Box::new(built)));
+        self.compile.offer(move || {
+            let built = catch_unwind(AssertUnwindSafe(|| compile_and_probe(job, watch.get())));
+            let change = match built {
+                Ok(built) => Change::Built(Box::new(built)),
+                Err(_) => Change::BuildFailed,
+            };
             if let Some(queue) = queue.upgrade() {
                 let _ = queue.send(change);
             }
-        };
-        self.compile.offer(work);
+        });
     }
+}
+
+fn compile_and_probe(job: BuildJob, watch: Option<&MonitorHandle>) -> BuiltServices {
+    let plan = job.derived.plan.clone();
+    let built = job.compile();
+    if let Some(watch) = watch {
+        watch
+            .runtime
+            .block_on(watch.monitor.first_round_of(&plan.targets));
+    }
+    built
 }

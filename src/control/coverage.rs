@@ -1,16 +1,17 @@
-//! Coverage of the services that are served: who has a live region, told to whoever looks, and who would lose one by an
-//! order or a reload.
+//! Coverage: which clients of a service have a live region.
 //!
-//! How many clients each class has is counted once for each catchment, on a thread of its own (`count_clients`):
-//! nothing that is published waits for it. What becomes of the classes is worked out anew for every snapshot that somebody
-//! looks at, which takes milliseconds. Services whose clients are not counted yet have no coverage.
+//! Control logs when clients lose their last live region, and refuses an override or a reload that
+//! would take it from them. The number of clients of each class is counted once for each catchment.
+//! That takes seconds, so it happens on a thread of its own (`count_clients`), and publishing never
+//! waits for it. Coverage is then computed for each snapshot that a reader asks about, which takes
+//! milliseconds. Services whose clients are not counted yet have no coverage.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError};
 
 use super::book::OverrideBook;
 use super::clock::BootTime;
-use super::coverage_desk::CoverageReport;
+use super::coverage_cache::CoverageReport;
 use super::effect::EffectiveOverrides;
 use super::events::{EventDraft, EventTopic};
 use super::guard;
@@ -31,10 +32,10 @@ use crate::foresight::coverage::{ClassSplit, Coverage, classes_of, fates};
 use crate::foresight::coverages::{coverages, noted, noted_in};
 use crate::steering::RegionStates;
 
-/// By so much more of the clients, in points of per cent, a loss that was told is told again.
-const TOLD_AGAIN: f64 = 1.0;
+/// A loss is logged again when it has grown by this much, in percentage points of the clients.
+const LOGGED_AGAIN: f64 = 1.0;
 
-/// What is told of the clients of a service.
+/// An event about the clients of a service.
 fn coverage_news(service: &str, sentence: String, [from, to]: [&str; 2]) -> EventDraft {
     EventDraft {
         services: vec![service.to_owned()],
@@ -50,7 +51,8 @@ impl Control {
         self.coverage.report(snapshot)
     }
 
-    /// Counts clients where they are not counted yet, and tells who lost or found a live region. It may take seconds.
+    /// Counts clients where they are not counted yet, and logs which services lost or regained
+    /// coverage. It may take seconds.
     pub(super) fn count_clients(&self) {
         let snapshot = self.snapshot();
         self.coverage.count_all(&snapshot.catalog);
@@ -60,9 +62,9 @@ impl Control {
     }
 
     fn tell_coverage(&self, catalog: &Catalog, report: &CoverageReport) {
-        let mut told = self
+        let mut logged = self
             .coverage
-            .told
+            .logged
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         let mut live = HashSet::new();
@@ -71,65 +73,73 @@ impl Control {
             for coverage in families {
                 let key = (name.clone(), coverage.rtype.clone());
                 live.insert(key.clone());
-                let before = told.get(&key).copied();
                 if coverage.is_whole() {
-                    if told.remove(&key).is_some() {
-                        let sentence = format!(
-                            "{name} {}: every client has a live region again",
-                            coverage.rtype
-                        );
-                        tracing::warn!(service = name, "{sentence}");
-                        self.events().tell(coverage_news(
-                            &name,
-                            sentence,
-                            ["uncovered", "covered"],
-                        ));
+                    if logged.remove(&key).is_some() {
+                        self.tell_covered(&name, coverage);
                     }
-                } else if before
-                    .is_none_or(|before| coverage.worst_percent() >= before + TOLD_AGAIN)
-                {
-                    told.insert(key, coverage.worst_percent());
-                    let sentence = coverage.sentence(&name);
-                    tracing::error!(service = name, "{sentence}");
-                    self.events()
-                        .tell(coverage_news(&name, sentence, ["covered", "uncovered"]));
+                    continue;
+                }
+                let worst = coverage.worst_percent();
+                let before = logged.get(&key);
+                if before.is_none_or(|before| worst >= before + LOGGED_AGAIN) {
+                    logged.insert(key, worst);
+                    self.tell_uncovered(&name, coverage);
                 }
             }
         }
-        told.retain(|key, _| live.contains(key));
+        logged.retain(|key, _| live.contains(key));
     }
 
-    /// Refuses an order that leaves clients without a live region who have one now. Whoever means it does not ask.
+    fn tell_covered(&self, service: &str, coverage: &Coverage) {
+        let rtype = &coverage.rtype;
+        let sentence = format!("{service} {rtype}: every client has a live region again");
+        tracing::warn!(service, "{sentence}");
+        self.events()
+            .tell(coverage_news(service, sentence, ["uncovered", "covered"]));
+    }
+
+    fn tell_uncovered(&self, service: &str, coverage: &Coverage) {
+        let sentence = coverage.sentence(service);
+        tracing::error!(service, "{sentence}");
+        self.events()
+            .tell(coverage_news(service, sentence, ["covered", "uncovered"]));
+    }
+
+    /// Refuses an override that takes the last live region from some clients. Callers skip this for
+    /// requests that confirm the risk.
     ///
     /// # Errors
-    /// It would, or it is about nothing that is configured.
-    pub async fn expect_covered(self: &Arc<Control>, order: Override) -> Result<(), ChangeRefusal> {
+    /// It would, or its subject is not configured.
+    pub async fn expect_covered(
+        self: &Arc<Control>,
+        override_: Override,
+    ) -> Result<(), ChangeRefusal> {
         let control = self.clone();
         self.threads
             .foresight
-            .run(move || control.check_covered(order))
+            .run(move || control.check_covered(override_))
             .await?
     }
 
-    fn check_covered(&self, order: Override) -> Result<(), ChangeRefusal> {
+    fn check_covered(&self, override_: Override) -> Result<(), ChangeRefusal> {
         let state = self.state();
-        let subject = order
+        let subject = override_
             .subject
             .resolve(&state.derived.config)
             .map_err(ChangeRefusal::Unknown)?;
-        // A weight of 0 is a standby, which serves when all else is out.
+        // A region of weight 0 is a standby: it still serves when all others are out.
         if matches!(
-            order.demand,
+            override_.demand,
             OverrideAction::ForceUp | OverrideAction::Weight { .. }
         ) {
             return Ok(());
         }
-        let what = format!("{subject} {}", order.demand.words());
+        let what = format!("{subject} {}", override_.demand.words());
         let mut book = OverrideBook::clone(&state.book);
         book.give(Override {
             subject,
             pace: None,
-            ..order
+            ..override_
         })
         .map_err(ChangeRefusal::Unfit)?;
         let Derived {
@@ -144,13 +154,15 @@ impl Control {
             plan,
             &EffectiveOverrides::of(&book, config, BootTime::now()),
         );
-        match refusal(&what, &self.losses(&state.snapshot.catalog, &now, &then)) {
+        let losses = self.losses(&state.snapshot.catalog, &now, &then);
+        match refusal(&what, &losses) {
             Some(sentence) => Err(ChangeRefusal::Uncovers(sentence)),
             None => Ok(()),
         }
     }
 
-    /// What all that is known would come to with other orders or another configuration. Nothing of it is remembered.
+    /// The availability that current probe results give with other overrides or another
+    /// configuration. Control does not remember it.
     fn foreseen(
         &self,
         config: &Config,
@@ -172,8 +184,8 @@ impl Control {
         AvailabilityMemory::default().fold(&facts).availability
     }
 
-    /// Why a reload would be refused that leaves too many clients without a live region under `[guard] min_covered`, as far
-    /// as probes and orders know now; `None`: it would not.
+    /// Why `[guard] min_covered` refuses this reload, given the current probe results and
+    /// overrides; `None`: it does not.
     pub(super) fn uncovering(
         &self,
         limit: f64,
@@ -202,15 +214,16 @@ impl Control {
         )
     }
 
-    /// What clients lose their last live region from one availability to another, by service; the clients are counted if
-    /// they are not yet.
+    /// The clients that lose their last live region between two availabilities. Clients that are
+    /// not counted yet are counted now.
     fn losses(
         &self,
         catalog: &Catalog,
         now: &Availability,
         then: &Availability,
-    ) -> Vec<(String, Coverage)> {
-        let (noted, mut known) = (noted(catalog), Losses::new());
+    ) -> Vec<ServiceLoss> {
+        let noted = noted(catalog);
+        let mut known = LossCache::default();
         let mut losses = Vec::new();
         for (at, service) in catalog.services.iter().enumerate() {
             let (now, then) = (now.services.get(at), then.services.get(at));
@@ -221,7 +234,7 @@ impl Control {
                 let Some(view) = service.view(family) else {
                     continue;
                 };
-                let Some(lost) = newly_uncovered(&mut known, service, view, (now, then)) else {
+                let Some(lost) = known.newly_uncovered(service, view, now, then) else {
                     continue;
                 };
                 let clients = noted
@@ -234,7 +247,10 @@ impl Control {
                     &clients,
                 );
                 if !loss.is_whole() {
-                    losses.push((service.name.to_string(), loss));
+                    losses.push(ServiceLoss {
+                        service: service.name.to_string(),
+                        loss,
+                    });
                 }
             }
         }
@@ -242,44 +258,64 @@ impl Control {
     }
 }
 
-type Now<'n> = Option<&'n ServiceAvailability>;
-
-/// By catchment, and how its regions stood before and after: who of each class loses the last live region.
-type Losses = HashMap<(usize, RegionStates, RegionStates), Option<Arc<Vec<ClassSplit>>>>;
-
-/// By class, who loses the last live region; `None`: nobody. Services that are alike share what is worked out.
-fn newly_uncovered(
-    known: &mut Losses,
-    service: &SteeredService,
-    view: &ServiceView,
-    (now, then): (Now<'_>, Now<'_>),
-) -> Option<Arc<Vec<ClassSplit>>> {
-    let states = (
-        region_states(service, view, now),
-        region_states(service, view, then),
-    );
-    let key = (Arc::as_ptr(&view.catchment) as usize, states.0, states.1);
-    let lost = known.entry(key).or_insert_with_key(|(_, before, after)| {
-        let (before, after) = (fates(view, before), fates(view, after));
-        let lost: Vec<ClassSplit> = after
-            .iter()
-            .zip(&before)
-            .map(|(after, before)| after.newly_uncovered(before))
-            .collect();
-        lost.iter()
-            .any(|fate| fate.uncovered() > 0.0)
-            .then(|| Arc::new(lost))
-    });
-    lost.clone()
+/// The clients of a service that lose their last live region.
+struct ServiceLoss {
+    service: String,
+    loss: Coverage,
 }
 
-/// Why an order is not obeyed at once, by what is lost; `None`: nothing is.
-fn refusal(what: &str, losses: &[(String, Coverage)]) -> Option<String> {
-    let worst = losses
-        .iter()
-        .max_by(|(_, one), (_, other)| one.worst_percent().total_cmp(&other.worst_percent()));
-    let (service, loss) = worst?;
-    let services: HashSet<&String> = losses.iter().map(|(service, _)| service).collect();
+/// A catchment, by its address, and the states of its regions before and after.
+type LossKey = (usize, RegionStates, RegionStates);
+
+/// What the classes of a catchment lose. Services with the same catchment and states share it.
+#[derive(Default)]
+struct LossCache(HashMap<LossKey, Option<Arc<Vec<ClassSplit>>>>);
+
+impl LossCache {
+    /// By class, the part that loses its last live region; `None`: no class does.
+    fn newly_uncovered(
+        &mut self,
+        service: &SteeredService,
+        view: &ServiceView,
+        now: Option<&ServiceAvailability>,
+        then: Option<&ServiceAvailability>,
+    ) -> Option<Arc<Vec<ClassSplit>>> {
+        let before = region_states(service, view, now);
+        let after = region_states(service, view, then);
+        let key = (Arc::as_ptr(&view.catchment) as usize, before, after);
+        let lost = self
+            .0
+            .entry(key)
+            .or_insert_with_key(|(_, before, after)| loss_between(view, before, after));
+        lost.clone()
+    }
+}
+
+/// By class, the part that loses its last live region; `None`: no class does.
+fn loss_between(
+    view: &ServiceView,
+    before: &RegionStates,
+    after: &RegionStates,
+) -> Option<Arc<Vec<ClassSplit>>> {
+    let mut lost = Vec::new();
+    for (before, after) in fates(view, before).iter().zip(&fates(view, after)) {
+        lost.push(after.newly_uncovered(before));
+    }
+    if lost.iter().all(|split| split.uncovered() <= 0.0) {
+        return None;
+    }
+    Some(Arc::new(lost))
+}
+
+/// Why an override needs to be confirmed, given the clients that it affects; `None`: it does not.
+fn refusal(what: &str, losses: &[ServiceLoss]) -> Option<String> {
+    let worst = losses.iter().max_by(|one, other| {
+        one.loss
+            .worst_percent()
+            .total_cmp(&other.loss.worst_percent())
+    })?;
+    let ServiceLoss { service, loss } = worst;
+    let services: HashSet<&str> = losses.iter().map(|it| it.service.as_str()).collect();
     let others = match services.len() - 1 {
         0 => String::new(),
         1 => "; and clients of one more service".to_owned(),

@@ -1,45 +1,57 @@
-//! Effect: what the orders in force come to for each region and endpoint of a configuration.
+//! The effect of overrides on each region and endpoint of a configuration.
 //!
-//! Of several orders a drain counts most, then the force order about the smallest part. Worked out when orders or the
-//! configuration change, so that folding a change of health looks things up only.
+//! When several overrides apply to the same region or endpoint, a drain wins, then the `force`
+//! override with the most specific subject. Shifts have their own rule: the most specific one wins.
+//! [`EffectiveOverrides`] is rebuilt when overrides or the configuration change, so that a change
+//! of health only needs look-ups.
 
 use std::collections::HashMap;
 
 use super::book::OverrideBook;
 use super::clock::BootTime;
 use super::orders::{Override, OverrideAction, OverrideSubject};
-use crate::config::{Config, ServiceConfig};
+use crate::catalog::keys::RegionKey;
+use crate::config::{Config, ServiceConfig, ServiceRegion};
 use crate::dns::Name;
 use crate::health::fold;
 
-/// By service and region as listed; what no order is about is not there.
+/// The overrides of each region. Regions without overrides are absent.
 #[derive(Debug, Default)]
-pub struct EffectiveOverrides(HashMap<(usize, usize), RegionOverrides>);
+pub struct EffectiveOverrides(HashMap<RegionKey, RegionOverrides>);
 
-/// What bears on one region of a service.
+/// The overrides of one region of a service.
 #[derive(Debug, Default)]
 pub struct RegionOverrides {
-    /// About the region as a whole.
+    /// The override of the region as a whole.
     pub order: Option<WinningOverride>,
-    /// By endpoint as listed.
+    /// The overrides of endpoints, by position in the region.
     pub endpoints: HashMap<usize, WinningOverride>,
-    /// The shift that counts.
+    /// The shift that wins.
     pub shift: Option<ActiveShift>,
-    /// The part of its clients that drains on their way have sent elsewhere by now, and the drain that sends most.
-    pub draining: Option<(f64, String)>,
-    /// Every order, for people: `is drained by ...`, `192.0.2.1 has weight 0 by ...`.
+    /// Of the gradual drains that are under way, the one that has moved the most clients.
+    pub draining: Option<GradualDrain>,
+    /// Every override, for people: `is drained by ...`, `192.0.2.1 has weight 0 by ...`.
     pub sentences: Vec<String>,
 }
 
-/// The order that counts.
+/// The override that wins for a region or endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WinningOverride {
-    /// What is demanded.
+    /// What it does.
     pub order: fold::HealthOverride,
     /// `is drained by ...`
     pub sentence: String,
-    /// How much it counts.
+    /// The highest rank wins.
     rank: u8,
+}
+
+/// A drain that moves clients gradually, at one moment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GradualDrain {
+    /// The part of the clients that it has moved, 0.0..=1.0.
+    pub part: f64,
+    /// `is drained over 15m by ...`
+    pub sentence: String,
 }
 
 /// A shift of a region's clients at one moment.
@@ -47,185 +59,210 @@ pub struct WinningOverride {
 pub struct ActiveShift {
     /// The part that goes elsewhere, 0.0..=1.0.
     pub part: f64,
-    /// The region that they are offered first, as listed in the service.
+    /// The region that they are sent to first, by its position in the service.
     pub to: Option<usize>,
     /// `has 20% of its clients shifted to iad by ...`
     pub sentence: String,
-    /// How much it counts.
+    /// The highest rank wins.
     rank: u8,
 }
 
 impl RegionOverrides {
-    /// The part of the clients that goes elsewhere by shifts and drains on their way. One hash decides about all of
-    /// them, so that the smaller part lies in the larger one.
+    /// The part of the clients that a shift or a gradual drain sends elsewhere. The same hash of a
+    /// client decides for both, so the larger part contains the smaller one.
     pub fn moved(&self) -> f64 {
-        let draining = self.draining.as_ref().map_or(0.0, |(part, _)| *part);
-        self.shift
-            .as_ref()
-            .map_or(0.0, |shift| shift.part)
-            .max(draining)
+        let drained = self.draining.as_ref().map_or(0.0, |drain| drain.part);
+        let shifted = self.shift.as_ref().map_or(0.0, |shift| shift.part);
+        shifted.max(drained)
     }
 
-    /// The drain on its way or the shift by which some of its clients go elsewhere: `is drained over 15m by ...`.
+    /// The gradual drain or the shift that sends some of the clients elsewhere: `is drained over
+    /// 15m by ...`.
     pub fn shifted(&self) -> Option<&str> {
-        let draining = self
-            .draining
+        if let Some(drain) = &self.draining {
+            return Some(&drain.sentence);
+        }
+        match &self.shift {
+            Some(shift) if shift.part > 0.0 => Some(&shift.sentence),
+            _ => None,
+        }
+    }
+
+    /// Adds an override of the whole region. `to`: where a shift leads, if the service has that
+    /// region.
+    fn add(&mut self, override_: &Override, to: Option<usize>, now: BootTime) {
+        self.sentences.push(override_.sentence());
+        match &override_.demand {
+            OverrideAction::Shift { .. } => self.add_shift(override_, to, now),
+            OverrideAction::Drain if override_.is_underway(now) || override_.is_returning() => {
+                self.add_gradual_drain(override_, now);
+            }
+            _ => {
+                if let Some(new) = WinningOverride::of(override_) {
+                    new.replace_weaker(&mut self.order);
+                }
+            }
+        }
+    }
+
+    fn add_shift(&mut self, override_: &Override, to: Option<usize>, now: BootTime) {
+        let rank = precision(&override_.subject);
+        if self.shift.as_ref().is_none_or(|before| before.rank < rank) {
+            self.shift = Some(ActiveShift {
+                part: override_.moved(now),
+                to,
+                sentence: override_.sentence(),
+                rank,
+            });
+        }
+    }
+
+    fn add_gradual_drain(&mut self, override_: &Override, now: BootTime) {
+        let part = override_.moved(now);
+        if self.draining.as_ref().is_none_or(|drain| drain.part < part) {
+            let sentence = override_.sentence();
+            self.draining = Some(GradualDrain { part, sentence });
+        }
+    }
+
+    /// Adds an override of some of the endpoints, which its subject calls `wanted`.
+    fn add_to_endpoints(&mut self, override_: &Override, wanted: &str, endpoints: &[usize]) {
+        self.sentences
+            .push(format!("{wanted} {}", override_.sentence()));
+        let Some(new) = WinningOverride::of(override_) else {
+            return;
+        };
+        for endpoint in endpoints {
+            let mut winning = self.endpoints.remove(endpoint);
+            new.clone().replace_weaker(&mut winning);
+            self.endpoints.extend(winning.map(|it| (*endpoint, it)));
+        }
+    }
+}
+
+impl WinningOverride {
+    /// The override as a candidate; `None`: it does not affect health.
+    fn of(override_: &Override) -> Option<WinningOverride> {
+        let (order, rank) = match override_.demand {
+            OverrideAction::Drain => (fold::HealthOverride::Drain, 3),
+            OverrideAction::ForceUp => {
+                (fold::HealthOverride::ForceUp, precision(&override_.subject))
+            }
+            OverrideAction::ForceDown => (
+                fold::HealthOverride::ForceDown,
+                precision(&override_.subject),
+            ),
+            OverrideAction::Weight { .. } | OverrideAction::Shift { .. } => return None,
+        };
+        Some(WinningOverride {
+            order,
+            sentence: override_.sentence(),
+            rank,
+        })
+    }
+
+    /// Takes the place of the current winner if this ranks higher.
+    fn replace_weaker(self, winning: &mut Option<WinningOverride>) {
+        if winning
             .as_ref()
-            .map(|(_, sentence)| sentence.as_str());
-        draining.or(self
-            .shift
-            .as_ref()
-            .filter(|shift| shift.part > 0.0)
-            .map(|shift| shift.sentence.as_str()))
+            .is_none_or(|before| before.rank < self.rank)
+        {
+            *winning = Some(self);
+        }
     }
 }
 
 impl EffectiveOverrides {
-    /// Works out what orders come to; those about what is not configured come to nothing.
+    /// The effect of overrides on this configuration. Overrides of services, regions or endpoints
+    /// that are not configured have none.
     pub fn of(book: &OverrideBook, config: &Config, now: BootTime) -> EffectiveOverrides {
         let mut effect = EffectiveOverrides::default();
         if book.is_empty() {
             return effect;
         }
-        let numbered = config.services.iter().enumerate();
-        let services: HashMap<&Name, usize> =
-            numbered.map(|(at, service)| (&service.name, at)).collect();
-        for order in book.iter() {
-            let about = order
-                .subject
-                .service
-                .as_deref()
-                .map(|name| name.parse::<Name>());
-            match about {
-                None => (0..config.services.len())
-                    .for_each(|service| effect.add(order, config, service, now)),
-                Some(name) => {
-                    let known = name.ok().and_then(|name| services.get(&name).copied());
-                    known
-                        .into_iter()
-                        .for_each(|service| effect.add(order, config, service, now));
+        let mut services: HashMap<&Name, usize> = HashMap::new();
+        for (at, service) in config.services.iter().enumerate() {
+            services.insert(&service.name, at);
+        }
+        for override_ in book.iter() {
+            let Some(name) = &override_.subject.service else {
+                for service in 0..config.services.len() {
+                    effect.add(override_, config, service, now);
                 }
+                continue;
+            };
+            if let Ok(name) = name.parse::<Name>()
+                && let Some(service) = services.get(&name)
+            {
+                effect.add(override_, config, *service, now);
             }
         }
         effect
     }
 
-    /// What bears on a region of a service.
+    /// The overrides of a region of a service.
     pub fn bearing(&self, service: usize, region: usize) -> Option<&RegionOverrides> {
-        self.0.get(&(service, region))
+        self.0.get(&RegionKey { service, region })
     }
 
-    fn add(&mut self, order: &Override, config: &Config, service: usize, now: BootTime) {
+    /// Adds an override to the regions of a service that it applies to.
+    fn add(&mut self, override_: &Override, config: &Config, service: usize, now: BootTime) {
         let Some(configured) = config.services.get(service) else {
             return;
         };
+        let subject = &override_.subject;
+        let to = match &override_.demand {
+            OverrideAction::Shift { to: Some(to), .. } => position(config, configured, to),
+            _ => None,
+        };
         for (at, region) in configured.regions.iter().enumerate() {
-            let name = config
-                .regions
-                .get(usize::from(region.region.0))
-                .map(|region| region.name.as_str());
-            if order.subject.region.is_some() && order.subject.region.as_deref() != name {
+            if let Some(wanted) = &subject.region
+                && !is_called(config, region, wanted)
+            {
                 continue;
             }
-            let Some(wanted) = &order.subject.endpoint else {
-                let bearing = self.0.entry((service, at)).or_default();
-                bearing.sentences.push(order.sentence());
-                match &order.demand {
-                    OverrideAction::Shift { to, .. } => {
-                        let listed = to
-                            .as_deref()
-                            .and_then(|to| position(config, configured, to));
-                        shift(&mut bearing.shift, order, listed, now);
-                    }
-                    OverrideAction::Drain if order.is_underway(now) || order.is_returning() => {
-                        let part = order.moved(now);
-                        if bearing
-                            .draining
-                            .as_ref()
-                            .is_none_or(|(before, _)| *before < part)
-                        {
-                            bearing.draining = Some((part, order.sentence()));
-                        }
-                    }
-                    _ => count(&mut bearing.order, order),
-                }
+            let key = RegionKey {
+                service,
+                region: at,
+            };
+            let Some(wanted) = &subject.endpoint else {
+                self.0.entry(key).or_default().add(override_, to, now);
                 continue;
             };
-            // An alias may have come to several.
-            let meant = region
-                .endpoints
-                .iter()
-                .enumerate()
-                .filter(|(_, endpoint)| endpoint.is_called(wanted));
-            let meant: Vec<usize> = meant.map(|(endpoint, _)| endpoint).collect();
-            if meant.is_empty() {
-                continue;
-            }
-            let bearing = self.0.entry((service, at)).or_default();
-            bearing
-                .sentences
-                .push(format!("{wanted} {}", order.sentence()));
-            for endpoint in meant {
-                let mut counting = bearing.endpoints.remove(&endpoint);
-                count(&mut counting, order);
-                if let Some(counting) = counting {
-                    bearing.endpoints.insert(endpoint, counting);
-                }
+            let endpoints = endpoints_called(region, wanted);
+            if !endpoints.is_empty() {
+                let overrides = self.0.entry(key).or_default();
+                overrides.add_to_endpoints(override_, wanted, &endpoints);
             }
         }
     }
 }
 
-/// Lets an order count if it counts more than the one that does.
-fn count(counting: &mut Option<WinningOverride>, order: &Override) {
-    let demanded = match order.demand {
-        OverrideAction::Drain => fold::HealthOverride::Drain,
-        OverrideAction::ForceUp => fold::HealthOverride::ForceUp,
-        OverrideAction::ForceDown => fold::HealthOverride::ForceDown,
-        OverrideAction::Weight { .. } | OverrideAction::Shift { .. } => return,
-    };
-    let rank = if order.demand == OverrideAction::Drain {
-        3
-    } else {
-        precision(&order.subject)
-    };
-    if counting.as_ref().is_none_or(|before| before.rank < rank) {
-        *counting = Some(WinningOverride {
-            order: demanded,
-            sentence: order.sentence(),
-            rank,
-        });
+/// The positions of the endpoints with this address or name. An alias may stand for several.
+fn endpoints_called(region: &ServiceRegion, name: &str) -> Vec<usize> {
+    let mut positions = Vec::new();
+    for (at, endpoint) in region.endpoints.iter().enumerate() {
+        if endpoint.is_called(name) {
+            positions.push(at);
+        }
     }
+    positions
 }
 
-/// Lets a shift count if it is about a smaller part than the one that does.
-fn shift(counting: &mut Option<ActiveShift>, order: &Override, to: Option<usize>, now: BootTime) {
-    let rank = precision(&order.subject);
-    if counting.as_ref().is_none_or(|before| before.rank < rank) {
-        *counting = Some(ActiveShift {
-            part: order.moved(now),
-            to,
-            sentence: order.sentence(),
-            rank,
-        });
-    }
+fn is_called(config: &Config, region: &ServiceRegion, name: &str) -> bool {
+    let configured = config.regions.get(usize::from(region.region.0));
+    configured.is_some_and(|region| region.name == name)
 }
 
-/// Where a service lists a region.
+/// The position of a region in a service.
 fn position(config: &Config, service: &ServiceConfig, name: &str) -> Option<usize> {
-    let is_called = |region: usize| {
-        config
-            .regions
-            .get(region)
-            .is_some_and(|region| region.name == name)
-    };
     service
         .regions
         .iter()
-        .position(|listed| is_called(usize::from(listed.region.0)))
+        .position(|region| is_called(config, region, name))
 }
 
-/// How small a part the subject is: a service, a region everywhere, one service's region.
+/// How specific a subject is: a service, a region of all services, a region of one service.
 fn precision(subject: &OverrideSubject) -> u8 {
     match (&subject.service, &subject.region) {
         (Some(_), None) => 0,

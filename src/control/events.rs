@@ -1,4 +1,7 @@
-//! Events: what changed and why, in order, for whoever watches. The last ones are kept; who is too slow loses some.
+//! Events: what changed and why, in order.
+//!
+//! The log keeps the last 1000 events and sends new ones to every watcher. A watcher that is more
+//! than 256 events behind loses some, so a slow one cannot hold up the server.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,7 +13,7 @@ use tokio::sync::broadcast;
 
 /// How many events are kept.
 pub const KEPT: usize = 1000;
-/// How many events somebody who watches may lag behind.
+/// How many events a watcher may be behind.
 const LAG: usize = 256;
 
 /// What an event is about.
@@ -73,13 +76,14 @@ pub struct EventDraft {
     /// Who ordered it: a name, an address, or the local socket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
-    /// Answers per second that go to other regions by it, over the last seconds before; absent if none do.
+    /// Answers per second that go to other regions by it, over the last seconds before; absent if
+    /// none do.
     #[serde(default)]
     pub moved_per_second: Option<f64>,
 }
 
 impl EventDraft {
-    /// A sentence and nothing else.
+    /// An event with only a sentence.
     pub fn new(topic: EventTopic, sentence: String) -> EventDraft {
         EventDraft {
             topic,
@@ -95,17 +99,17 @@ impl EventDraft {
         }
     }
 
-    /// The same with so many answers per second that go elsewhere by it; less than a tenth is none.
+    /// Adds the answers per second that move to other regions, unless that is less than 0.1.
     pub fn moving(self, moved: f64) -> EventDraft {
-        let moved_per_second = Some((moved * 10.0).round() / 10.0).filter(|moved| *moved > 0.0);
+        let rounded = (moved * 10.0).round() / 10.0;
         EventDraft {
-            moved_per_second,
+            moved_per_second: if rounded > 0.0 { Some(rounded) } else { None },
             ..self
         }
     }
 }
 
-/// The last [`KEPT`] events, and those who watch.
+/// The last [`KEPT`] events, and the channel to the watchers.
 #[derive(Debug)]
 pub struct EventLog {
     server: String,
@@ -134,7 +138,7 @@ impl EventTopic {
 }
 
 impl EventLog {
-    /// None yet. `server`: what the server is called.
+    /// An empty log. `server`: the name of the server, for each event.
     pub fn new(server: String) -> EventLog {
         EventLog {
             server,
@@ -143,7 +147,7 @@ impl EventLog {
         }
     }
 
-    /// Tells everybody who watches.
+    /// Adds an event and sends it to the watchers.
     pub fn tell(&self, news: EventDraft) {
         let at = SystemTime::now()
             .duration_since(UNIX_EPOCH)
@@ -165,21 +169,20 @@ impl EventLog {
             ring.events.pop_front();
         }
         ring.events.push_back(event.clone());
-        // Under the lock, so that they come in order. Nobody has to be there.
+        // Sent under the lock, so that events stay in order. No watchers is not an error.
         let _ = self.fresh.send(event);
     }
 
-    /// The kept events after this number, and those that come from now on.
+    /// The kept events after this number, and a receiver for later ones.
     pub fn watch(&self, number: u64) -> (Vec<Arc<Event>>, broadcast::Receiver<Arc<Event>>) {
         let ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
-        (
-            ring.events
-                .iter()
-                .filter(|event| event.number > number)
-                .cloned()
-                .collect(),
-            self.fresh.subscribe(),
-        )
+        let mut kept = Vec::new();
+        for event in &ring.events {
+            if event.number > number {
+                kept.push(event.clone());
+            }
+        }
+        (kept, self.fresh.subscribe())
     }
 
     /// The oldest kept event after this number.
@@ -191,7 +194,7 @@ impl EventLog {
             .cloned()
     }
 
-    /// The number of the last event; 0: there was none.
+    /// The number of the last event; 0 if there was none.
     pub fn count(&self) -> u64 {
         self.ring
             .lock()

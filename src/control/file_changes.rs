@@ -1,7 +1,8 @@
 //! Files that have changed since they were read: zones, databases and certificates.
 //!
-//! All of this runs on the thread for reloads, because a file may be on a mount that hangs. A changed zone or database makes
-//! a reload. A changed certificate is shown to new connections without one.
+//! All of this runs on the thread for reloads, because a file may be on a mount that hangs. A
+//! changed zone or database causes a reload. A changed certificate needs no reload: new connections
+//! get it.
 
 use super::identity::{self, IdentityPrints, OfEach};
 use super::load::prints;
@@ -11,15 +12,17 @@ use crate::config::{Config, IdentityFiles};
 use crate::server::encrypted::TlsIdentity;
 
 impl FileMemory {
-    /// Whether the configuration or a zone has changed and was left alone since, where that is watched.
+    /// Whether the configuration or a zone has changed and is no longer being written. False if the
+    /// configuration does not watch zones.
     pub(super) fn files_changed(&mut self, config: &Config) -> bool {
-        config.zones_watch && {
-            let now = watched::now(self.watched.loaded(), &config.zones_directory);
-            self.watched.has_settled(now)
+        if !config.zones_watch {
+            return false;
         }
+        let now = watched::now(self.watched.loaded(), &config.zones_directory);
+        self.watched.has_settled(now)
     }
 
-    /// Whether a database file is another than the one that was read, and whole enough to be looked at.
+    /// Whether a database file has changed since it was read. False while one is missing.
     pub(super) fn databases_changed(&self, config: &Config) -> bool {
         let now = prints(config);
         now.iter().all(Option::is_some) && now != self.databases
@@ -27,8 +30,8 @@ impl FileMemory {
 }
 
 impl Control {
-    /// Looks whether a certificate or its key is another than the one that was read, and shows the new one to new
-    /// connections; what cannot be used is told, and the one before is shown still.
+    /// Reads certificates again whose files have changed, and shows them to new connections. If a
+    /// new one cannot be used, this logs an error and the old one stays.
     pub(super) fn renew_identity(&self, known: &mut OfEach<IdentityPrints>, config: &Config) {
         let OfEach { dns, admin } = identity::files_of(config);
         renew(dns, &mut known.dns, &self.identity.dns, "the certificate");
@@ -51,14 +54,13 @@ fn renew(
     if now.is_none() || now == *known {
         return;
     }
-    // What is refused is not read again until it changes again.
+    // A refused certificate is not read again until its files change again.
     *known = now;
     match identity::read_one(files) {
         Ok(found) => {
-            found
-                .warning
-                .iter()
-                .for_each(|warning| tracing::warn!("{warning}"));
+            if let Some(warning) = found.warning {
+                tracing::warn!("{warning}");
+            }
             shown.show(found.key);
             tracing::info!("{name} was renewed");
         }

@@ -1,4 +1,8 @@
-//! What tells one configuration and its zones from others, so that servers and disks can be compared without reading either.
+//! Fingerprints of the configuration and its zones.
+//!
+//! They show whether two servers, or a server and its files, have the same content. A fingerprint
+//! is a 128-bit SipHash with a fixed key. It detects mistakes and does not protect against an
+//! attacker.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -10,8 +14,8 @@ use siphasher::sip128::{Hasher128, SipHasher24};
 use crate::dns::{Name, RecordType};
 use crate::zone::Zone;
 
-/// 128 bits of a content. Equal contents have equal ones on every machine; it proves nothing to whoever is suspected of
-/// having made the content up.
+/// A 128-bit hash. Equal contents have equal fingerprints on every machine. It is not a
+/// cryptographic proof: an attacker can make two contents with the same fingerprint.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Fingerprint(u128);
 
@@ -30,7 +34,8 @@ pub struct ZonePrint {
     serial: u32,
     /// The file and the line of the SOA.
     place: String,
-    /// Of its records, without the serial, in whatever order and words the file has them.
+    /// The fingerprint of its records without the serial. It does not depend on how the file spells
+    /// or orders them.
     print: Fingerprint,
 }
 
@@ -53,7 +58,7 @@ pub struct ContentPrints {
 }
 
 impl ContentPrints {
-    /// Of the text of a configuration and of its zones.
+    /// The fingerprints of a configuration file and of its zones.
     pub fn of(configuration: &[u8], zones: &[Zone]) -> ContentPrints {
         let mut hasher = SipHasher24::new();
         put(&mut hasher, configuration);
@@ -70,50 +75,51 @@ impl ContentPrints {
         }
     }
 
-    /// Of everything.
+    /// The fingerprint of the configuration and all zones together.
     pub fn whole(&self) -> Fingerprint {
         self.whole
     }
 
-    /// What a later start, and `check`, compare their zones with.
+    /// The zones in the form that the state directory keeps.
     pub fn zones(&self) -> Vec<ServedZone> {
-        let served = |zone: &ZonePrint| ServedZone {
-            name: zone.origin.to_string(),
-            serial: zone.serial,
-            records: zone.print.to_string(),
-        };
-        self.zones.iter().map(served).collect()
+        self.zones.iter().map(ZonePrint::served).collect()
     }
 
-    /// A warning for each zone that holds something else than `before` under the same serial: whoever compares serials, as
-    /// secondaries and monitoring do, takes both for one.
+    /// A warning for each zone whose records differ from `before` under the same serial.
+    /// Secondaries and monitoring compare serials, so they would not notice the change.
     pub fn same_serials(&self, before: &[ServedZone]) -> Vec<String> {
-        let known: HashMap<&str, &ServedZone> = before
-            .iter()
-            .map(|zone| (zone.name.as_str(), zone))
-            .collect();
-        let changed = |zone: &&ZonePrint| {
-            let known = known.get(zone.origin.to_string().as_str());
-            known.is_some_and(|known| {
-                known.serial == zone.serial && known.records != zone.print.to_string()
-            })
-        };
-        let told = |zone: &ZonePrint| {
-            let ZonePrint {
-                origin,
-                serial,
-                place,
-                ..
-            } = zone;
-            format!(
-                "{place}: the records of {origin} have changed and the serial is {serial} still; raise it with each change"
-            )
-        };
-        self.zones.iter().filter(changed).map(told).collect()
+        let mut known: HashMap<&str, &ServedZone> = HashMap::new();
+        for zone in before {
+            known.insert(&zone.name, zone);
+        }
+        let mut warnings = Vec::new();
+        for zone in &self.zones {
+            let now = zone.served();
+            let Some(before) = known.get(now.name.as_str()) else {
+                continue;
+            };
+            if before.serial == now.serial && before.records != now.records {
+                let ZonePrint { place, origin, .. } = zone;
+                warnings.push(format!(
+                    "{place}: the records of {origin} have changed and the serial is {} still; \
+                     raise it with each change",
+                    now.serial
+                ));
+            }
+        }
+        warnings
     }
 }
 
 impl ZonePrint {
+    fn served(&self) -> ServedZone {
+        ServedZone {
+            name: self.origin.to_string(),
+            serial: self.serial,
+            records: self.print.to_string(),
+        }
+    }
+
     fn of(zone: &Zone) -> ZonePrint {
         let mut hasher = SipHasher24::new();
         let (mut serial, mut line) = (0, 1);
@@ -123,7 +129,8 @@ impl ZonePrint {
             hasher.write_u32(rrset.ttl);
             let is_soa = rrset.rtype == RecordType::SOA && rrset.owner == zone.origin;
             for data in &rrset.rdata {
-                // SERIAL and the four numbers behind it end the data (RFC 1035 section 3.3.13).
+                // The data of an SOA ends with SERIAL and four more numbers (RFC 1035 section
+                // 3.3.13).
                 match data.split_last_chunk::<20>().filter(|_| is_soa) {
                     Some((names, numbers)) => {
                         let (number, others) = numbers.split_at(4);
@@ -146,7 +153,7 @@ impl ZonePrint {
     }
 }
 
-/// With its length, so that no two lists of parts are written alike.
+/// Hashes a part with its length, so that different lists of parts give different input.
 fn put(hasher: &mut SipHasher24, octets: &[u8]) {
     hasher.write_u64(octets.len() as u64);
     hasher.write(octets);

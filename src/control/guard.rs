@@ -1,5 +1,8 @@
-//! The guard of reloads: a change that sends too much of a service elsewhere at once, or leaves too many clients without a
-//! live region, is more often a slip than meant.
+//! The guard refuses a reload that changes too much at once.
+//!
+//! `[guard] max_move` limits the part of a service's clients that a reload may send elsewhere.
+//! `[guard] min_covered` is the part of the clients that must have a live region. A reload beyond
+//! these limits is more often a mistake than intended, so an operator has to confirm it.
 
 use std::collections::HashMap;
 
@@ -12,7 +15,7 @@ use crate::foresight::coverage::{Coverage, FEWEST_QUERIES};
 use crate::foresight::coverages::{ClientCounts, coverages, noted_in};
 use crate::foresight::{CatalogWithConfig, NotedTraffic, ServiceMove, compare};
 
-/// What whoever asks for a reload means to be done, whatever the guard says.
+/// The risks that the operator has confirmed, so that the guard does not check them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ConfirmedRisks {
     /// Clients are sent elsewhere.
@@ -21,7 +24,7 @@ pub struct ConfirmedRisks {
     pub uncovers: bool,
 }
 
-/// A service of which another part of the clients has a live region after a change. Its JSON form is stable.
+/// A service whose covered part of the clients changes. Its JSON form is stable.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CoverageChange {
     /// The service.
@@ -29,18 +32,19 @@ pub struct CoverageChange {
     /// `A`, `AAAA`, `MX` or `SRV`.
     #[serde(rename = "type")]
     pub rtype: String,
-    /// The part that has one before, in per cent: of the address space, or of the queries noted lately if that is less.
+    /// The part that has one before, in per cent: of the address space, or of the queries noted
+    /// lately if that is less.
     pub before_percent: f64,
     /// The part that has one after.
     pub after_percent: f64,
-    /// Where those are that have none after: `: Germany, France and 3 more countries`; those whom a fence leaves none are
-    /// not among them.
+    /// Where the clients without a live region are: `: Germany, France and 3 more countries`.
+    /// Clients that a fence leaves without a region are not among them.
     #[serde(skip)]
     lost: String,
 }
 
-/// Why a reload from one to the other would be refused; `None`: it would not. What the server has noted of who asks counts
-/// like the address space.
+/// Why `[guard] max_move` refuses a reload; `None`: it does not. The traffic that the server has
+/// sampled counts like the address space.
 pub fn refusal(before: CatalogWithConfig<'_>, after: CatalogWithConfig<'_>) -> Option<String> {
     let limit = before.1.max_move?;
     match compare(before, after, &NotedTraffic::of(before.0)) {
@@ -49,29 +53,37 @@ pub fn refusal(before: CatalogWithConfig<'_>, after: CatalogWithConfig<'_>) -> O
     }
 }
 
-/// The same of what moves, under a limit from 0.0 to 1.0: a sentence that names the service of which the most moves.
+/// Why these moves are refused under a limit from 0.0 to 1.0: a sentence that names the service
+/// that moves most.
 pub fn refusal_of(limit: f64, moves: &[ServiceMove]) -> Option<String> {
     let limit = limit * 100.0;
-    let above = moves.iter().map(most).filter(|(_, part, _)| *part > limit);
-    let (worst, part, of) = above
-        .clone()
-        .max_by(|(_, one, _), (_, other, _)| one.total_cmp(other))?;
-    let others = match above.count() - 1 {
+    let mut above = Vec::new();
+    for service in moves {
+        let moved = LargestMove::of(service);
+        if moved.percent > limit {
+            above.push(moved);
+        }
+    }
+    let worst = above
+        .iter()
+        .max_by(|one, other| one.percent.total_cmp(&other.percent))?;
+    let others = match above.len() - 1 {
         0 => String::new(),
         1 => ", and of one other too much".to_owned(),
         others => format!(", and of {others} others too much"),
     };
     Some(format!(
-        "{} of {of} of {} ({}) would be sent elsewhere{others}, and [guard] max_move allows {}; if that is meant, use \
-         `meridian reload --yes-move`",
-        percent(part),
-        worst.name,
-        worst.rtype,
+        "{} of {} of {} ({}) would be sent elsewhere{others}, and [guard] max_move allows {}; if \
+         that is meant, use `meridian reload --yes-move`",
+        percent(worst.percent),
+        worst.base,
+        worst.service.name,
+        worst.service.rtype,
         percent(limit)
     ))
 }
 
-/// The changes of coverage from one catalog to another with everything up.
+/// How coverage changes from one catalog to another when every endpoint is up.
 ///
 /// # Errors
 /// A sentence: `traffic` cannot be read.
@@ -80,35 +92,31 @@ pub fn coverage_with_all_up(
     after: &Catalog,
     traffic: &NotedTraffic,
 ) -> Result<Vec<CoverageChange>, String> {
-    let old = coverages(
-        before,
-        None,
-        &noted_in(before, traffic)?,
-        &ClientCounts::of(before),
-    );
-    let new = coverages(
-        after,
-        None,
-        &noted_in(after, traffic)?,
-        &ClientCounts::of(after),
-    );
+    let old = coverage_with_all_up_of(before, traffic)?;
+    let new = coverage_with_all_up_of(after, traffic)?;
     Ok(changes_of_coverage((before, &old), (after, &new)))
 }
 
-/// Services of which another part of the clients is covered after a change; one that is new is compared with a whole.
+fn coverage_with_all_up_of(
+    catalog: &Catalog,
+    traffic: &NotedTraffic,
+) -> Result<Vec<Vec<Coverage>>, String> {
+    let noted = noted_in(catalog, traffic)?;
+    Ok(coverages(catalog, None, &noted, &ClientCounts::of(catalog)))
+}
+
+/// The services whose covered part of the clients changes. A new service is compared with full
+/// coverage.
 pub fn changes_of_coverage(
     (before, old): (&Catalog, &[Vec<Coverage>]),
     (after, new): (&Catalog, &[Vec<Coverage>]),
 ) -> Vec<CoverageChange> {
     let mut known: HashMap<(String, &str), f64> = HashMap::new();
     for (service, families) in before.services.iter().zip(old) {
-        let parts = families.iter().map(|it| {
-            (
-                (service.name.to_string(), &it.rtype[..]),
-                it.least_covered_percent(),
-            )
-        });
-        known.extend(parts);
+        for coverage in families {
+            let key = (service.name.to_string(), &coverage.rtype[..]);
+            known.insert(key, coverage.least_covered_percent());
+        }
     }
     let mut changes = Vec::new();
     for (service, families) in after.services.iter().zip(new) {
@@ -118,15 +126,14 @@ pub fn changes_of_coverage(
                 .get(&(name.clone(), &coverage.rtype[..]))
                 .copied()
                 .unwrap_or(100.0);
-            let (after_percent, rtype) = (coverage.least_covered_percent(), coverage.rtype.clone());
+            let after_percent = coverage.least_covered_percent();
             if before_percent != after_percent {
-                let (name, lost) = (name.clone(), coverage.where_to());
                 changes.push(CoverageChange {
-                    name,
-                    rtype,
+                    name: name.clone(),
+                    rtype: coverage.rtype.clone(),
                     before_percent,
                     after_percent,
-                    lost,
+                    lost: coverage.where_to(),
                 });
             }
         }
@@ -134,7 +141,8 @@ pub fn changes_of_coverage(
     changes
 }
 
-/// Why these changes are refused under `[guard] min_covered`, from 0.0 to 1.0; `None`: they are not.
+/// Why these changes are refused under `[guard] min_covered`, from 0.0 to 1.0; `None`: they are
+/// not.
 pub fn uncovering(limit: f64, changes: &[CoverageChange]) -> Option<String> {
     let limit = limit * 100.0;
     let below = changes
@@ -148,29 +156,42 @@ pub fn uncovering(limit: f64, changes: &[CoverageChange]) -> Option<String> {
         after_percent,
         lost,
     } = worst;
-    let (before, after, limit) = (
-        percent(*before_percent),
-        percent(*after_percent),
-        percent(limit),
-    );
+    let before = percent(*before_percent);
+    let after = percent(*after_percent);
+    let limit = percent(limit);
     Some(format!(
-        "{after} of the clients of {name} ({rtype}) would have a live region instead of {before}{lost}, and [guard] \
-         min_covered wants {limit}; if that is meant, use `meridian reload --yes`"
+        "{after} of the clients of {name} ({rtype}) would have a live region instead of \
+         {before}{lost}, and [guard] min_covered wants {limit}; if that is meant, use `meridian \
+         reload --yes`"
     ))
 }
 
-/// The greater part that moves, in per cent, and of what.
-fn most(moved: &ServiceMove) -> (&ServiceMove, f64, &'static str) {
-    let traffic = moved
-        .traffic
-        .as_ref()
-        .filter(|traffic| traffic.queries >= FEWEST_QUERIES);
-    match traffic
-        .map(|traffic| traffic.moved_percent)
-        .filter(|part| *part > moved.moved_percent)
-    {
-        Some(part) => (moved, part, "the traffic noted lately"),
-        None => (moved, moved.moved_percent, "the address space"),
+/// The part of a service that moves, of the address space or of the sampled traffic, whichever is
+/// larger.
+struct LargestMove<'m> {
+    service: &'m ServiceMove,
+    percent: f64,
+    /// What it is a part of, for people.
+    base: &'static str,
+}
+
+impl LargestMove<'_> {
+    fn of(service: &ServiceMove) -> LargestMove<'_> {
+        if let Some(traffic) = &service.traffic
+            && traffic.queries >= FEWEST_QUERIES
+            && traffic.moved_percent > service.moved_percent
+        {
+            return LargestMove {
+                service,
+                percent: traffic.moved_percent,
+                base: "the traffic noted lately",
+            };
+        }
+        LargestMove {
+            service,
+            percent: service.moved_percent,
+            base: "the address space",
+        }
     }
 }
 

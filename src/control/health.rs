@@ -1,4 +1,7 @@
-//! Health at work: the monitor is started, and readers are shown all that is known of health.
+//! Starts the health monitor, and collects everything that is known of health for readers.
+//!
+//! [`HealthView`] is a copy of the state at one moment. The admin server makes its status pages and
+//! metrics from it.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -9,7 +12,7 @@ use tokio::runtime::Handle;
 use super::change::Change;
 use super::clock::{BootTime, ClockReading};
 use super::controller::MonitorHandle;
-use super::coverage_desk::CoverageReport;
+use super::coverage_cache::CoverageReport;
 use super::effect::EffectiveOverrides;
 use super::health_news::word;
 use super::hold;
@@ -31,27 +34,28 @@ use crate::resolve::KnownNames;
 /// Most probes at once.
 const IN_FLIGHT: usize = 1024;
 
-/// All about health at one moment.
+/// Everything that is known of health at one moment.
 pub struct HealthView {
     /// What is configured.
     pub config: Arc<Config>,
-    /// Which endpoint rests on which probe.
+    /// Which probes decide about which endpoint.
     pub(super) plan: Arc<ProbePlan>,
     /// What probes have found.
     pub targets: HashMap<TargetKey, TargetHealth>,
-    /// Everything fails at once: the monitor doubts itself and holds what was agreed.
+    /// Everything fails at once, so the monitor suspects its own network and holds the last agreed
+    /// health.
     pub suspect: bool,
-    /// Probes that could not be made so far, by what was missing on our side.
+    /// Probes that could not be made so far, by what this server lacked.
     pub not_made: Vec<(ShortageKind, u64)>,
     /// What clients are answered from.
     pub availability: Availability,
-    /// Changes of verdicts so far, by what they led to.
+    /// Changes of health so far, by the new state.
     pub transitions: Vec<(&'static str, u64)>,
-    /// What operators have ordered.
+    /// The overrides of operators.
     pub orders: Vec<Override>,
-    /// What bears on which region.
+    /// The effect of overrides.
     pub(super) effect: Arc<EffectiveOverrides>,
-    /// Endpoints that came by themselves.
+    /// Endpoints that registered themselves.
     pub leases: LeaseTable,
     /// What names of endpoints resolve to.
     pub names: KnownNames,
@@ -59,19 +63,19 @@ pub struct HealthView {
     pub answers: ByRegion<u64>,
     /// The same per second, over the last seconds.
     pub rates: ByRegion<f64>,
-    /// What regions gave when they lost clients.
+    /// The answer rates of regions when they lost clients.
     pub moved: MovedRates,
-    /// Who has a live region.
+    /// Which clients have a live region.
     pub coverage: Arc<CoverageReport>,
 }
 
 impl HealthView {
-    /// Whether somebody is asked about an endpoint; if not, it counts as up.
+    /// The probes that decide about an endpoint; `None`: it has no check, so it counts as up.
     pub fn asked(&self, service: usize, region: usize, endpoint: usize) -> Option<&ProbeRef> {
         self.plan.asked(service, region, endpoint)
     }
 
-    /// The probe that decides about an endpoint, and what is known of it; `None`: nobody is asked.
+    /// The probe that decides about an endpoint, and its result; `None`: there is no probe.
     pub fn endpoint(
         &self,
         service: usize,
@@ -84,62 +88,56 @@ impl HealthView {
         Some((key, self.targets.get(key)))
     }
 
-    /// What counts of what is known, for a service.
+    /// Which probe results count for a service.
     pub fn evidence(&self, service: usize) -> Evidence {
-        let configured = self.config.services.get(service);
-        configured.map_or(Evidence::Agreed, |it| {
-            hold::evidence(&self.plan, &self.effect, service, it)
-        })
+        match self.config.services.get(service) {
+            Some(configured) => hold::evidence(&self.plan, &self.effect, service, configured),
+            None => Evidence::Agreed,
+        }
     }
 
-    /// Whether the monitor doubts itself and some service is held as it was.
+    /// Whether the monitor suspects its own network and holds the health of some service.
     pub fn holds(&self) -> bool {
         let mut services = 0..self.config.services.len();
         self.suspect && services.any(|service| self.evidence(service) == Evidence::Agreed)
     }
 
-    /// The order that counts for a region, or sends some of its clients elsewhere: `is drained by ...`.
+    /// The override of a region, or the one that sends some of its clients elsewhere: `is drained
+    /// by ...`.
     pub fn region_order(&self, service: usize, region: usize) -> Option<&str> {
-        let bearing = self.effect.bearing(service, region)?;
-        bearing
-            .order
-            .as_ref()
-            .map(|order| order.sentence.as_str())
-            .or(bearing.shifted())
+        let overrides = self.effect.bearing(service, region)?;
+        match &overrides.order {
+            Some(winning) => Some(&winning.sentence),
+            None => overrides.shifted(),
+        }
     }
 
-    /// The order that counts for an endpoint.
+    /// The override of an endpoint.
     pub fn endpoint_order(&self, service: usize, region: usize, endpoint: usize) -> Option<&str> {
-        Some(
-            &self
-                .effect
-                .bearing(service, region)?
-                .endpoints
-                .get(&endpoint)?
-                .sentence,
-        )
+        let overrides = self.effect.bearing(service, region)?;
+        Some(&overrides.endpoints.get(&endpoint)?.sentence)
     }
 }
 
 impl Control {
-    /// Starts to probe, waits for the first results (no longer than one probe may take) and publishes what they come
-    /// to. Must be called inside a tokio runtime, before anybody is answered.
+    /// Starts to probe, waits for the first results, at most as long as one probe may take, and
+    /// publishes them. It must run inside a tokio runtime, before the server answers queries.
     ///
     /// # Errors
-    /// A sentence: no prober can be made, or the controller failed.
+    /// A sentence: the prober cannot start, or the controller failed.
     pub async fn start_health(&self) -> Result<(), String> {
         let now = self.state();
         let plan = &now.derived.plan;
         let (trust, warning) = TrustStore::from_system()?;
-        warning
-            .filter(|_| plan.needs_system_roots())
-            .iter()
-            .for_each(|warning| tracing::warn!("{warning}"));
-        let known = now
-            .directory
-            .as_deref()
-            .map(|directory| load(directory.path()))
-            .unwrap_or_default();
+        if let Some(warning) = warning
+            && plan.needs_system_roots()
+        {
+            tracing::warn!("{warning}");
+        }
+        let known = match &now.directory {
+            Some(directory) => load(directory.path()),
+            None => SavedVerdicts::default(),
+        };
         let monitor = Monitor::start(
             Arc::new(Prober::new(trust)),
             plan.targets.clone(),
@@ -153,41 +151,42 @@ impl Control {
         let (mut ramps, mut gap) = (Vec::new(), None);
         if let Some(directory) = &now.directory {
             let (list, warning) = keep::load(directory.path(), RAMPS);
-            warning
-                .iter()
-                .for_each(|warning| tracing::warn!("{warning}"));
+            if let Some(warning) = warning {
+                tracing::warn!("{warning}");
+            }
             gap = list.gap(&ClockReading::now());
             ramps = list.items;
         }
         let gap = gap.unwrap_or_default();
-        let begun = self
-            .controller
+        self.controller
             .ask(|reply| Change::Begin { ramps, gap, reply })
-            .await;
-        begun.map_err(|not_done| not_done.to_string())?;
+            .await
+            .map_err(|not_done| not_done.to_string())?;
         if !watch.monitor.first_round().await {
             tracing::warn!(
                 "some endpoints have no result yet; nobody is sent there until they have"
             );
         }
-        let observed = self
-            .controller
+        self.controller
             .ask(|reply| Change::Observed { reply })
-            .await;
-        observed.map_err(|not_done| not_done.to_string())
+            .await
+            .map_err(|not_done| not_done.to_string())
     }
 
-    /// All about health at this moment.
+    /// Everything that is known of health now.
     pub fn view(&self) -> HealthView {
         let state = self.state();
-        let health = self.watch().map(|watch| watch.monitor.health());
-        let (targets, suspect, not_made) = health.map_or_else(Default::default, |health| {
-            (health.targets, health.suspect, health.not_made)
-        });
+        let (mut targets, mut suspect, mut not_made) = (HashMap::new(), false, Vec::new());
+        if let Some(watch) = self.watch() {
+            let report = watch.monitor.health();
+            targets = report.targets;
+            suspect = report.suspect;
+            not_made = report.not_made;
+        }
         let snapshot = &state.snapshot;
         let mut transitions = Vec::new();
-        for (verdict, count) in &state.transitions {
-            transitions.push((word(*verdict), *count));
+        for (health, count) in &state.transitions {
+            transitions.push((word(*health), *count));
         }
         HealthView {
             config: state.derived.config.clone(),
@@ -211,12 +210,11 @@ impl Control {
     }
 }
 
-/// What was agreed before the restart.
+/// The health that was agreed before the restart.
 fn load(directory: &Path) -> SavedVerdicts {
     let loaded = state::load(directory);
-    loaded
-        .warning
-        .iter()
-        .for_each(|warning| tracing::warn!("{warning}"));
+    if let Some(warning) = loaded.warning {
+        tracing::warn!("{warning}");
+    }
     loaded.verdicts
 }

@@ -1,4 +1,8 @@
-//! What is told of health, to the log and to those who watch events: what changed, and what is about to.
+//! Health in the log and in the events.
+//!
+//! This reports changes of endpoints, services that lose or regain their last region, probes that
+//! cannot be made, and certificates that are about to expire. A check may be shared by thousands of
+//! services, so a sentence names a few of them only.
 
 use std::collections::HashMap;
 
@@ -9,7 +13,8 @@ use super::targets::ProbePlan;
 use super::told::LogState;
 use crate::catalog::Availability;
 use crate::catalog::keys::{ByRegion, RegionKey};
-use crate::config::Config;
+use crate::catalog::present::ServiceAvailability;
+use crate::config::{Config, ServiceConfig};
 use crate::health::check::TargetKey;
 use crate::health::machine::HealthState;
 use crate::health::monitor::{ShortageCount, TargetHealth};
@@ -17,12 +22,13 @@ use crate::health::timeline::HealthChange;
 use crate::steering::Share;
 use crate::text::{counted, list};
 
-/// Most services or regions that a sentence names, and most that an event lists: a check may be shared by thousands.
+/// The most services or regions that a sentence names.
 const MOST_NAMED: usize = 5;
+/// The most services or regions that an event lists.
 const MOST_LISTED: usize = 100;
 
 impl ControlState {
-    /// Tells the log when probes begin to be impossible for want of something on our side, and when they are again.
+    /// Logs when this server begins to lack something that probes need, and when it has it again.
     pub(super) fn tell_of_shortages(&mut self, shortages: &[ShortageCount]) {
         for ShortageCount {
             kind,
@@ -49,7 +55,7 @@ impl ControlState {
         }
     }
 
-    /// Takes in changes of verdicts that are to be told.
+    /// Queues changes of health to be reported.
     pub(super) fn note_events(&mut self, events: &[HealthChange]) {
         for event in events {
             if event.number > self.told.event {
@@ -59,7 +65,7 @@ impl ControlState {
         }
     }
 
-    /// Tells the log what is new. `moved`: answers per second that go elsewhere.
+    /// Reports what is new. `moved`: the answers per second that go elsewhere.
     pub(super) fn tell(
         &mut self,
         availability: &Availability,
@@ -73,48 +79,49 @@ impl ControlState {
             *self.told.transitions.entry(event.to).or_default() += 1;
             let news = log_transition(event.clone(), &self.derived.config, &self.derived.plan);
             if event.from != HealthState::Unknown || event.to == HealthState::Down {
-                let places = self.derived.plan.places(&event.target);
-                let moved = places
-                    .iter()
-                    .filter_map(|&(service, region)| moved.get(RegionKey { service, region }))
-                    .sum();
-                effects.actions.push(Action::Tell(news.moving(moved)));
-            }
-        }
-        for (service, now) in self
-            .derived
-            .config
-            .services
-            .iter()
-            .zip(&availability.services)
-        {
-            let name = service.name.to_string();
-            if now.regions.iter().any(|region| region.share > Share::NONE) {
-                if self.told.all_down.remove(&name) {
-                    let sentence = format!("some region of {name} serves again");
-                    tracing::warn!(service = name, "{sentence}");
-                    effects.actions.push(Action::Tell(all_down_news(
-                        sentence,
-                        name,
-                        ["down", "up"],
-                    )));
+                let mut moved_here = 0.0;
+                for (service, region) in self.derived.plan.places(&event.target) {
+                    let rate = moved.get(RegionKey { service, region });
+                    moved_here += rate.copied().unwrap_or(0.0);
                 }
-            } else if self.told.all_down.insert(name.clone()) {
-                let rule = crate::explain::all_down_word(service.all_down);
-                let sentence =
-                    format!("EVERY region of {name} is out; now all_down = \"{rule}\" answers");
-                tracing::error!(service = name, "{sentence}");
-                effects
-                    .actions
-                    .push(Action::Tell(all_down_news(sentence, name, ["up", "down"])));
+                effects.actions.push(Action::Tell(news.moving(moved_here)));
             }
         }
+        let config = self.derived.config.clone();
+        for (service, now) in config.services.iter().zip(&availability.services) {
+            let news = self.all_down_change(service, now);
+            effects.actions.extend(news.map(Action::Tell));
+        }
+    }
+
+    /// Logs when a service loses its last region, or has one again, and returns the event.
+    fn all_down_change(
+        &mut self,
+        service: &ServiceConfig,
+        now: &ServiceAvailability,
+    ) -> Option<EventDraft> {
+        let name = service.name.to_string();
+        if now.regions.iter().any(|region| region.share > Share::NONE) {
+            if !self.told.all_down.remove(&name) {
+                return None;
+            }
+            let sentence = format!("some region of {name} serves again");
+            tracing::warn!(service = name, "{sentence}");
+            return Some(all_down_news(sentence, name, ["down", "up"]));
+        }
+        if !self.told.all_down.insert(name.clone()) {
+            return None;
+        }
+        let rule = crate::explain::all_down_word(service.all_down);
+        let sentence = format!("EVERY region of {name} is out; now all_down = \"{rule}\" answers");
+        tracing::error!(service = name, "{sentence}");
+        Some(all_down_news(sentence, name, ["up", "down"]))
     }
 }
 
-/// A verdict in one word.
-pub fn word(verdict: HealthState) -> &'static str {
-    match verdict {
+/// The state of an endpoint's health in one word.
+pub fn word(health: HealthState) -> &'static str {
+    match health {
         HealthState::Unknown => "unknown",
         HealthState::Up => "up",
         HealthState::Degraded => "degraded",
@@ -122,7 +129,7 @@ pub fn word(verdict: HealthState) -> &'static str {
     }
 }
 
-/// Warns of every certificate that is about to expire, once for each day that it has left.
+/// Warns about every certificate that is about to expire, once a day.
 pub(super) fn warn_of_certificates(
     told: &mut LogState,
     plan: &ProbePlan,
@@ -142,7 +149,8 @@ pub(super) fn warn_of_certificates(
         if !soon {
             told.certificates.remove(&key);
         } else if told.certificates.insert(key.clone(), days) != Some(days) {
-            let (endpoint, check) = (key.address.to_string(), key.check.to_string());
+            let endpoint = key.address.to_string();
+            let check = key.check.to_string();
             let when = if days < 0 {
                 "has expired".to_owned()
             } else {
@@ -158,7 +166,7 @@ pub(super) fn warn_of_certificates(
     }
 }
 
-/// What is told when a service loses its last region, or has one again.
+/// The event when a service loses its last region, or has one again.
 fn all_down_news(sentence: String, service: String, [from, to]: [&str; 2]) -> EventDraft {
     EventDraft {
         services: vec![service],
@@ -168,22 +176,20 @@ fn all_down_news(sentence: String, service: String, [from, to]: [&str; 2]) -> Ev
     }
 }
 
-/// Tells the log; returns what is true now.
+/// Logs a change of an endpoint's health, and returns the event.
 fn log_transition(event: HealthChange, config: &Config, plan: &ProbePlan) -> EventDraft {
-    let (endpoint, check) = (
-        event.target.address.to_string(),
-        event.target.check.to_string(),
-    );
-    let places = plan.places(&event.target);
-    let name = |&(service, region): &(usize, usize)| {
-        let service = config.services.get(service)?;
-        let region = config
-            .regions
-            .get(usize::from(service.regions.get(region)?.region.0))?;
-        Some((service.name.to_string(), region.name.clone()))
-    };
-    let (mut services, mut regions): (Vec<String>, Vec<String>) =
-        places.iter().filter_map(name).unzip();
+    let endpoint = event.target.address.to_string();
+    let check = event.target.check.to_string();
+    let (mut services, mut regions) = (Vec::new(), Vec::new());
+    for (service, region) in plan.places(&event.target) {
+        if let Some(service) = config.services.get(service)
+            && let Some(listed) = service.regions.get(region)
+            && let Some(region) = config.regions.get(usize::from(listed.region.0))
+        {
+            services.push(service.name.to_string());
+            regions.push(region.name.clone());
+        }
+    }
     for names in [&mut services, &mut regions] {
         names.sort();
         names.dedup();

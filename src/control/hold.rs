@@ -1,8 +1,9 @@
-//! Hold: for which services the last agreed health is held while the monitor doubts itself.
+//! Hold: which services keep the last agreed health when every probe fails at once.
 //!
-//! When everything that is checked falls silent at once, it is likelier that this server is cut off than that all are dead
-//! (`health::suspicion`), so nobody is taken out. A service with a region that needs no check is never held: there is
-//! somewhere to go that nobody can be wrong about.
+//! When every endpoint times out at once, this server has more likely lost its network than all
+//! endpoints have died (`health::suspicion`). Meridian then keeps the last agreed health. A service
+//! with a region that needs no check is never held: that region counts as up, so clients can be
+//! sent there.
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -14,10 +15,10 @@ use crate::health::fold::HealthOverride;
 use crate::health::suspicion::FEWEST;
 use crate::resolve::KnownNames;
 
-/// Most services that are named one by one.
+/// The most services that the note names.
 const MOST_NAMED: usize = 4;
 
-/// What counts for a service: the last agreed health, held or not.
+/// Which probe results count for a service: those that are held, or not.
 pub fn evidence(
     plan: &ProbePlan,
     effect: &EffectiveOverrides,
@@ -25,26 +26,30 @@ pub fn evidence(
     service: &ServiceConfig,
 ) -> Evidence {
     for (at, region) in service.regions.iter().enumerate() {
-        let bearing = effect.bearing(index, at);
-        let is_drained = |counting: &WinningOverride| counting.order != HealthOverride::ForceUp;
-        if bearing
-            .and_then(|bearing| bearing.order.as_ref())
-            .is_some_and(is_drained)
-        {
+        let overrides = effect.bearing(index, at);
+        if takes_out(overrides.and_then(|it| it.order.as_ref())) {
             continue;
         }
-        let is_free = |endpoint: &usize| {
-            let order = bearing.and_then(|bearing| bearing.endpoints.get(endpoint));
-            plan.asked(index, at, *endpoint).is_none() && !order.is_some_and(is_drained)
-        };
-        if (0..region.endpoints.len()).filter(is_free).count() >= service.min_endpoints.max(1) {
+        let mut unchecked = 0;
+        for endpoint in 0..region.endpoints.len() {
+            let winning = overrides.and_then(|it| it.endpoints.get(&endpoint));
+            if plan.asked(index, at, endpoint).is_none() && !takes_out(winning) {
+                unchecked += 1;
+            }
+        }
+        if unchecked >= service.min_endpoints.max(1) {
             return Evidence::Unheld;
         }
     }
     Evidence::Agreed
 }
 
-/// Where the hold applies, for people; `None`: fewer addresses are checked than it takes.
+/// Whether an override takes a region or an endpoint out of service.
+fn takes_out(winning: Option<&WinningOverride>) -> bool {
+    winning.is_some_and(|winning| winning.order != HealthOverride::ForceUp)
+}
+
+/// A sentence on which services the hold covers; `None`: too few addresses are checked for a hold.
 pub fn note(config: &Config) -> Option<String> {
     let plan = ProbePlan::of(config, &KnownNames::new());
     let addresses: HashSet<IpAddr> = plan
@@ -80,13 +85,17 @@ pub fn note(config: &Config) -> Option<String> {
     })
 }
 
+/// Whether some endpoint of the service is probed.
 fn is_checked(plan: &ProbePlan, index: usize, service: &ServiceConfig) -> bool {
-    let mut regions = service.regions.iter().enumerate();
-    regions.any(|(at, region)| {
-        let mut asked =
-            (0..region.endpoints.len()).filter_map(|endpoint| plan.asked(index, at, endpoint));
-        asked.any(|asked| !matches!(asked, ProbeRef::Nobody { .. }))
-    })
+    for (at, region) in service.regions.iter().enumerate() {
+        for endpoint in 0..region.endpoints.len() {
+            match plan.asked(index, at, endpoint) {
+                None | Some(ProbeRef::Nobody { .. }) => {}
+                Some(_) => return true,
+            }
+        }
+    }
+    false
 }
 
 #[cfg(test)]

@@ -1,5 +1,8 @@
-//! The certificates that are shown to clients, one over DNS and one on the admin address: read from their files, and read
-//! again when these change.
+//! The TLS certificates: one for DNS over TLS, HTTPS and QUIC, and one for the admin server.
+//!
+//! A certificate and its key are read from files at the start, and again when the files change. The
+//! key file must be readable by the server's user only. An expired certificate is shown all the
+//! same, with a warning.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -12,20 +15,20 @@ use crate::files::{self, FileKind, FilePrint};
 use crate::health::probe::certificate::expires_in_days;
 use crate::server::encrypted::{PemError, TlsIdentity};
 
-/// One of it for each certificate.
+/// A value for each of the two certificates.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct OfEach<T> {
-    /// Of the encrypted transports of DNS.
+    /// For the encrypted transports of DNS.
     pub dns: T,
-    /// Of the admin server.
+    /// For the admin server.
     pub admin: T,
 }
 
-/// What tells the certificate and key of a configuration from the next ones; `None`: there are none, or one cannot be
-/// looked at.
+/// The prints of a certificate file and its key file, which show when they change. `None`: there
+/// are none, or one cannot be read.
 pub type IdentityPrints = Option<[FilePrint; 2]>;
 
-/// Where the certificates of a configuration are; `None`: nothing listens that needs one.
+/// The certificate files of a configuration; `None`: no listener needs a certificate.
 pub(super) fn files_of(config: &Config) -> OfEach<Option<&IdentityFiles>> {
     OfEach {
         dns: config.server.encrypted.identity.as_ref(),
@@ -33,7 +36,7 @@ pub(super) fn files_of(config: &Config) -> OfEach<Option<&IdentityFiles>> {
     }
 }
 
-/// Every file of a certificate or its key.
+/// The paths of all certificates and keys.
 pub fn paths(config: &Config) -> impl Iterator<Item = &std::path::PathBuf> {
     let OfEach { dns, admin } = files_of(config);
     [dns, admin]
@@ -42,27 +45,27 @@ pub fn paths(config: &Config) -> impl Iterator<Item = &std::path::PathBuf> {
         .flat_map(|files| [&files.certificate, &files.key])
 }
 
-/// The files as they are now.
+/// The prints of the files as they are now.
 pub(super) fn prints(files: Option<&IdentityFiles>) -> IdentityPrints {
     let IdentityFiles { certificate, key } = files?;
     Some([FilePrint::of(certificate)?, FilePrint::of(key)?])
 }
 
-/// A certificate with its key, and what tells its files from the next ones; nothing, where nothing listens that needs one.
+/// A certificate with its key and the prints of their files. Empty if no listener needs one.
 #[derive(Default)]
 pub struct FoundIdentity {
-    /// Taken before reading: a file that changes meanwhile is read again.
+    /// Taken before reading, so that a file that changes in between is read again.
     pub prints: IdentityPrints,
-    /// Ready to be shown.
+    /// The certificate with its key.
     pub key: Option<Arc<CertifiedKey>>,
-    /// A sentence about a certificate that has expired.
+    /// A warning that the certificate has expired.
     pub warning: Option<String>,
 }
 
 /// Reads the certificates of a configuration.
 ///
 /// # Errors
-/// A sentence with the file for each that cannot be used.
+/// A sentence for each certificate that cannot be used, with its file.
 pub fn read(config: &Config) -> Result<OfEach<FoundIdentity>, Vec<String>> {
     let OfEach { dns, admin } = files_of(config);
     match (read_one(dns), read_one(admin)) {
@@ -89,13 +92,15 @@ pub(super) fn read_one(files: Option<&IdentityFiles>) -> Result<FoundIdentity, S
             PemError::Certificate(sentence) => format!("{}: {sentence}", certificate.display()),
             PemError::Key(sentence) => format!("{}: {sentence}", key.display()),
         })?;
-    let days = identity
-        .cert
-        .first()
-        .and_then(|first| expires_in_days(first, SystemTime::now()));
-    let has_expired = days.is_some_and(|days| days < 0);
-    let sentence = "the certificate has expired; clients that verify it will not ask";
-    let warning = has_expired.then(|| format!("{}: {sentence}", certificate.display()));
+    let mut warning = None;
+    if let Some(first) = identity.cert.first()
+        && expires_in_days(first, SystemTime::now()).is_some_and(|days| days < 0)
+    {
+        warning = Some(format!(
+            "{}: the certificate has expired; clients that verify it will not ask",
+            certificate.display()
+        ));
+    }
     Ok(FoundIdentity {
         prints,
         key: Some(Arc::new(identity)),

@@ -1,9 +1,10 @@
-//! The facts that control works with, and what they come to.
+//! The inputs of control, and what is derived from them.
 //!
-//! [`ControlInputs`] holds what came from outside: the configuration as it was read, operator overrides, leases, resolved
-//! names and the results of probes. [`derive`] turns these into a [`Derived`] value: the configuration in force, the probe
-//! plan and the effect of every override. It is a pure function, so tests can call it without threads or files. A derived
-//! value takes effect once its services are compiled and its new endpoints have had their first probe.
+//! [`ControlInputs`] holds what came from outside: the configuration as it was read, operator
+//! overrides, leases, resolved names and the results of probes. [`derive`] turns these into a
+//! [`Derived`] value: the configuration in force, the probe plan and the effect of every override.
+//! It is a pure function, so tests can call it without threads or files. A derived value takes
+//! effect once its services are compiled and its new endpoints have had their first probe.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use crate::health::check::TargetKey;
 use crate::health::monitor::TargetHealth;
 use crate::resolve::KnownNames;
 
-/// Everything that control was told.
+/// Everything that comes from outside.
 #[derive(Debug, Clone)]
 pub struct ControlInputs {
     /// The configuration as the file has it.
@@ -60,23 +61,24 @@ impl ControlInputs {
     }
 }
 
-/// What the inputs come to.
+/// What follows from the inputs.
 #[derive(Debug, Clone)]
 pub struct Derived {
     /// The configuration that it was derived from.
     pub base: Arc<Config>,
-    /// The configuration in force: with leases, the addresses of aliases and ordered weights.
+    /// The configuration in force: with leases, the addresses of aliases and the weights of
+    /// overrides.
     pub config: Arc<Config>,
-    /// Which endpoint rests on which probe.
+    /// Which probes decide about which endpoint.
     pub plan: Arc<ProbePlan>,
-    /// What overrides come to.
+    /// The effect of overrides on each region.
     pub effect: Arc<EffectiveOverrides>,
     /// The edition of the inputs.
     pub edition: u64,
 }
 
 impl Derived {
-    /// Derives everything from inputs that nothing precedes.
+    /// Derives everything at the start.
     pub fn first(inputs: &ControlInputs, now: BootTime) -> Derived {
         let config = overlay::effective(&inputs.base, &inputs.book, &inputs.leases, &inputs.names);
         Derived::of_config(inputs, config, now)
@@ -98,8 +100,8 @@ impl Derived {
     }
 }
 
-/// Derives the configuration in force, the probe plan and the effect of overrides. The configuration of `previous` is
-/// kept where services are the same.
+/// Derives the configuration in force, the probe plan and the effect of overrides. The
+/// configuration of `previous` is kept where services are the same.
 pub fn derive(inputs: &ControlInputs, previous: &Derived, now: BootTime) -> Derived {
     let mut config = overlay::effective(&inputs.base, &inputs.book, &inputs.leases, &inputs.names);
     if Arc::ptr_eq(&inputs.base, &previous.base) && config.has_services_of(&previous.config) {

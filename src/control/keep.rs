@@ -1,4 +1,8 @@
-//! Keeping: what outlives a restart, as files in the state directory, each replaced whole by the keeper's thread.
+//! The files of the state directory, which outlive a restart.
+//!
+//! Each file is a JSON list with a version, and a stamp that says when it was written. The state
+//! writer replaces a file as a whole. A file that cannot be used at the start is renamed to
+//! `NAME.unusable`, and the server starts with an empty list and a warning.
 
 use std::path::Path;
 use std::time::Duration;
@@ -13,22 +17,21 @@ use crate::health::state;
 
 const VERSION: u32 = 1;
 
-/// File of the orders.
+/// The file of overrides.
 pub const ORDERS: &str = "orders.json";
-/// File of the leases.
+/// The file of leases.
 pub const LEASES: &str = "leases.json";
-/// File of what names were resolved to.
+/// The file of addresses that names were resolved to.
 pub const NAMES: &str = "names.json";
-
-/// File of the zones that are served: their serials, and fingerprints of their records.
+/// The file of zones that are served, with their serials and the fingerprints of their records.
 pub const ZONES: &str = "zones.json";
-/// File of the regions that are coming back.
+/// The file of regions that are ramping up.
 pub const RAMPS: &str = "ramps.json";
 
-/// A list of the state directory.
+/// The content of a file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StateList<T> {
-    /// When it was written; absent in files of before this was noted.
+    /// When it was written; absent in files of old versions.
     #[serde(default)]
     pub written: Option<FileStamp>,
     /// What is in it.
@@ -47,9 +50,8 @@ impl<T> Default for StateList<T> {
 impl<T> StateList<T> {
     /// How long before `now` it was written, if it says so.
     pub fn gap(&self, now: &ClockReading) -> Option<Duration> {
-        self.written
-            .as_ref()
-            .map(|written| written.gap(&FileStamp::of(now)))
+        let written = self.written.as_ref()?;
+        Some(written.gap(&FileStamp::of(now)))
     }
 }
 
@@ -60,13 +62,12 @@ struct Saved<L> {
     list: L,
 }
 
-/// Reads a list. A file that cannot be used is a warning and an empty list, and stays beside as `NAME.unusable`, since
-/// the next order writes a new one.
+/// Reads a list. A file that cannot be used gives an empty list and a warning. It is kept as
+/// `NAME.unusable`, because the next change writes a new file.
 pub fn load<T: DeserializeOwned>(directory: &Path, name: &str) -> (StateList<T>, Option<String>) {
     let path = directory.join(name);
-    let read = state::read_file(&path).and_then(|text| text.map(|text| parse(&text)).transpose());
-    let reason = match read {
-        Ok(list) => return (list.unwrap_or_default(), None),
+    let reason = match read_list(&path) {
+        Ok(list) => return (list, None),
         Err(reason) => reason,
     };
     let aside = directory.join(format!("{name}.unusable"));
@@ -83,12 +84,17 @@ pub fn load<T: DeserializeOwned>(directory: &Path, name: &str) -> (StateList<T>,
     )
 }
 
-/// The zones that were served last, as far as the state directory can say. Nothing is changed there.
+/// The zones that were served last; none if the file cannot be used. This changes no files.
 pub fn served_zones(directory: &Path) -> Vec<ServedZone> {
-    let text = state::read_file(&directory.join(ZONES)).ok().flatten();
-    text.and_then(|text| parse(&text).ok())
-        .unwrap_or_default()
-        .items
+    read_list(&directory.join(ZONES)).unwrap_or_default().items
+}
+
+/// Reads a file; an empty list if there is none.
+fn read_list<T: DeserializeOwned>(path: &Path) -> Result<StateList<T>, String> {
+    match state::read_file(path)? {
+        Some(text) => parse(&text),
+        None => Ok(StateList::default()),
+    }
 }
 
 /// Reads the text of a list.
@@ -104,10 +110,10 @@ pub(crate) fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<StateList<T>, St
     }
 }
 
-/// Writes a list; on disk when this returns.
+/// Writes a list. It is on disk when this returns.
 ///
 /// # Errors
-/// A sentence with the file and what went wrong; the file before stays.
+/// A sentence with the file and what went wrong. The old file stays.
 pub(super) fn save<T: Serialize>(
     directory: &StateDirectory,
     name: &str,

@@ -1,7 +1,7 @@
-//! The steps that keep what must outlive a restart.
+//! The steps that save the state that outlives a restart.
 //!
-//! Each makes a file of what is true at this moment and has the controller hand it to the keeper. The controller hands them
-//! in one after the other, so what comes last is the newest.
+//! Each step makes a file from the current state and adds an [`Action::Keep`]. The controller
+//! passes these files to the state writer in order, so the last version of a file is the newest.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,37 +16,33 @@ use crate::config::values::duration_text;
 use crate::health::state;
 
 impl ControlState {
-    /// Has the orders written; `None`: there is no state directory.
+    /// Saves the overrides; `None`: there is no state directory.
     pub(super) fn keep_orders(
         &self,
         now: ClockReading,
         effects: &mut Effects,
     ) -> Option<&'static str> {
-        let orders = self
-            .inputs
-            .book
-            .iter()
-            .map(|order| order.record(&now))
-            .collect();
-        self.keep_list(ORDERS, orders, now, effects)
+        let mut records = Vec::new();
+        for override_ in self.inputs.book.iter() {
+            records.push(override_.record(&now));
+        }
+        self.keep_list(ORDERS, records, now, effects)
     }
 
-    /// Has the leases written; `None`: there is no state directory.
+    /// Saves the leases; `None`: there is no state directory.
     pub(super) fn keep_leases(
         &self,
         now: ClockReading,
         effects: &mut Effects,
     ) -> Option<&'static str> {
-        let leases = self
-            .inputs
-            .leases
-            .iter()
-            .map(|lease| lease.record(&now))
-            .collect();
-        self.keep_list(LEASES, leases, now, effects)
+        let mut records = Vec::new();
+        for lease in self.inputs.leases.iter() {
+            records.push(lease.record(&now));
+        }
+        self.keep_list(LEASES, records, now, effects)
     }
 
-    /// Has a list written; `None`: there is no state directory.
+    /// Saves a list; `None`: there is no state directory.
     pub(super) fn keep_list<T>(
         &self,
         name: &'static str,
@@ -67,7 +63,7 @@ impl ControlState {
         Some(name)
     }
 
-    /// Has the agreed health written, if it is another than was handed in before.
+    /// Saves the agreed health if it has changed.
     pub(super) fn keep_verdicts(
         &mut self,
         observed: Option<&Observations>,
@@ -91,7 +87,7 @@ impl ControlState {
         self.told.saved = Some(verdicts.clone());
     }
 
-    /// Has it written which regions are coming back, if these are others than before.
+    /// Saves which regions are ramping up, if these have changed.
     pub(super) fn keep_ramps(&mut self, now: ClockReading, effects: &mut Effects) {
         let ramps = self.memory.ramps(&self.derived.config, time(now));
         let mut regions = Vec::new();
@@ -104,12 +100,13 @@ impl ControlState {
         }
     }
 
-    /// Has it written which zones are served.
+    /// Saves which zones are served.
     pub(super) fn keep_zones(&self, now: ClockReading, effects: &mut Effects) {
         self.keep_list(ZONES, self.files.prints.zones(), now, effects);
     }
 
-    /// Has everything written: to another directory. The verdicts follow with the next tick.
+    /// Saves everything, because the state directory has changed. The agreed health follows with
+    /// the next tick.
     pub(super) fn keep_everything(&mut self, now: ClockReading, effects: &mut Effects) {
         self.keep_orders(now, effects);
         self.keep_leases(now, effects);
@@ -117,8 +114,8 @@ impl ControlState {
         self.told.ramps.clear();
     }
 
-    /// Somebody has set the wall clock. Nothing ends by it; but what is on disk was stamped by the old time, by which the
-    /// next boot would reckon how long nobody was there.
+    /// Notes that the wall clock was set. No deadline moves. The files are written again, because
+    /// their stamps have the old time, and the next boot would compute a wrong gap from them.
     pub(super) fn note_clock_step(
         &self,
         forward: bool,
@@ -126,12 +123,9 @@ impl ControlState {
         now: ClockReading,
         effects: &mut Effects,
     ) {
-        // A step is noticed between two ticks, so its fractions of a second say nothing.
-        let size = Duration::from_secs(size.as_secs_f64().round() as u64);
-        let (size, direction) = (
-            duration_text(size),
-            if forward { "forward" } else { "back" },
-        );
+        // The size is measured between two ticks, so fractions of a second mean nothing.
+        let size = duration_text(Duration::from_secs(size.as_secs_f64().round() as u64));
+        let direction = if forward { "forward" } else { "back" };
         tracing::warn!(
             "the wall clock was set {direction} by {size}; nothing ends sooner or later by that"
         );

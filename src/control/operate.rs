@@ -106,7 +106,7 @@ impl Control {
         let Some((name, ticket)) = file.zip(ticket) else {
             return Ok(ChangeOutcome { sentence, kept });
         };
-        match self.shared.keeper.wait(name, ticket, PATIENCE).await {
+        match self.shared.state_writer.wait(name, ticket, PATIENCE).await {
             Ok(()) => Ok(ChangeOutcome {
                 sentence,
                 kept: true,

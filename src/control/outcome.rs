@@ -1,9 +1,9 @@
 //! What becomes of a change that somebody asked for: it is made, refused, or has ended by itself.
 
 use super::events::EventDraft;
-use super::keeper::WriteTicket;
 use super::leases::{Lease, LeaseMistake};
 use super::orders::Override;
+use super::state_writer::WriteTicket;
 use super::worker::NotDone;
 
 /// A change that was made, and what is still to be awaited for it.
@@ -15,7 +15,7 @@ pub struct PendingChange {
     pub news: Option<EventDraft>,
     /// The edition that services must be compiled with, if they must.
     pub edition: Option<u64>,
-    /// The file that keeps it, with its ticket from the keeper.
+    /// The file that keeps it, with its ticket of the state writer.
     pub file: Option<&'static str>,
     /// The ticket for that file.
     pub ticket: Option<WriteTicket>,

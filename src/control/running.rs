@@ -16,12 +16,11 @@ use super::build::{LoadedFiles, with_services};
 use super::change::Change;
 use super::clock::ClockReading;
 use super::controller::{Controller, MonitorHandle, Shared, StateView};
-use super::coverage_desk::CoverageDesk;
+use super::coverage_cache::CoverageCache;
 use super::events::EventLog;
 use super::identity::{self, OfEach};
 use super::inputs::{ControlInputs, Derived};
 use super::keep::{self, LEASES, ORDERS};
-use super::keeper::StateWriter;
 use super::leases::{LeaseRecord, LeaseTable};
 use super::load::{ConfigOrigin, LoadedState, prints};
 use super::orders::OrderRecord;
@@ -30,6 +29,7 @@ use super::reloads::ReloadHistory;
 use super::resolving::BackgroundResolver;
 use super::state::ControlState;
 use super::state_directory::StateDirectory;
+use super::state_writer::StateWriter;
 use super::threads::WorkerThreads;
 use super::watchdog::Watchdog;
 use super::watched::{self, WatchedFiles};
@@ -53,7 +53,7 @@ pub struct Control {
     pub(super) reloads: Mutex<ReloadHistory>,
     /// Absent until names are resolved.
     pub(super) names: OnceLock<BackgroundResolver>,
-    pub(super) coverage: CoverageDesk,
+    pub(super) coverage: CoverageCache,
     /// Another server is about to take over, and has read what is kept.
     closed: AtomicBool,
 }
@@ -121,7 +121,7 @@ impl Control {
             view: Arc::new(ArcSwap::from_pointee(StateView::of(&state))),
             compiled: tokio::sync::watch::Sender::default(),
             watch: Arc::default(),
-            keeper: Arc::new(StateWriter::start()),
+            state_writer: Arc::new(StateWriter::start()),
             events: Arc::new(EventLog::new(server)),
             watchdog: Arc::default(),
         };
@@ -134,7 +134,7 @@ impl Control {
             files: Mutex::new(files),
             reloads: Mutex::default(),
             names: OnceLock::new(),
-            coverage: CoverageDesk::default(),
+            coverage: CoverageCache::default(),
             closed: AtomicBool::new(false),
         })
     }
@@ -161,7 +161,7 @@ impl Control {
         if self.controller.offer(Change::WriteAll { reply }) {
             let _ = handed.recv_timeout(PATIENCE);
         }
-        self.shared.keeper.finish(PATIENCE);
+        self.shared.state_writer.finish(PATIENCE);
     }
 
     /// What the workers answer from.

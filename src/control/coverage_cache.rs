@@ -1,4 +1,8 @@
-//! What is known of coverage: the clients of each class, counted once for each catchment, and the latest report.
+//! The cache behind coverage: client counts for each catchment, and the latest report.
+//!
+//! Counting the clients of a catchment takes seconds, so each one is counted once. A report is
+//! cheap and is made again when a new snapshot is published. Where the server samples its traffic,
+//! a report is also made again after ten seconds, because the sampled clients change.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -12,8 +16,9 @@ use crate::foresight::coverage::{ClassWeights, Coverage};
 use crate::foresight::coverages::{ClientCounts, coverages, noted};
 use crate::geo::Atlas;
 
-/// How old a report may be where clients are noted, who are others all the time.
+/// How old a report may get where the server samples its traffic.
 const TRAFFIC_AGE: Duration = Duration::from_secs(10);
+
 /// The coverage of every service at one moment.
 #[derive(Debug, Default)]
 pub struct CoverageReport {
@@ -23,42 +28,41 @@ pub struct CoverageReport {
     pub services: Vec<Vec<Coverage>>,
 }
 
-/// What is known of coverage.
+/// Client counts, the latest report, and what was logged.
 #[derive(Debug, Default)]
-pub(super) struct CoverageDesk {
+pub(super) struct CoverageCache {
     counts: Mutex<ClientCounts>,
     latest: Mutex<Arc<CoverageReport>>,
-    /// By service and record type, what was told last: the greatest part without a live region.
-    pub(super) told: Mutex<HashMap<(String, String), f64>>,
+    /// By service and record type, the percentage without a live region that was logged last.
+    pub(super) logged: Mutex<HashMap<(String, String), f64>>,
 }
 
-impl CoverageDesk {
+impl CoverageCache {
     pub(super) fn counts(&self) -> MutexGuard<'_, ClientCounts> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The clients of a view, counted now if they are not yet. Nobody waits for that at the lock.
+    /// The clients of a view, counted now if they are not yet. The lock is free while it counts.
     pub(super) fn count(&self, view: &ServiceView, atlas: &Arc<Atlas>) -> Arc<ClassWeights> {
         let known = self.counts().get(view, atlas);
-        known.unwrap_or_else(|| {
-            let weights = Arc::new(ClassWeights::of(&view.catchment, atlas));
-            self.counts().insert(view, atlas, weights.clone());
-            weights
-        })
+        if let Some(known) = known {
+            return known;
+        }
+        let weights = Arc::new(ClassWeights::of(&view.catchment, atlas));
+        self.counts().insert(view, atlas, weights.clone());
+        weights
     }
 
-    /// Counts the clients of every service of a catalog.
+    /// Counts the clients of every service.
     pub(super) fn count_all(&self, catalog: &Catalog) {
-        for view in catalog
-            .services
-            .iter()
-            .flat_map(|service| service.views.iter().flatten())
-        {
-            self.count(view, &catalog.atlas);
+        for service in &catalog.services {
+            for view in service.views.iter().flatten() {
+                self.count(view, &catalog.atlas);
+            }
         }
     }
 
-    /// The coverage of a snapshot: the latest, or one that is made now of what is counted.
+    /// The coverage of a snapshot: the latest report, or a new one if that is out of date.
     pub(super) fn report(&self, snapshot: &Arc<Snapshot>) -> Arc<CoverageReport> {
         let latest = self
             .latest
@@ -66,10 +70,10 @@ impl CoverageDesk {
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
         let now = BootTime::now().elapsed();
-        let is_young = snapshot.catalog.sample.rules().is_none()
-            || now.saturating_sub(latest.made) < TRAFFIC_AGE;
-        if is_young && latest.is_whole() && std::ptr::eq(latest.of.as_ptr(), Arc::as_ptr(snapshot))
-        {
+        let is_sampled = snapshot.catalog.sample.rules().is_some();
+        let is_young = !is_sampled || now.saturating_sub(latest.made) < TRAFFIC_AGE;
+        let is_same = std::ptr::eq(latest.of.as_ptr(), Arc::as_ptr(snapshot));
+        if is_young && latest.is_whole() && is_same {
             return latest;
         }
         let (catalog, availability) = (&snapshot.catalog, snapshot.live.availability());
