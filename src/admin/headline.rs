@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::health::{EndpointHealth, RegionHealth};
 use super::status::ServiceStatus;
 use crate::config::values::duration_text;
-use crate::control::standing::FULL;
+use crate::control::availability::FULL;
 use crate::foresight::coverage::Coverage;
 
 /// How bad something is, the worst first.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::status::ServiceStatus;
 use crate::catalog::keys::{ByRegion, RegionKey};
 use crate::config::{Endpoint, EndpointTarget, ServiceConfig};
-use crate::control::standing::FULL;
+use crate::control::availability::FULL;
 use crate::control::targets::ProbeRef;
 use crate::control::{HealthView, word};
 use crate::foresight::coverage::Coverage;

@@ -8,6 +8,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError};
 
+use super::availability::{AvailabilityFacts, AvailabilityMemory};
 use super::book::OverrideBook;
 use super::clock::BootTime;
 use super::coverage_desk::CoverageReport;
@@ -18,7 +19,6 @@ use super::inputs::Derived;
 use super::orders::{Override, OverrideAction};
 use super::outcome::ChangeRefusal;
 use super::running::Control;
-use super::standing::{AvailabilityFacts, AvailabilityMemory};
 use super::targets::ProbePlan;
 use crate::answer::Snapshot;
 use crate::catalog::present::ServiceAvailability;

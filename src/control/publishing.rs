@@ -7,12 +7,12 @@
 
 use std::sync::Arc;
 
+use super::availability::AvailabilityFacts;
 use super::change::{Effects, KeptName, Observations};
 use super::clock::ClockReading;
 use super::effect::EffectiveOverrides;
 use super::health_news;
 use super::keep::NAMES;
-use super::standing::AvailabilityFacts;
 use super::state::{ControlState, time};
 use crate::answer::Snapshot;
 use crate::balance::traffic_rates::{self, MovedRates};

@@ -12,13 +12,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::availability::AvailabilityMemory;
 use super::build::{BuildJob, BuiltServices, LoadedFiles, ReloadDraft};
 use super::change::{Action, Answer, Change, Effects, Reply, StepFacts};
 use super::clock::ClockReading;
 use super::effect::EffectiveOverrides;
 use super::inputs::{ControlInputs, Derived, derive};
 use super::probed::{ProbeAccount, ProbedTargets};
-use super::standing::AvailabilityMemory;
 use super::state_directory::StateDirectory;
 use super::told::LogState;
 use crate::answer::Snapshot;
@@ -328,7 +328,7 @@ impl ControlState {
 
     fn begin(
         &mut self,
-        ramps: &[super::standing::SavedRamp],
+        ramps: &[super::availability::SavedRamp],
         gap: Duration,
         now: ClockReading,
         effects: &mut Effects,
