@@ -48,9 +48,9 @@ mod publishing;
 
 mod running;
 
+pub mod availability;
 pub mod hold;
 mod probed;
-pub mod standing;
 pub mod targets;
 
 pub mod health;

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::health::{EndpointHealth, RegionHealth, ServiceStatus};
 use crate::config::values::duration_text;
-use crate::control::standing::FULL;
+use crate::control::availability::FULL;
 use crate::foresight::coverage::Coverage;
 
 /// How bad a finding is, the worst first.

@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use super::rules::ServiceRules;
 use crate::catalog::availability::RegionAvailability;
-use crate::catalog::keys::RegionKey;
+use crate::catalog::keys::{EndpointKey, RegionKey};
 use crate::config::{Endpoint, EndpointTarget, ServiceConfig, ServiceRegion};
-use crate::control::standing::FULL;
+use crate::control::availability::FULL;
 use crate::control::targets::ProbeRef;
 use crate::control::{HealthView, word};
 use crate::foresight::coverage::Coverage;
@@ -211,19 +211,19 @@ impl<'v> ServiceReader<'v> {
         let view = self.view;
         let configured = view.config.regions.get(usize::from(region.region.0));
         let name = configured.map_or(String::new(), |configured| configured.name.clone());
-        let mut endpoints = Vec::with_capacity(region.endpoints.len());
-        for (number, endpoint) in region.endpoints.iter().enumerate() {
-            endpoints.push(EndpointHealth {
-                leased: view.leases.contains(&self.name, &name, &endpoint.target),
-                ..self.endpoint(index, number, endpoint)
-            });
-        }
-        let availability = self.availability(index);
-        let reason = availability.and_then(|now| now.reason.as_deref());
         let key = RegionKey {
             service: self.index,
             region: index,
         };
+        let mut endpoints = Vec::with_capacity(region.endpoints.len());
+        for (number, endpoint) in region.endpoints.iter().enumerate() {
+            endpoints.push(EndpointHealth {
+                leased: view.leases.contains(&self.name, &name, &endpoint.target),
+                ..self.endpoint(key.endpoint(number), endpoint)
+            });
+        }
+        let availability = self.availability(index);
+        let reason = availability.and_then(|now| now.reason.as_deref());
         RegionHealth {
             region: name,
             share_percent: availability.map_or(1.0, |now| now.share.fraction()) * 100.0,
@@ -231,7 +231,7 @@ impl<'v> ServiceReader<'v> {
             answers_per_second: rounded(view.rates.get(key).copied().unwrap_or_default()),
             moved_per_second: rounded(view.moved.of(key)),
             full: reason == Some(FULL),
-            order: view.region_order(self.index, index).map(str::to_owned),
+            order: view.region_order(key).map(str::to_owned),
             endpoints,
         }
     }
@@ -242,32 +242,32 @@ impl<'v> ServiceReader<'v> {
     }
 
     /// Whether answers may hold an endpoint; true before the first publication.
-    fn is_up(&self, region: usize, endpoint: usize) -> bool {
-        let availability = self.availability(region);
-        let up = availability.and_then(|now| now.endpoints.get(endpoint));
+    fn is_up(&self, key: EndpointKey) -> bool {
+        let availability = self.availability(key.region.region);
+        let up = availability.and_then(|now| now.endpoints.get(key.endpoint));
         up.copied().unwrap_or(true)
     }
 
-    fn endpoint(&self, region: usize, number: usize, endpoint: &Endpoint) -> EndpointHealth {
+    fn endpoint(&self, key: EndpointKey, endpoint: &Endpoint) -> EndpointHealth {
         let view = self.view;
-        let probe = view.asked(self.index, region, number);
-        let deciding = view.endpoint(self.index, region, number);
+        let probe = view.probes_of(key);
+        let deciding = view.endpoint(key);
         let target = deciding.and_then(|(_, target)| target);
         let last = target.and_then(|target| target.last.as_ref());
         let name = endpoint.resolved_name();
         let resolved = name.and_then(|name| view.names.get(name));
         let reason = match probe {
-            Some(ProbeRef::Nobody { reason, .. }) => Some(reason.clone()),
+            Some(ProbeRef::NotProbed { reason, .. }) => Some(reason.clone()),
             _ => last.and_then(|last| last.reason.clone()),
         };
         let state = probe.and_then(|probe| probe.verdict(&view.targets, view.evidence(self.index)));
-        let order = view.endpoint_order(self.index, region, number);
+        let order = view.endpoint_order(key);
         let mut health = EndpointHealth {
             endpoint: endpoint.target.to_string(),
             alias: endpoint.alias.as_ref().map(ToString::to_string),
             unresolved: resolved.and_then(ResolvedName::complaint),
             weight: endpoint.weight,
-            up: self.is_up(region, number),
+            up: self.is_up(key),
             verdict: state.map_or(UNCHECKED, word).to_owned(),
             reason,
             order: order.map(str::to_owned),

@@ -1,6 +1,6 @@
-//! Keys for the regions of services.
+//! Keys for the regions and endpoints of services.
 //!
-//! Services and regions are numbered in the order in which the configuration lists them. A key joins the
+//! Services, regions and endpoints are numbered in the order in which the configuration lists them. A key joins the
 //! numbers that belong together, and [`ByRegion`] is a table with one value for each region of each service.
 
 /// One region of one service.
@@ -10,6 +10,25 @@ pub struct RegionKey {
     pub service: usize,
     /// Position of the region in the service.
     pub region: usize,
+}
+
+/// One endpoint of one region of one service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EndpointKey {
+    /// The region.
+    pub region: RegionKey,
+    /// Position of the endpoint in the region.
+    pub endpoint: usize,
+}
+
+impl RegionKey {
+    /// An endpoint of this region.
+    pub fn endpoint(self, endpoint: usize) -> EndpointKey {
+        EndpointKey {
+            region: self,
+            endpoint,
+        }
+    }
 }
 
 /// A value for each region of each service.
@@ -48,8 +67,22 @@ impl<T> ByRegion<T> {
         self.0.len()
     }
 
+    /// Every value with its key, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (RegionKey, &T)> {
+        self.0.iter().enumerate().flat_map(|(service, regions)| {
+            let regions = regions.iter().enumerate();
+            regions.map(move |(region, value)| (RegionKey { service, region }, value))
+        })
+    }
+
     /// Every value, in order.
     pub fn values(&self) -> impl Iterator<Item = &T> {
         self.0.iter().flatten()
+    }
+}
+
+impl<T> FromIterator<Vec<T>> for ByRegion<T> {
+    fn from_iter<I: IntoIterator<Item = Vec<T>>>(services: I) -> Self {
+        ByRegion(services.into_iter().collect())
     }
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::availability::SavedRamp;
 use super::build::{BuildJob, BuiltServices, ReloadDraft};
 use super::clock::ClockReading;
 use super::events::EventDraft;
@@ -19,7 +20,6 @@ use super::leases::{Lease, LeaseKey};
 use super::orders::{Override, OverrideKind, OverrideSubject};
 use super::outcome::{ChangeRefusal, Ended, PendingChange};
 use super::probed::ProbeAccount;
-use super::standing::SavedRamp;
 use super::state_writer::{FileWrite, WriteTicket};
 use crate::answer::Snapshot;
 use crate::catalog::LiveState;

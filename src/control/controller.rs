@@ -171,7 +171,10 @@ impl Controller {
     ///
     /// # Errors
     /// The step panicked, or the queue is full.
-    pub async fn ask<T>(&self, change: impl FnOnce(ChangeReply<T>) -> Change) -> Result<T, NotDone> {
+    pub async fn ask<T>(
+        &self,
+        change: impl FnOnce(ChangeReply<T>) -> Change,
+    ) -> Result<T, NotDone> {
         let (reply, result) = oneshot::channel();
         match self.queue.try_send(change(reply)) {
             Ok(()) => result.await.map_err(|_| NotDone::Panicked(NAME)),

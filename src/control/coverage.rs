@@ -9,6 +9,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError};
 
+use super::availability::{AvailabilityFacts, AvailabilityMemory};
 use super::book::OverrideBook;
 use super::clock::BootTime;
 use super::coverage_cache::CoverageReport;
@@ -19,7 +20,6 @@ use super::inputs::Derived;
 use super::orders::{Override, OverrideAction};
 use super::outcome::ChangeRefusal;
 use super::running::Control;
-use super::standing::{AvailabilityFacts, AvailabilityMemory};
 use super::targets::ProbePlan;
 use crate::answer::Snapshot;
 use crate::catalog::availability::ServiceAvailability;

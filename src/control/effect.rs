@@ -201,8 +201,8 @@ impl EffectiveOverrides {
     }
 
     /// The overrides of a region of a service.
-    pub fn bearing(&self, service: usize, region: usize) -> Option<&RegionOverrides> {
-        self.0.get(&RegionKey { service, region })
+    pub fn of_region(&self, key: RegionKey) -> Option<&RegionOverrides> {
+        self.0.get(&key)
     }
 
     /// Adds an override to the regions of a service that it applies to.
@@ -313,7 +313,7 @@ mod tests {
         region: usize,
     ) -> Option<fold::HealthOverride> {
         effect
-            .bearing(service, region)?
+            .of_region(RegionKey { service, region })?
             .order
             .as_ref()
             .map(|counting| counting.order)
@@ -359,11 +359,16 @@ mod tests {
         let one = order("www.example.com", "fra", "192.0.2.3", OverrideAction::Drain);
         let weight = order("", "fra", "", OverrideAction::Weight { weight: 7 });
         let effect = effect(vec![one, weight]);
-        let bearing = effect.bearing(0, 0).unwrap();
-        assert_eq!(bearing.order, None);
-        assert_eq!(bearing.endpoints.keys().collect::<Vec<_>>(), [&1]);
+        let overrides = effect
+            .of_region(RegionKey {
+                service: 0,
+                region: 0,
+            })
+            .unwrap();
+        assert_eq!(overrides.order, None);
+        assert_eq!(overrides.endpoints.keys().collect::<Vec<_>>(), [&1]);
         assert_eq!(
-            bearing.sentences,
+            overrides.sentences,
             ["has weight 7 by me", "192.0.2.3 is drained by me"]
         );
     }

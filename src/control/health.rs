@@ -23,7 +23,7 @@ use super::running::Control;
 use super::targets::{Evidence, ProbePlan, ProbeRef};
 use crate::balance::traffic_rates::{self, MovedRates};
 use crate::catalog::Availability;
-use crate::catalog::keys::ByRegion;
+use crate::catalog::keys::{ByRegion, EndpointKey, RegionKey};
 use crate::config::Config;
 use crate::health::check::TargetKey;
 use crate::health::monitor::{Monitor, TargetHealth};
@@ -71,19 +71,14 @@ pub struct HealthView {
 
 impl HealthView {
     /// The probes that decide about an endpoint; `None`: it has no check, so it counts as up.
-    pub fn asked(&self, service: usize, region: usize, endpoint: usize) -> Option<&ProbeRef> {
-        self.plan.asked(service, region, endpoint)
+    pub fn probes_of(&self, key: EndpointKey) -> Option<&ProbeRef> {
+        self.plan.probes_of(key)
     }
 
     /// The probe that decides about an endpoint, and its result; `None`: there is no probe.
-    pub fn endpoint(
-        &self,
-        service: usize,
-        region: usize,
-        endpoint: usize,
-    ) -> Option<(&TargetKey, Option<&TargetHealth>)> {
+    pub fn endpoint(&self, key: EndpointKey) -> Option<(&TargetKey, Option<&TargetHealth>)> {
         let (key, _) = self
-            .asked(service, region, endpoint)?
+            .probes_of(key)?
             .deciding(&self.targets, Evidence::Agreed)?;
         Some((key, self.targets.get(key)))
     }
@@ -104,8 +99,8 @@ impl HealthView {
 
     /// The override of a region, or the one that sends some of its clients elsewhere: `is drained
     /// by ...`.
-    pub fn region_order(&self, service: usize, region: usize) -> Option<&str> {
-        let overrides = self.effect.bearing(service, region)?;
+    pub fn region_order(&self, key: RegionKey) -> Option<&str> {
+        let overrides = self.effect.of_region(key)?;
         match &overrides.order {
             Some(winning) => Some(&winning.sentence),
             None => overrides.shifted(),
@@ -113,9 +108,9 @@ impl HealthView {
     }
 
     /// The override of an endpoint.
-    pub fn endpoint_order(&self, service: usize, region: usize, endpoint: usize) -> Option<&str> {
-        let overrides = self.effect.bearing(service, region)?;
-        Some(&overrides.endpoints.get(&endpoint)?.sentence)
+    pub fn endpoint_order(&self, key: EndpointKey) -> Option<&str> {
+        let overrides = self.effect.of_region(key.region)?;
+        Some(&overrides.endpoints.get(&key.endpoint)?.sentence)
     }
 }
 

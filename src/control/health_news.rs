@@ -12,8 +12,8 @@ use super::state::ControlState;
 use super::targets::ProbePlan;
 use super::told::LogState;
 use crate::catalog::Availability;
-use crate::catalog::keys::{ByRegion, RegionKey};
-use crate::catalog::present::ServiceAvailability;
+use crate::catalog::availability::ServiceAvailability;
+use crate::catalog::keys::ByRegion;
 use crate::config::{Config, ServiceConfig};
 use crate::health::check::TargetKey;
 use crate::health::machine::HealthState;
@@ -80,8 +80,8 @@ impl ControlState {
             let news = log_transition(event.clone(), &self.derived.config, &self.derived.plan);
             if event.from != HealthState::Unknown || event.to == HealthState::Down {
                 let mut moved_here = 0.0;
-                for (service, region) in self.derived.plan.places(&event.target) {
-                    let rate = moved.get(RegionKey { service, region });
+                for key in self.derived.plan.places(&event.target) {
+                    let rate = moved.get(key);
                     moved_here += rate.copied().unwrap_or(0.0);
                 }
                 effects.actions.push(Action::Tell(news.moving(moved_here)));
@@ -181,9 +181,9 @@ fn log_transition(event: HealthChange, config: &Config, plan: &ProbePlan) -> Eve
     let endpoint = event.target.address.to_string();
     let check = event.target.check.to_string();
     let (mut services, mut regions) = (Vec::new(), Vec::new());
-    for (service, region) in plan.places(&event.target) {
-        if let Some(service) = config.services.get(service)
-            && let Some(listed) = service.regions.get(region)
+    for key in plan.places(&event.target) {
+        if let Some(service) = config.services.get(key.service)
+            && let Some(listed) = service.regions.get(key.region)
             && let Some(region) = config.regions.get(usize::from(listed.region.0))
         {
             services.push(service.name.to_string());

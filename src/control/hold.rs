@@ -10,6 +10,7 @@ use std::net::IpAddr;
 
 use super::effect::{EffectiveOverrides, WinningOverride};
 use super::targets::{Evidence, ProbePlan, ProbeRef};
+use crate::catalog::keys::RegionKey;
 use crate::config::{Config, ServiceConfig};
 use crate::health::fold::HealthOverride;
 use crate::health::suspicion::FEWEST;
@@ -26,14 +27,18 @@ pub fn evidence(
     service: &ServiceConfig,
 ) -> Evidence {
     for (at, region) in service.regions.iter().enumerate() {
-        let overrides = effect.bearing(index, at);
+        let key = RegionKey {
+            service: index,
+            region: at,
+        };
+        let overrides = effect.of_region(key);
         if takes_out(overrides.and_then(|it| it.order.as_ref())) {
             continue;
         }
         let mut unchecked = 0;
         for endpoint in 0..region.endpoints.len() {
             let winning = overrides.and_then(|it| it.endpoints.get(&endpoint));
-            if plan.asked(index, at, endpoint).is_none() && !takes_out(winning) {
+            if plan.probes_of(key.endpoint(endpoint)).is_none() && !takes_out(winning) {
                 unchecked += 1;
             }
         }
@@ -88,9 +93,13 @@ pub fn note(config: &Config) -> Option<String> {
 /// Whether some endpoint of the service is probed.
 fn is_checked(plan: &ProbePlan, index: usize, service: &ServiceConfig) -> bool {
     for (at, region) in service.regions.iter().enumerate() {
+        let key = RegionKey {
+            service: index,
+            region: at,
+        };
         for endpoint in 0..region.endpoints.len() {
-            match plan.asked(index, at, endpoint) {
-                None | Some(ProbeRef::Nobody { .. }) => {}
+            match plan.probes_of(key.endpoint(endpoint)) {
+                None | Some(ProbeRef::NotProbed { .. }) => {}
                 Some(_) => return true,
             }
         }

@@ -1,6 +1,8 @@
-//! Leases: endpoints that came by themselves and stay as long as they are renewed.
+//! Leases: endpoints that register themselves and stay as long as they renew.
 //!
-//! Pure: the time comes in as an argument. The overlay lets them join the configuration.
+//! A lease adds one address to a region of a service for a limited time. The overlay adds leased
+//! endpoints to the configuration. This module does no I/O and reads no clock: the time is an
+//! argument. After a restart every lease starts again with its whole time.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -86,7 +88,7 @@ impl Lease {
         }
     }
 
-    /// What is told of it.
+    /// The event that reports a change of the lease.
     pub(super) fn news(&self, sentence: String) -> EventDraft {
         EventDraft {
             services: vec![self.service.clone()],
@@ -160,19 +162,18 @@ impl Lease {
 }
 
 impl LeaseTable {
-    /// The leases of a list. Nobody could renew them while the server was down, so each has its whole time again, and no
-    /// more than that, whatever the wall clock did meanwhile.
+    /// The leases of a saved list. Endpoints could not renew while the server was down, so each
+    /// lease gets its whole time again, whatever the wall clock did meanwhile.
     pub fn of(leases: Vec<LeaseRecord>, now: BootTime) -> LeaseTable {
-        let renewed = leases.into_iter().map(|record| record.lease.renewed(now));
-        LeaseTable(
-            renewed
-                .map(|lease| (lease.key(), lease))
-                .take(MOST)
-                .collect(),
-        )
+        let mut table = BTreeMap::new();
+        for record in leases.into_iter().take(MOST) {
+            let lease = record.lease.renewed(now);
+            table.insert(lease.key(), lease);
+        }
+        LeaseTable(table)
     }
 
-    /// Begins or renews a lease; whether endpoints are others now, and not only their time.
+    /// Begins or renews a lease. Returns whether an endpoint changed, and not only its time.
     ///
     /// # Errors
     /// A sentence: there are too many, or another region of the service has leased the address.
@@ -205,15 +206,17 @@ impl LeaseTable {
         self.0.remove(key)
     }
 
-    /// Takes out what was not renewed in time.
+    /// Removes the leases that were not renewed in time, and returns them.
     pub fn expire(&mut self, now: BootTime) -> Vec<Lease> {
-        let gone: Vec<LeaseKey> = self
-            .0
-            .iter()
-            .filter(|(_, lease)| lease.ends.is_over(now))
-            .map(|(key, _)| key.clone())
-            .collect();
-        gone.iter().filter_map(|key| self.0.remove(key)).collect()
+        let mut ended = Vec::new();
+        self.0.retain(|_, lease| {
+            let is_over = lease.ends.is_over(now);
+            if is_over {
+                ended.push(lease.clone());
+            }
+            !is_over
+        });
+        ended
     }
 
     /// Every lease, by service and region.

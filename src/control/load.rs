@@ -1,4 +1,9 @@
-//! Everything that the configuration names, read and compiled, off to the side of what is being served.
+//! Loads a configuration and everything that it names.
+//!
+//! [`ConfigOrigin::load`] reads the configuration, its zones and its databases, and compiles them
+//! into a [`LoadedState`] that is ready to be published. Nothing that is being served changes
+//! meanwhile. Every mistake is reported, one line each, with its place. A reload keeps the atlas
+//! if neither the databases nor the networks have changed.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

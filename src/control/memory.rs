@@ -1,10 +1,10 @@
-//! Memory: whether there is room for a reload.
+//! Checks whether there is enough memory for a reload.
 //!
-//! What cannot be allocated ends the process, and for a while a reload has two of everything: what is served and what is
-//! to be. So before it reads anything it reckons what it may need at most, and is refused where a limit leaves less: the
-//! address space or data of the process (`RLIMIT_AS`, `RLIMIT_DATA`), or the memory of its control group. That what is
-//! served now fits is known; so the estimate is what is held now, and more where there is more to read than the last time.
-//! Figures are in `docs/guide/capacity.md`.
+//! A failed allocation ends the process, and a reload briefly holds the old and the new state. So
+//! a reload first estimates the memory that it needs. It is refused if a limit leaves less: the
+//! address space or data of the process (`RLIMIT_AS`, `RLIMIT_DATA`), or the memory of its control
+//! group. The estimate is the memory in use now, plus more if the new input is larger. Figures are
+//! in `docs/guide/capacity.md`.
 
 use std::fs;
 use std::path::{Path, PathBuf};

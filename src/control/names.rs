@@ -1,8 +1,8 @@
-//! Names at work: what the names of endpoints resolve to joins the inputs of control, at the start, at reloads and as it
-//! changes.
+//! Feeds the addresses of endpoint names into control.
 //!
-//! The resolver runs in the background. Whenever it has found something new, the names are handed to the controller as a
-//! [`Change::Resolved`], a few times a second at most.
+//! The resolver runs in the background. At most a few times a second it hands new results to the
+//! controller as a [`Change::Resolved`]. The start and every reload wait for the first results of
+//! new names, for no longer than one look-up may take.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

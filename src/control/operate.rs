@@ -1,7 +1,7 @@
-//! What operators and endpoints ask for: overrides and leases.
+//! Applies the requests of operators and endpoints: overrides and leases.
 //!
-//! Each call hands a `Change` to the controller. It returns once the change is in force and on disk, or says why it is
-//! not. None of them waits for a reload.
+//! Each call hands a [`Change`] to the controller. It returns once the change is in force and on
+//! disk, or says why it is not. No call waits for a reload.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,6 +1,7 @@
-//! Orders: what operators demand of regions, services and endpoints, kept apart from what probes see.
+//! Overrides: what operators set for regions, services and endpoints.
 //!
-//! Pure: the time comes in as an argument. What orders come to is worked out in [`super::effect`].
+//! Overrides are kept apart from the results of probes. [`super::effect`] computes their combined
+//! effect. This module does no I/O and reads no clock: the time is an argument.
 
 use std::time::Duration;
 

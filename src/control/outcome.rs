@@ -1,4 +1,8 @@
-//! What becomes of a change that somebody asked for: it is made, refused, or has ended by itself.
+//! The outcomes of a requested change.
+//!
+//! A change is made, is refused, or ends when its time is over. A [`PendingChange`] is applied but
+//! not yet in force or not yet saved. It becomes a [`ChangeOutcome`] when both are done, or a
+//! [`ChangeRefusal`] that says why not.
 
 use super::events::EventDraft;
 use super::leases::{Lease, LeaseMistake};
@@ -6,24 +10,24 @@ use super::orders::Override;
 use super::state_writer::WriteTicket;
 use super::worker::NotDone;
 
-/// A change that was made, and what is still to be awaited for it.
+/// A change that was made, and what its caller still has to wait for.
 #[derive(Debug, Default)]
 pub struct PendingChange {
-    /// What is true then.
+    /// The result, as a sentence.
     pub sentence: String,
-    /// The event that is told once it is in force.
+    /// The event to publish once the change is in force.
     pub news: Option<EventDraft>,
-    /// The edition that services must be compiled with, if they must.
+    /// The edition that services must be compiled with, if any.
     pub edition: Option<u64>,
-    /// The file that keeps it, with its ticket of the state writer.
+    /// The state file that the change is written to.
     pub file: Option<&'static str>,
     /// The ticket for that file.
     pub ticket: Option<WriteTicket>,
-    /// It is kept already.
+    /// Whether the change is saved already.
     pub kept: bool,
 }
 
-/// What has ended by itself.
+/// Overrides and leases whose time is over.
 #[derive(Debug, Default)]
 pub struct Ended {
     /// Overrides.
@@ -50,7 +54,7 @@ pub enum ChangeRefusal {
     Unknown(String),
     /// It does not fit what is there.
     Unfit(String),
-    /// It takes their last live region from clients, and nobody said that this is meant.
+    /// It would leave clients without a healthy region, and the request did not allow that.
     Uncovers(String),
     /// It is in force, but does not outlive a restart.
     NotKept(String),

@@ -1,6 +1,9 @@
-//! Overlay: the configuration as written, with leased endpoints, the addresses of aliases and ordered weights laid over it.
+//! Makes the effective configuration: the written one with leases, aliases and weights applied.
 //!
-//! Everything after the configuration (probes, catalog, status) sees the result only, so none of it knows of leases.
+//! [`effective`] adds leased endpoints, replaces aliases by the addresses that they resolve to,
+//! and sets the weights that operators have overridden. Probes, the catalog and status see only
+//! the result, so they need not know about leases. Without any of these the result is the written
+//! configuration itself, without a copy.
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -12,7 +15,7 @@ use super::orders::{Override, OverrideAction, OverrideKind};
 use crate::config::{Config, Endpoint, EndpointTarget, RegionId, ServiceConfig, ServiceRegion};
 use crate::resolve::{IpFamily, KnownNames, is_private};
 
-/// The configuration to work with; `base` itself where nothing is laid over it.
+/// The effective configuration; `base` itself where nothing changes it.
 pub fn effective(
     base: &Arc<Config>,
     book: &OverrideBook,
@@ -27,18 +30,24 @@ pub fn effective(
         return base.clone();
     }
     let mut config = Config::clone(base);
-    leases
-        .iter()
-        .filter_map(|lease| lease.resolve(base).ok())
-        .for_each(|lease| add(&mut config, &lease));
-    // An alias with an ordered weight shares that one among its addresses; and one of these may have an order of its own.
-    weights.iter().for_each(|order| weigh(&mut config, order));
-    config
-        .services
-        .iter_mut()
-        .filter(|service| has_alias(service))
-        .for_each(|service| expand(service, names));
-    weights.iter().for_each(|order| weigh(&mut config, order));
+    for lease in leases.iter() {
+        if let Ok(lease) = lease.resolve(base) {
+            add(&mut config, &lease);
+        }
+    }
+    // The addresses of an alias share its overridden weight, and each may have an override itself.
+    // So weights are set before and after aliases are expanded.
+    for override_ in &weights {
+        weigh(&mut config, override_);
+    }
+    for service in &mut config.services {
+        if has_alias(service) {
+            expand(service, names);
+        }
+    }
+    for override_ in &weights {
+        weigh(&mut config, override_);
+    }
     Arc::new(config)
 }
 
@@ -47,8 +56,8 @@ fn has_alias(service: &ServiceConfig) -> bool {
     endpoints.any(|endpoint| matches!(endpoint.target, EndpointTarget::Alias(_)))
 }
 
-/// Puts the addresses of aliases in their places, each once in the whole service. An alias of which something is missing
-/// stays beside them: it is out, and people are told why.
+/// Replaces aliases by their addresses, each once in the whole service. An alias with missing
+/// addresses stays beside them as an endpoint that is down, so that status shows the reason.
 fn expand(service: &mut ServiceConfig, names: &KnownNames) {
     let endpoints = service.regions.iter().flat_map(|region| &region.endpoints);
     let mut seen: HashSet<IpAddr> = endpoints.filter_map(address_of).collect();
@@ -72,7 +81,7 @@ fn address_of(endpoint: &Endpoint) -> Option<IpAddr> {
     }
 }
 
-/// An endpoint, or those that it comes to.
+/// The endpoint itself, or the endpoints that its alias resolves to.
 fn addresses_of(
     endpoint: Endpoint,
     names: &KnownNames,
@@ -89,31 +98,36 @@ fn addresses_of(
         .addresses()
         .into_iter()
         .partition(|address| private_targets || !is_private(*address));
-    // A family of which everything was refused is as good as unknown: that there is nothing is nothing to be kept.
-    let is_missing = |family: &IpFamily| {
-        let of_family =
-            |list: &[IpAddr]| list.iter().any(|address| IpFamily::of(*address) == *family);
-        !known.is_known(*family) || of_family(&refused) && !of_family(&allowed)
-    };
-    let unknown: Vec<IpFamily> = IpFamily::ALL.into_iter().filter(is_missing).collect();
-    let fresh: Vec<IpAddr> = allowed
-        .into_iter()
-        .filter(|address| seen.insert(*address))
-        .collect();
-    let resolved = |address: &IpAddr| Endpoint {
-        target: EndpointTarget::Address(*address),
-        weight: part_of(
-            endpoint.weight,
-            fresh
-                .iter()
-                .filter(|other| other.is_ipv4() == address.is_ipv4())
-                .count(),
-        ),
-        alias: Some(name.clone()),
-        unknown: Vec::new(),
-        ..endpoint.clone()
-    };
-    let mut endpoints: Vec<Endpoint> = fresh.iter().map(resolved).collect();
+    // If all addresses of a family are refused, it counts as unknown and is not cached as empty.
+    let mut unknown = Vec::new();
+    for family in IpFamily::ALL {
+        let is_refused = has_family(&refused, family) && !has_family(&allowed, family);
+        if is_refused || !known.is_known(family) {
+            unknown.push(family);
+        }
+    }
+    let mut fresh = Vec::with_capacity(allowed.len());
+    for address in allowed {
+        if seen.insert(address) {
+            fresh.push(address);
+        }
+    }
+    let v4 = fresh.iter().filter(|address| address.is_ipv4()).count();
+    let mut endpoints = Vec::with_capacity(fresh.len());
+    for address in &fresh {
+        let siblings = if address.is_ipv4() {
+            v4
+        } else {
+            fresh.len() - v4
+        };
+        endpoints.push(Endpoint {
+            target: EndpointTarget::Address(*address),
+            weight: part_of(endpoint.weight, siblings),
+            alias: Some(name.clone()),
+            unknown: Vec::new(),
+            ..endpoint.clone()
+        });
+    }
     if endpoints.is_empty() || !unknown.is_empty() || !refused.is_empty() {
         endpoints.push(Endpoint {
             unknown,
@@ -123,7 +137,14 @@ fn addresses_of(
     endpoints
 }
 
-/// An alias has its weight once, however many addresses of a family it has; and nobody becomes a standby by that.
+fn has_family(addresses: &[IpAddr], family: IpFamily) -> bool {
+    addresses
+        .iter()
+        .any(|address| IpFamily::of(*address) == family)
+}
+
+/// The weight of one of `count` addresses of an alias. The addresses of a family share the weight
+/// of the alias. The result is 0, a standby, only if the weight of the alias is 0.
 fn part_of(weight: u32, count: usize) -> u32 {
     let count = u32::try_from(count).unwrap_or(u32::MAX).max(1);
     if weight == 0 {
@@ -133,7 +154,7 @@ fn part_of(weight: u32, count: usize) -> u32 {
     }
 }
 
-/// Adds a leased endpoint, checked as the service's own are.
+/// Adds a leased endpoint, with the check of the service.
 fn add(config: &mut Config, lease: &Lease) {
     let Some(region) = region_of(config, &lease.region) else {
         return;
@@ -170,7 +191,7 @@ fn add(config: &mut Config, lease: &Lease) {
     }
 }
 
-/// Sets an ordered weight.
+/// Sets an overridden weight.
 fn weigh(config: &mut Config, order: &Override) {
     let OverrideAction::Weight { weight } = order.demand else {
         return;
@@ -193,14 +214,20 @@ fn weigh(config: &mut Config, order: &Override) {
         return;
     };
     let wanted = service.parse().ok();
-    let services = config
-        .services
-        .iter_mut()
-        .filter(|service| Some(&service.name) == wanted.as_ref());
-    let regions = services
-        .flat_map(|service| &mut service.regions)
-        .filter(|listed| listed.region == region);
-    for found in regions.flat_map(|listed| &mut listed.endpoints) {
+    for service in &mut config.services {
+        if Some(&service.name) != wanted.as_ref() {
+            continue;
+        }
+        for listed in &mut service.regions {
+            if listed.region == region {
+                set_endpoint_weight(listed, endpoint, weight);
+            }
+        }
+    }
+}
+
+fn set_endpoint_weight(region: &mut ServiceRegion, endpoint: &str, weight: u32) {
+    for found in &mut region.endpoints {
         if found.target.to_string().eq_ignore_ascii_case(endpoint) {
             found.weight = weight;
         }
@@ -223,6 +250,7 @@ mod tests {
 
     use super::super::clock::BootTime;
     use super::*;
+    use crate::catalog::keys::RegionKey;
     use crate::config;
     use crate::control::clock::Deadline;
     use crate::control::effect::EffectiveOverrides;
@@ -544,8 +572,12 @@ mod tests {
                 ..weight(None, 0)
             }]);
             let effect = EffectiveOverrides::of(&book, &config, BootTime::default());
-            let bearing = effect.bearing(0, 0).expect("it bears on the region");
-            bearing
+            let key = RegionKey {
+                service: 0,
+                region: 0,
+            };
+            let overrides = effect.of_region(key).expect("the region has an override");
+            overrides
                 .endpoints
                 .keys()
                 .copied()

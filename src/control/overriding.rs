@@ -1,8 +1,8 @@
-//! The steps of overrides and leases: they are put in force, kept, and end by themselves.
+//! The controller steps for overrides and leases: begin, save, expire.
 //!
-//! Drains, shifts and forces change availability alone, so they are in force when their step ends. Weights and leases
-//! change what services are made of: their step counts up the edition of the inputs, and whoever waits for them waits until
-//! services of that edition are served.
+//! Drains, shifts and forces change only availability, so they are in force when their step ends.
+//! Weights and leases change the services themselves. Their step increments the edition of the
+//! inputs, and callers wait until services of that edition are served.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,7 @@
-//! Pace: how orders come into force little by little. Pure; the time comes in as an argument.
+//! Pace: applies an override gradually.
+//!
+//! A drain or shift can move its clients over a period of time instead of at once. A pace computes
+//! the part that has moved by now. The time is an argument.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

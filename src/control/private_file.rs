@@ -1,4 +1,7 @@
-//! Files that hold secrets: read only while nobody else may read them.
+//! Reads files that hold secrets.
+//!
+//! A secret file is refused if other users can read it, if it is no regular file or if it is too
+//! large. The admin token and the cookie secrets are read in this way.
 
 use std::path::Path;
 

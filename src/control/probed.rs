@@ -1,8 +1,8 @@
-//! The endpoints that are probed, by the reason for it.
+//! The endpoints to probe, by the reason for probing them.
 //!
-//! A change of services and a reload may both wait for first probes at the same time. Each has an account here beside the
-//! one of what is served. The monitor always probes the union, so neither takes the targets of the other away. The
-//! controller owns the accounts.
+//! A change of services and a reload may both wait for first probes at the same time. Each has its
+//! own list here, beside the list of the services in use. The monitor probes the union, so neither
+//! removes the targets of the other. The controller owns the lists.
 
 use crate::health::check::ProbeTarget;
 

@@ -1,4 +1,6 @@
-//! What lives as long as the process, through every reload: the clock of the query path, the cookie secret, the memory.
+//! State that lives as long as the process, through every reload.
+//!
+//! This is the clock of the query path, the cookie secret and the memory.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::OnceLock;

@@ -1,18 +1,18 @@
-//! The steps that work out availability and publish it.
+//! The controller steps that compute availability and publish it.
 //!
-//! Every step that may change where clients are sent ends in [`ControlState::refresh`]. It folds the results of probes,
-//! overrides and the memory of regions into availability, compiles the live state from it and tells what changed. A new catalog
-//! is published only after the endpoints that are new in it have had their first result, so nobody is sent to an endpoint
-//! that was not seen to serve.
+//! Every step that may change where clients go ends in [`ControlState::refresh`]. It folds probe
+//! results, overrides and remembered state into availability, compiles the live state from it, and
+//! reports what changed. A new catalog is published only after its new endpoints have had their
+//! first probe, so no client is sent to an endpoint before a probe has succeeded.
 
 use std::sync::Arc;
 
+use super::availability::AvailabilityFacts;
 use super::change::{Effects, KeptName, Observations};
 use super::clock::ClockReading;
 use super::effect::EffectiveOverrides;
 use super::health_news;
 use super::keep::NAMES;
-use super::standing::AvailabilityFacts;
 use super::state::{ControlState, time};
 use crate::answer::Snapshot;
 use crate::balance::traffic_rates::{self, MovedRates};

@@ -1,8 +1,9 @@
-//! Reloads: everything is read anew and served whole, or refused whole.
+//! Reloads: everything is read again, and is served as a whole or refused as a whole.
 //!
-//! A reload is read on the thread for reloads, which may hang on a mount or wait for a name server. There it resolves the
-//! names of the new configuration, compiles its services, asks the guard, and probes its endpoints for the first time. Only
-//! then it becomes a `Change::Reload`, which the controller serves. One reload runs at a time; nothing else waits for it.
+//! A reload runs on its own thread, because reading may hang on a mount or wait for a name server.
+//! The thread resolves the names of the new configuration, compiles its services, asks the guard,
+//! and probes its new endpoints. Only then does it become a [`Change::Reload`] for the controller.
+//! One reload runs at a time, and nothing else waits for it.
 
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};

@@ -1,4 +1,7 @@
-//! The background resolver: it looks up the names of endpoints on a runtime, and remembers what was kept of them.
+//! The background resolver and its runtime.
+//!
+//! It looks up the names of endpoints, and starts with the addresses that were saved before the
+//! last restart.
 
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};

@@ -1,8 +1,9 @@
-//! Control as the rest of the program sees it.
+//! The interface of control to the rest of the program.
 //!
-//! [`Control`] starts the [`Controller`] with what was loaded first and with what was kept before the restart. It holds the
-//! way to the controller, the state that readers see, and the worker threads. It changes nothing itself: its methods, in
-//! the files beside this one, read files or wait for probes and then ask the controller.
+//! [`Control`] starts the [`Controller`] with the loaded configuration and the saved state. It
+//! holds the queue of the controller, the state that readers see, and the worker threads. It
+//! changes nothing itself: its methods, in the files beside this one, read files or wait for
+//! probes, and then send a change to the controller.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;

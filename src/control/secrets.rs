@@ -1,4 +1,6 @@
-//! The file of cookie secrets: what the servers of an anycast set have in common.
+//! The file of DNS cookie secrets.
+//!
+//! The servers of an anycast set share this file, so that each accepts the cookies of the others.
 
 use std::path::Path;
 

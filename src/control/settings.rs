@@ -1,4 +1,6 @@
-//! What differs between two configurations as they are written: pure.
+//! Compares two configurations as written, setting by setting.
+//!
+//! This module does no I/O.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,7 +1,8 @@
-//! What a start needs beside what is loaded: the admin token, the admin socket, the state directory, the addresses.
+//! Checks what a start needs beside the configuration and the zones.
 //!
-//! `serve` looks at all of it before it opens anything, and `check` by the same function, so that neither refuses or warns
-//! of what the other does not. Nothing is made or changed here.
+//! This is the admin token, the admin socket, the state directory and the addresses. `serve` runs
+//! these checks before it opens anything, and `check` calls the same function, so both report the
+//! same errors and warnings. The checks create and change nothing.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,24 +1,25 @@
-//! The state of control and its step.
+//! The state of control and its step function.
 //!
-//! [`ControlState`] is everything that control knows. Its only way to change is [`ControlState::step`], which takes one
-//! [`Change`] and the facts of the moment and returns [`Effects`]. A step does not read files, wait or send anything, so a
-//! test can play every flow by calling it. The controller's thread owns the state of a running server.
+//! [`ControlState`] is everything that control knows. Only [`ControlState::step`] changes it: it
+//! takes a [`Change`] and the current facts, and returns [`Effects`]. A step does not read files,
+//! wait or send anything, so a test can play every flow. In a running server the controller's
+//! thread owns the state.
 //!
-//! One set of services is compiled at a time. A change that needs new services only counts up the edition of the inputs
-//! while another build is under way, and the next build covers all of them. A reload that arrives meanwhile waits for that
-//! build. If leases or weights have changed since the reload laid them over its configuration, its services are built once
-//! more before it is served.
+//! One set of services is compiled at a time. A change that needs new services during a build only
+//! increments the edition of the inputs, and the next build covers all such changes. A reload that
+//! arrives during a build waits for it. If leases or weights have changed since the reload read
+//! them, its services are built once more before they are served.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::availability::AvailabilityMemory;
 use super::build::{BuildJob, BuiltServices, DraftRest, LoadedFiles, ReloadDraft};
 use super::change::{Action, Answer, Change, ChangeReply, Effects, StepFacts};
 use super::clock::ClockReading;
 use super::effect::EffectiveOverrides;
 use super::inputs::{ControlInputs, Derived, derive};
 use super::probed::{ProbeAccount, ProbedTargets};
-use super::standing::AvailabilityMemory;
 use super::state_directory::StateDirectory;
 use super::told::LogState;
 use crate::answer::Snapshot;
@@ -311,7 +312,7 @@ impl ControlState {
 
     fn begin(
         &mut self,
-        ramps: &[super::standing::SavedRamp],
+        ramps: &[super::availability::SavedRamp],
         gap: Duration,
         now: ClockReading,
         effects: &mut Effects,

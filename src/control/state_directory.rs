@@ -1,10 +1,11 @@
-//! The state directory and whose it is. One server at a time owns it: two that write there would undo each other's orders.
+//! The state directory and its owner.
 //!
-//! The owner holds a lock on a file in it (flock(2)), which the kernel lets go of when the process ends, however it ends.
-//! The file holds the number of the process, so that a second server can say who is there. Only what owns the directory
-//! writes: a server that could not even make it yet tries again with every write. The lock belongs to the open file and not
-//! to the process, so a server that is taken over passes the open file on with its sockets, and there is no moment at which
-//! the directory belongs to nobody.
+//! One server at a time owns the directory, because two writers would overwrite each other's
+//! state. The owner holds a lock (flock(2)) on a file in it, which the kernel releases when the
+//! process ends. The file holds the process id, so that a second server can name the owner. Only
+//! the owner writes. A server that cannot create the directory tries again with every write. The
+//! lock belongs to the open file and not to the process, so a takeover passes the open file along
+//! with the sockets and the directory always has an owner.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read};

@@ -66,7 +66,7 @@ impl StateWriter {
         let shared = Arc::new(WriterShared::default());
         let of_thread = shared.clone();
         let started = std::thread::Builder::new()
-            .name("keeper".to_owned())
+            .name("state-writer".to_owned())
             .spawn(move || of_thread.run());
         if let Err(error) = started {
             tracing::error!(

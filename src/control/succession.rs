@@ -1,9 +1,10 @@
-//! One server takes the place of another without losing a query: the new one is given the sockets of the old one, and what
-//! it has counted, over a unix socket in the state directory; the old one goes on answering until the new one says that it
-//! does, and then leaves.
+//! Takeover: a new server replaces a running one without losing a query.
 //!
-//! What else outlives a restart (agreed health, orders, leases, what names resolved to) is in the state directory already.
-//! From the moment at which the sockets are given until the end, or until the new one fails, the old one takes no changes.
+//! Over a unix socket in the state directory, the old server passes its sockets and counters to
+//! the new one. The old server keeps answering until the new one reports that it answers. Then the
+//! old server stops. Other state that outlives a restart, such as agreed health, overrides, leases
+//! and resolved names, is in the state directory already. The old server accepts no changes while
+//! a takeover is under way.
 
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;

@@ -1,10 +1,16 @@
-//! Targets: whom the configuration wants to be probed, and which endpoint rests on which probe.
+//! Plans the probes of a configuration.
+//!
+//! [`ProbePlan::of`] turns the checks of each service into probe targets, and records which
+//! probes each endpoint depends on. Endpoints that are probed in the same way share one probe,
+//! also across services. A check may combine other checks; the configuration guarantees that
+//! combinations have no circles. Endpoints that are names are probed at every known address.
 
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use crate::config::{self, CheckId, CheckKind, Config, Endpoint};
+use crate::catalog::keys::{ByRegion, EndpointKey, RegionKey};
+use crate::config::{self, CheckId, CheckKind, Config, Endpoint, EndpointTarget, TargetHost};
 use crate::dns::Name;
 use crate::health::check::{
     CertificateRule, CheckTls, DnsCheck, ExecCheck, GrpcCheck, HealthCheck, HttpCheck, ProbeKind,
@@ -15,96 +21,103 @@ use crate::health::machine::{HealthState, ProbeResult};
 use crate::health::monitor::TargetHealth;
 use crate::resolve::{KnownNames, ResolvedName, is_private};
 
-/// The probes of one configuration and of what its names have been resolved to. Endpoints of several services that are
-/// asked the same are one probe.
+/// The probes of one configuration and of the addresses that its names resolve to. Endpoints of
+/// several services that are probed in the same way share one probe.
 #[derive(Debug, Clone, Default)]
 pub struct ProbePlan {
-    /// Each once.
+    /// Each target once.
     pub targets: Vec<ProbeTarget>,
-    /// By service, region and endpoint as listed; `None`: nothing is asked, so the endpoint counts as up.
-    asked: Vec<Vec<Vec<Option<ProbeRef>>>>,
-    /// By service, the least TTL of what its aliases were resolved to, in seconds.
+    /// The probe of each endpoint, as listed. `None`: there is none, so the endpoint counts as up.
+    probes: ByRegion<Vec<Option<ProbeRef>>>,
+    /// By service, the least TTL of the names that its aliases resolve to, in seconds.
     ttls: Vec<Option<u32>>,
 }
 
-/// What an endpoint rests on.
+/// The probes that an endpoint depends on.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ProbeRef {
     /// One probe.
     One(TargetKey),
-    /// What several come to together.
+    /// A combination of probes.
     Several(CheckCombination, Vec<ProbeRef>),
-    /// None: it is a name that was never resolved.
-    Nobody {
-        /// Unknown before there was a first result.
+    /// No probe: the endpoint is a name without a usable address.
+    NotProbed {
+        /// Unknown until the name was resolved for the first time.
         verdict: HealthState,
         /// Why, for people.
         reason: String,
     },
 }
 
-/// What counts of what is known of a target.
+/// How the state of a target is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Evidence {
-    /// What is agreed, held verdicts among it.
+    /// The agreed state, including a state that is held.
     Agreed,
-    /// The same, but what is held counts as down: there is somewhere else to go.
+    /// A held state counts as down, because clients can go to another region.
     Unheld,
-    /// The same, but a last probe that was good counts though nothing is agreed by it yet.
+    /// Like `Unheld`, but a last probe that was good counts before the state follows it.
     LastSeen,
 }
 
 impl Evidence {
     fn verdict_of(self, target: &TargetHealth) -> HealthState {
-        let seen_alive = || {
-            target
-                .last
-                .as_ref()
-                .is_some_and(|last| last.result != ProbeResult::Fail)
-        };
-        match self {
-            Evidence::Unheld | Evidence::LastSeen if target.held => HealthState::Down,
-            Evidence::LastSeen if !target.state.serves() && seen_alive() => HealthState::Up,
-            Evidence::Agreed | Evidence::Unheld | Evidence::LastSeen => target.state,
+        if self == Evidence::Agreed {
+            return target.state;
         }
+        if target.held {
+            return HealthState::Down;
+        }
+        if self == Evidence::LastSeen
+            && !target.state.serves()
+            && let Some(last) = &target.last
+            && last.result != ProbeResult::Fail
+        {
+            return HealthState::Up;
+        }
+        target.state
     }
 }
 
 impl ProbeRef {
-    /// What it comes to under what is known. `None` only where nothing is asked.
+    /// The health state by the known targets. `None` only where there is no probe.
     pub fn verdict(
         &self,
         known: &HashMap<TargetKey, TargetHealth>,
         evidence: Evidence,
     ) -> Option<HealthState> {
         match self {
-            ProbeRef::Nobody { verdict, .. } => Some(*verdict),
-            asked => asked.deciding(known, evidence).map(|(_, verdict)| verdict),
+            ProbeRef::NotProbed { verdict, .. } => Some(*verdict),
+            probes => probes.deciding(known, evidence).map(|(_, verdict)| verdict),
         }
     }
 
-    /// The probe that decides under what is known, with its verdict. `None` only where there is none.
+    /// The probe that decides by the known targets, with its state. `None` if there is no probe.
     pub fn deciding(
         &self,
         known: &HashMap<TargetKey, TargetHealth>,
         evidence: Evidence,
     ) -> Option<(&TargetKey, HealthState)> {
         match self {
-            ProbeRef::Nobody { .. } => None,
-            ProbeRef::One(key) => Some((
-                key,
-                known
-                    .get(key)
-                    .map_or(HealthState::Unknown, |target| evidence.verdict_of(target)),
-            )),
+            ProbeRef::NotProbed { .. } => None,
+            ProbeRef::One(key) => {
+                let state = match known.get(key) {
+                    Some(target) => evidence.verdict_of(target),
+                    None => HealthState::Unknown,
+                };
+                Some((key, state))
+            }
             ProbeRef::Several(rule, parts) => {
-                let parts: Vec<_> = parts
-                    .iter()
-                    .filter_map(|part| part.deciding(known, evidence))
-                    .collect();
-                let verdicts: Vec<HealthState> =
-                    parts.iter().map(|(_, verdict)| *verdict).collect();
-                parts.get(fold::deciding(*rule, &verdicts)?).copied()
+                let mut keys = Vec::with_capacity(parts.len());
+                let mut states = Vec::with_capacity(parts.len());
+                for part in parts {
+                    if let Some((key, state)) = part.deciding(known, evidence) {
+                        keys.push(key);
+                        states.push(state);
+                    }
+                }
+                let decisive = fold::deciding(*rule, &states)?;
+                Some((*keys.get(decisive)?, *states.get(decisive)?))
             }
         }
     }
@@ -112,13 +125,17 @@ impl ProbeRef {
     /// Calls `each` with every probe.
     pub fn for_each<'a>(&'a self, each: &mut dyn FnMut(&'a TargetKey)) {
         match self {
-            ProbeRef::Nobody { .. } => {}
+            ProbeRef::NotProbed { .. } => {}
             ProbeRef::One(key) => each(key),
-            ProbeRef::Several(_, parts) => parts.iter().for_each(|part| part.for_each(each)),
+            ProbeRef::Several(_, parts) => {
+                for part in parts {
+                    part.for_each(each);
+                }
+            }
         }
     }
 
-    /// Every probe that this rests on.
+    /// Every probe that this depends on.
     pub fn targets(&self) -> Vec<&TargetKey> {
         let mut targets = Vec::new();
         self.for_each(&mut |key| targets.push(key));
@@ -131,80 +148,60 @@ impl ProbeRef {
 }
 
 impl ProbePlan {
-    /// Works out whom to ask, by what is known of names.
+    /// Plans the probes of a configuration, with the known addresses of its names.
     pub fn of(config: &Config, names: &KnownNames) -> ProbePlan {
         let mut targets = Targets::default();
-        let asked = config.services.iter().map(|service| {
+        let mut probes = ByRegion::new();
+        let mut ttls = Vec::with_capacity(config.services.len());
+        for service in &config.services {
             let mut checks = Checks {
                 config,
-                service: &service.name,
+                names,
+                service,
                 made: Vec::new(),
                 targets: &mut targets,
             };
-            let mut endpoint = |endpoint: &Endpoint| match &endpoint.target {
-                config::EndpointTarget::Address(address) => {
-                    checks.ask(endpoint.check?, *address, endpoint.port)
+            let mut regions = Vec::with_capacity(service.regions.len());
+            for region in &service.regions {
+                let mut probes = Vec::with_capacity(region.endpoints.len());
+                for endpoint in &region.endpoints {
+                    probes.push(checks.probe_endpoint(endpoint));
                 }
-                config::EndpointTarget::Name(name)
-                | config::EndpointTarget::Host(config::TargetHost { name, .. }) => {
-                    Some(checks.ask_all(endpoint.check?, name, names, endpoint.port))
-                }
-                config::EndpointTarget::Alias(name) => {
-                    Some(nobody(name, names.get(name), service.private_targets))
-                }
-            };
-            let regions = service.regions.iter();
-            regions
-                .map(|region| region.endpoints.iter().map(&mut endpoint).collect())
-                .collect()
-        });
-        let asked = asked.collect();
-        let ttls = config
-            .services
-            .iter()
-            .map(|service| least_ttl(service, names))
-            .collect();
+                regions.push(probes);
+            }
+            probes.push_service(regions);
+            ttls.push(least_ttl(service, names));
+        }
         ProbePlan {
             targets: targets.list,
-            asked,
+            probes,
             ttls,
         }
     }
 
-    /// How long a service's answers may be kept on account of what its aliases were resolved to, in seconds; `None`: it
-    /// has none.
+    /// The longest TTL that the aliases of a service allow for its answers, in seconds. `None`: it
+    /// has no resolved alias.
     pub fn longest_ttl(&self, service: usize) -> Option<u32> {
         self.ttls.get(service).copied().flatten()
     }
 
-    /// What an endpoint rests on.
-    pub fn asked(&self, service: usize, region: usize, endpoint: usize) -> Option<&ProbeRef> {
-        self.asked
-            .get(service)?
-            .get(region)?
-            .get(endpoint)?
-            .as_ref()
+    /// The probes that an endpoint depends on.
+    pub fn probes_of(&self, key: EndpointKey) -> Option<&ProbeRef> {
+        self.probes.get(key.region)?.get(key.endpoint)?.as_ref()
     }
 
-    /// Service and region of every endpoint that rests on a probe.
-    pub fn places(&self, key: &TargetKey) -> Vec<(usize, usize)> {
+    /// Every region with an endpoint that depends on a target.
+    pub fn places(&self, key: &TargetKey) -> Vec<RegionKey> {
         let mut places = Vec::new();
-        for (service, regions) in self.asked.iter().enumerate() {
-            let rests = |(_, endpoints): &(usize, &Vec<Option<ProbeRef>>)| {
-                endpoints.iter().flatten().any(|it| it.rests_on(key))
-            };
-            places.extend(
-                regions
-                    .iter()
-                    .enumerate()
-                    .filter(rests)
-                    .map(|(region, _)| (service, region)),
-            );
+        for (place, probes) in self.probes.iter() {
+            if probes.iter().flatten().any(|probe| probe.rests_on(key)) {
+                places.push(place);
+            }
         }
         places
     }
 
-    /// Whether some probe verifies a certificate by the system's roots.
+    /// Whether some probe verifies a certificate with the roots of the system.
     pub fn needs_system_roots(&self) -> bool {
         self.targets
             .iter()
@@ -222,32 +219,46 @@ struct Targets {
 /// The checks of one service as probes, each made once.
 struct Checks<'c> {
     config: &'c Config,
-    service: &'c Name,
+    names: &'c KnownNames,
+    service: &'c config::ServiceConfig,
     made: Vec<(CheckId, Arc<HealthCheck>)>,
     targets: &'c mut Targets,
 }
 
 impl Checks<'_> {
-    /// Whom a check asks about an endpoint. Combinations have no circles and few parts: the configuration sees to that.
+    /// The probes of one endpoint; `None` if it has no check.
+    fn probe_endpoint(&mut self, endpoint: &Endpoint) -> Option<ProbeRef> {
+        match &endpoint.target {
+            EndpointTarget::Address(address) => self.ask(endpoint.check?, *address, endpoint.port),
+            EndpointTarget::Name(name) | EndpointTarget::Host(TargetHost { name, .. }) => {
+                Some(self.ask_all(endpoint.check?, name, endpoint.port))
+            }
+            EndpointTarget::Alias(name) => {
+                let known = self.names.get(name);
+                Some(nobody(name, known, self.service.private_targets))
+            }
+        }
+    }
+
+    /// The probes that a check makes of an address. The configuration guarantees that combinations
+    /// have no circles and few parts.
     fn ask(&mut self, id: CheckId, address: IpAddr, port: Option<u16>) -> Option<ProbeRef> {
         let check = self.config.checks.get(usize::from(id.0))?;
         if let CheckKind::Combined { rule, parts } = &check.kind {
-            let parts = parts
-                .iter()
-                .filter_map(|part| self.ask(*part, address, None))
-                .collect();
-            return Some(ProbeRef::Several(*rule, parts));
+            let mut probes = Vec::with_capacity(parts.len());
+            for part in parts {
+                probes.extend(self.ask(*part, address, None));
+            }
+            return Some(ProbeRef::Several(*rule, probes));
         }
-        let made = self
-            .made
-            .iter()
-            .find(|(known, _)| *known == id)
-            .map(|(_, made)| made.clone());
-        let made = made.unwrap_or_else(|| {
-            let made = Arc::new(probe_of(check, self.service));
-            self.made.push((id, made.clone()));
-            made
-        });
+        let made = match self.made.iter().find(|(known, _)| *known == id) {
+            Some((_, made)) => made.clone(),
+            None => {
+                let made = Arc::new(probe_of(check, &self.service.name));
+                self.made.push((id, made.clone()));
+                made
+            }
+        };
         let target = ProbeTarget {
             address: SocketAddr::new(address, port.unwrap_or(check.port)),
             check: made,
@@ -258,32 +269,23 @@ impl Checks<'_> {
         }
         Some(ProbeRef::One(key))
     }
-}
 
-impl Checks<'_> {
-    /// Whom a check asks about a name: every address of it, of which one must be good.
-    fn ask_all(
-        &mut self,
-        id: CheckId,
-        name: &Name,
-        names: &KnownNames,
-        port: Option<u16>,
-    ) -> ProbeRef {
-        let addresses = names
-            .get(name)
-            .map_or_else(Vec::new, ResolvedName::addresses);
+    /// The probes that a check makes of a name: one of each address, of which one must be good.
+    fn ask_all(&mut self, id: CheckId, name: &Name, port: Option<u16>) -> ProbeRef {
+        let known = self.names.get(name);
+        let addresses = known.map_or_else(Vec::new, ResolvedName::addresses);
         if addresses.is_empty() {
-            return nobody(name, names.get(name), true);
+            return nobody(name, known, true);
         }
-        let parts = addresses
-            .iter()
-            .filter_map(|address| self.ask(id, *address, port))
-            .collect();
-        ProbeRef::Several(CheckCombination::Any, parts)
+        let mut probes = Vec::with_capacity(addresses.len());
+        for address in addresses {
+            probes.extend(self.ask(id, address, port));
+        }
+        ProbeRef::Several(CheckCombination::Any, probes)
     }
 }
 
-/// Of a name there is no address to be asked, or not all that there should be.
+/// Stands for a name of which some or all addresses are missing.
 fn nobody(name: &Name, known: Option<&ResolvedName>, private_targets: bool) -> ProbeRef {
     let known = known.cloned().unwrap_or_default();
     let verdict = if known.untried() == 0 {
@@ -297,13 +299,13 @@ fn nobody(name: &Name, known: Option<&ResolvedName>, private_targets: bool) -> P
     let reason = reason.unwrap_or_else(|| {
         "has only addresses that are endpoints of the service already".to_owned()
     });
-    ProbeRef::Nobody {
+    ProbeRef::NotProbed {
         verdict,
         reason: format!("{name} {reason}"),
     }
 }
 
-/// Why some addresses of an alias are not given; `None`: they may be.
+/// Why some addresses of an alias may not be used; `None`: all may be used.
 fn refusal(known: &ResolvedName) -> Option<String> {
     let private: Vec<String> = known
         .addresses()
@@ -311,20 +313,30 @@ fn refusal(known: &ResolvedName) -> Option<String> {
         .filter(|address| is_private(**address))
         .map(ToString::to_string)
         .collect();
+    if private.is_empty() {
+        return None;
+    }
     let listed = private.join(", ");
-    (!private.is_empty()).then(|| {
-        format!("comes to {listed}, private space that its clients cannot reach; private_targets = true allows that")
-    })
+    Some(format!(
+        "comes to {listed}, private space that its clients cannot reach; \
+         private_targets = true allows that"
+    ))
 }
 
 fn least_ttl(service: &config::ServiceConfig, names: &KnownNames) -> Option<u32> {
-    let endpoints = service.regions.iter().flat_map(|region| &region.endpoints);
-    endpoints
-        .filter_map(|endpoint| names.get(endpoint.alias.as_ref()?)?.ttl())
-        .min()
+    let mut least: Option<u32> = None;
+    for region in &service.regions {
+        for endpoint in &region.endpoints {
+            let alias = endpoint.alias.as_ref();
+            if let Some(ttl) = alias.and_then(|alias| names.get(alias)?.ttl()) {
+                least = Some(least.map_or(ttl, |least| least.min(ttl)));
+            }
+        }
+    }
+    least
 }
 
-/// The host that a service's endpoints are asked for; `*` would be refused by servers and certificates alike.
+/// The host name that probes of a service send. Servers and certificates refuse `*`.
 fn host_of(service: &Name) -> String {
     let service = service.to_string();
     service
@@ -402,7 +414,7 @@ fn probe_of(check: &config::CheckConfig, service: &Name) -> HealthCheck {
         ),
         CheckKind::Tcp | CheckKind::Combined { .. } => (true, ProbeKind::Tcp),
     };
-    // Two services that leave the host to the default ask differently, so they are two probes with two names.
+    // Without a stated host, each service sends its own, so its probe needs a name of its own.
     let name = if stated {
         check.name.clone()
     } else {
@@ -415,7 +427,7 @@ fn probe_of(check: &config::CheckConfig, service: &Name) -> HealthCheck {
     }
 }
 
-/// The host that is asked for, and TLS for its name.
+/// The host name that a probe sends, and TLS for that name.
 fn named(
     host: &Option<String>,
     certificate: &Option<CertificateRule>,
@@ -430,7 +442,8 @@ fn named(
     (host, tls)
 }
 
-/// The name that a certificate must be for: a host without its port, an IPv6 address without its brackets.
+/// The name that a certificate must be for: the host without its port, or the IPv6 address without
+/// its brackets.
 fn without_port(host: &str) -> &str {
     if let Some(bracketed) = host.strip_prefix('[') {
         return bracketed.split(']').next().unwrap_or(bracketed);
@@ -472,6 +485,10 @@ mod tests {
         ))
     }
 
+    fn region(service: usize, region: usize) -> RegionKey {
+        RegionKey { service, region }
+    }
+
     #[test]
     fn services_that_ask_the_same_share_a_probe() {
         for check in ["type = \"http\"\nhost = \"h\"", "type = \"tcp\"\nport = 80"] {
@@ -482,8 +499,13 @@ mod tests {
                 .map(|target| target.address.to_string())
                 .collect();
             assert_eq!(addresses, ["192.0.2.1:80", "[2001:db8::1]:8080"], "{check}");
-            assert_eq!(plan.places(&plan.targets[0].key()), [(0, 0), (1, 0)]);
-            let Some(ProbeRef::Nobody { verdict, reason }) = plan.asked(0, 1, 0) else {
+            assert_eq!(
+                plan.places(&plan.targets[0].key()),
+                [region(0, 0), region(1, 0)]
+            );
+            let Some(ProbeRef::NotProbed { verdict, reason }) =
+                plan.probes_of(region(0, 1).endpoint(0))
+            else {
                 panic!("{plan:?}")
             };
             assert_eq!(
@@ -504,7 +526,7 @@ mod tests {
         let service = "[[services]]\nname = \"www.example.com\"\ncheck = \"both\"\n[services.endpoints]\n\
                        fra = \"192.0.2.1\"\niad = { address = \"192.0.2.2\", check = \"web\" }\n";
         let plan = plan(&format!("{REGIONS}{checks}{service}"));
-        let asked: Vec<String> = plan
+        let probes: Vec<String> = plan
             .targets
             .iter()
             .map(|target| format!("{} {}", target.check.name, target.address))
@@ -515,7 +537,7 @@ mod tests {
             "dns www.example.com 192.0.2.1:53",
             "web 192.0.2.2:80",
         ];
-        assert_eq!(asked, expected);
+        assert_eq!(probes, expected);
         let health = |verdict| TargetHealth {
             state: verdict,
             lasting: std::time::Duration::ZERO,
@@ -531,7 +553,7 @@ mod tests {
             .iter()
             .map(|target| (target.key(), health(HealthState::Up)))
             .collect();
-        let both = plan.asked(0, 0, 0).unwrap();
+        let both = plan.probes_of(region(0, 0).endpoint(0)).unwrap();
         known.insert(plan.targets[1].key(), health(HealthState::Down));
         assert_eq!(
             both.deciding(&known, Evidence::Agreed).unwrap().1,
@@ -541,14 +563,14 @@ mod tests {
         known.insert(plan.targets[2].key(), health(HealthState::Down));
         let (key, verdict) = both.deciding(&known, Evidence::Agreed).unwrap();
         assert_eq!((key.check.as_ref(), verdict), ("db", HealthState::Down));
-        assert_eq!(plan.places(&plan.targets[2].key()), [(0, 0)]);
+        assert_eq!(plan.places(&plan.targets[2].key()), [region(0, 0)]);
     }
 
     #[test]
     fn the_host_is_the_services_name() {
         let plan = two_services("type = \"https\"");
         let hosts: Vec<(String, String)> = plan.targets.iter().map(host_and_name).collect();
-        assert_eq!(plan.targets.len(), 2, "the wildcard is asked as www, too");
+        assert_eq!(plan.targets.len(), 2, "the wildcard is probes as www, too");
         assert_eq!(
             hosts[0],
             ("www.example.com".to_owned(), "www.example.com".to_owned())

@@ -1,7 +1,7 @@
-//! The threads of control: one for each kind of work that may block, so that none waits for another.
+//! The worker threads of control, one set for each kind of work that may block.
 //!
-//! A reload can hang on a mount that is gone; orders and failover go on beside it, because they have threads of their own
-//! and no lock in common with its reading.
+//! A reload can hang on a mount that is gone. Overrides and failover continue meanwhile, because
+//! they have their own threads and share no lock with the reading of files.
 
 use super::worker::WorkerPool;
 

@@ -1,8 +1,8 @@
-//! What turns once a second as long as the server runs: the monitor is looked at, health is published, orders and leases
-//! end. The [`super::watchdog`] is told of each turn that came to its end.
+//! The periodic work of a running server, once a second.
 //!
-//! Each turn hands a change to the controller and waits for its reply. None of them waits for a reload, nor for services
-//! that are compiled anew.
+//! It watches the monitor, publishes health, and ends overrides and leases whose time is over.
+//! Each turn hands a change to the controller, waits for the reply and reports to the
+//! [`super::watchdog`]. No turn waits for a reload or for services to be compiled.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,8 +1,9 @@
-//! The watchdog: knows when the parts that keep answers true turned last, and says which of them is stuck.
+//! The watchdog: finds the background parts that are stuck.
 //!
-//! Each part notes every turn in an atomic number. Whoever asks compares those numbers with the present moment, without a
-//! lock and without asking the part, so that nothing that is stuck can hold up the answer or answer for itself. A part
-//! that never began after [`Watchdog::begin`] is stuck, too.
+//! Each part stores the time of its last turn in an atomic number. A status request compares these
+//! numbers with the current time. It takes no lock and does not ask the part, so a stuck part can
+//! neither delay the reply nor hide. A part that never ran after [`Watchdog::begin`] counts as
+//! stuck, too.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};

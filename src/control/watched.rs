@@ -1,4 +1,7 @@
-//! Files that have changed. `[zones] watch`: those that have changed and were left alone since are taken in without a word from anybody.
+//! Detects changed files for `[zones] watch`.
+//!
+//! A changed file is loaded without a command once it has not been written for a while, so that
+//! no half-written file is read.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,7 @@
-//! The webhook: every event is sent to one URL, in order, and tried again for a while where that fails.
+//! The webhook: sends every event to one URL, in order.
+//!
+//! A delivery that fails is tried again for a while. The URL comes from the configuration in force
+//! at that moment.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,10 +1,10 @@
-//! Workers: threads for work that may block, so that what must not wait never queues behind it.
+//! Worker threads for work that may block.
 //!
-//! Each kind of work (reloads, orders, what is looked up for people, ...) has threads of its own. They are made when the
-//! server starts: one that cannot be made is an error of the start, never a panic later. What waits for a thread is
-//! bounded, and what finds no room is told so at once. Work that panics is reported to whoever waits for it, and its
-//! thread goes on. The threads end with their `Workers`, after what they are doing; nobody waits for that, since a
-//! disk or a mount may hang for ever.
+//! Each kind of work has its own threads and its own queue, so urgent work never waits behind slow
+//! work. The threads are created when the server starts, and a failure is an error of the start.
+//! Queues are bounded: work that finds no room is refused at once. Work that panics is reported to
+//! its caller, and its thread continues. The threads end with their [`Workers`], after their
+//! current work. The stop does not wait for them, because a disk or a mount may hang for ever.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -50,10 +50,7 @@ impl<'d> DocumentItem<'d> {
     }
 
     /// The keys of a table with where they stand, in the order of the file.
-    pub fn entries(
-        &self,
-        report: &mut ConfigReport<'_>,
-    ) -> Option<Vec<(usize, DocumentItem<'d>)>> {
+    pub fn entries(&self, report: &mut ConfigReport<'_>) -> Option<Vec<(usize, DocumentItem<'d>)>> {
         let Some(table) = self.value.as_table() else {
             self.refuse("a table", None, report);
             return None;

@@ -136,8 +136,9 @@ impl FenceLists {
         report: &mut ConfigReport<'_>,
     ) {
         if let Some(line) = collected.catch_all {
-            let sentence =
-                format!("the fence in line {line} matches everybody, so this list is never reached");
+            let sentence = format!(
+                "the fence in line {line} matches everybody, so this list is never reached"
+            );
             report.warning(list.at, sentence);
         }
         let Some(fences) = self.lists.get(usize::from(list.value)) else {
@@ -152,7 +153,10 @@ impl FenceLists {
                 let sentence = format!(
                     "the fence of \"{name}\" in line {line} leaves no region of this service"
                 );
-                report.error(list.at, format!("{sentence}; give endpoints in one of them"));
+                report.error(
+                    list.at,
+                    format!("{sentence}; give endpoints in one of them"),
+                );
             }
             collected.push(
                 *line,

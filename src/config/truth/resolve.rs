@@ -131,8 +131,6 @@ fn resolve_server(
     }
 }
 
-
-
 fn resolve_limits(raw: tables::Limits, report: &mut ConfigReport<'_>) -> Option<RateLimitConfig> {
     let rate = raw.rate.value.as_u32();
     let burst_at = raw.burst.at();

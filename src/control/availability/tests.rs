@@ -1,4 +1,4 @@
-//! Standing with made-up facts: what verdicts come to, and what is remembered from one to the next.
+//! Folds invented facts into availability, and checks what is remembered between folds.
 
 use std::path::Path;
 use std::sync::Arc;
