@@ -10,7 +10,7 @@ use std::sync::{Arc, LazyLock};
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 use meridian::geo::catchment::Catchment;
-use meridian::geo::{AddressTable, Atlas};
+use meridian::geo::{Atlas, OutcomeTable};
 
 #[path = "regions/mod.rs"]
 mod regions;
@@ -49,7 +49,7 @@ fn served_v6(bencher: Bencher<'_, '_>) {
     look_up(bencher, &SERVED, addresses_v6());
 }
 
-fn look_up(bencher: Bencher<'_, '_>, table: &AddressTable, addresses: Vec<IpAddr>) {
+fn look_up(bencher: Bencher<'_, '_>, table: &OutcomeTable, addresses: Vec<IpAddr>) {
     let mut turns = addresses.chunks_exact(AT_A_TIME).cycle();
     bencher.counter(ItemsCount::new(AT_A_TIME)).bench_local(|| {
         let asked = black_box(turns.next().unwrap_or_default());
@@ -78,7 +78,7 @@ fn given_out(random: &mut Random) -> u128 {
     u128::from(0x2000_0000_0000_0000 | random.next() >> 4) << 64 | u128::from(random.next())
 }
 
-static SYNTHETIC: LazyLock<AddressTable> = LazyLock::new(|| {
+static SYNTHETIC: LazyLock<OutcomeTable> = LazyLock::new(|| {
     let mut random = Random(3);
     let mut v4: Vec<(u32, u32)> = (0..RANGES.0)
         .map(|at| (random.next() as u32 & !0xff, at as u32 % 251))
@@ -92,11 +92,11 @@ static SYNTHETIC: LazyLock<AddressTable> = LazyLock::new(|| {
     v6.sort_unstable();
     v4.dedup_by_key(|range| range.0);
     v6.dedup_by_key(|range| range.0);
-    AddressTable::from_ranges(v4, v6)
+    OutcomeTable::from_ranges(v4, v6)
 });
 
-static SERVED: LazyLock<Arc<AddressTable>> = LazyLock::new(|| {
+static SERVED: LazyLock<Arc<OutcomeTable>> = LazyLock::new(|| {
     let atlas =
         Atlas::compile(&regions::databases(), &[]).unwrap_or_else(|error| panic!("{error}"));
-    regions::all_up(&Catchment::compile(&regions::rules(), &atlas)).0
+    regions::all_up(&Catchment::compile(&regions::rules(), &atlas)).table
 });

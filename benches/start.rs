@@ -41,8 +41,8 @@ fn main() {
     );
     println!(
         "outcomes: {} outcomes, {} octets",
-        outcomes.1.len(),
-        outcomes.0.memory()
+        outcomes.chains.len(),
+        outcomes.table.memory()
     );
 }
 

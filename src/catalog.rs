@@ -31,6 +31,8 @@ pub mod endpoint_data;
 
 // These run when something is compiled, never for a query, so arithmetic and indexing are allowed.
 #[allow(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
+pub mod catchments;
+#[allow(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
 mod compile;
 #[allow(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
 pub mod compression;
@@ -53,7 +55,7 @@ pub use records::{RrsetTable, WireRrset};
 pub use sample::ClientSample;
 pub use services::{ServiceView, SteeredService};
 
-use services::CatchmentCache;
+use catchments::CatchmentCache;
 
 /// Everything that a query is answered from, except what changes with health.
 #[derive(Debug)]

@@ -33,9 +33,15 @@ pub mod values;
 pub mod builtin;
 pub mod cells;
 
-pub mod table;
+pub mod cuts;
+pub mod outcomes;
+mod table;
 
 pub mod catchment;
+pub mod fences;
+mod networks;
+mod signature;
+mod zones;
 
 pub use atlas::{
     Atlas, AtlasSources, CoarsePoints, DataSource, LocatedRange, OperatorNetwork, PlaceId,
@@ -43,5 +49,6 @@ pub use atlas::{
 };
 pub use both::both;
 pub use error::GeoError;
+pub use outcomes::{FoundBlock, OutcomeTable};
 pub use place::{Place, PlaceCode};
-pub use table::{AddressTable, FoundBlock};
+pub use table::AddressTable;

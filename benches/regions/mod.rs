@@ -1,13 +1,13 @@
 //! Six regions on four continents, as in the side-by-side comparison, and the databases to be compiled for them.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use meridian::geo::catchment::{Catchment, CatchmentRules};
-use meridian::geo::{AddressTable, AtlasSources};
+use meridian::geo::AtlasSources;
+use meridian::geo::catchment::{Catchment, Outcomes};
+use meridian::geo::fences::CatchmentRules;
 use meridian::steering::failover::{RegionCapacity, Share};
 use meridian::steering::tiers::Candidate;
-use meridian::steering::{Bias, FailoverChain, Point, RegionOrder, RegionStates, SteeringRules};
+use meridian::steering::{Bias, Point, RegionOrder, RegionStates, SteeringRules};
 
 const REGIONS: [(f64, f64); 6] = [
     (50.1, 8.7),
@@ -50,7 +50,7 @@ pub fn rules() -> CatchmentRules {
 }
 
 /// What queries look up while every region is up.
-pub fn all_up(catchment: &Catchment) -> (Arc<AddressTable>, Arc<[FailoverChain]>) {
+pub fn all_up(catchment: &Catchment) -> Outcomes {
     let up = [RegionCapacity {
         share: Share::ALL,
         weight: 1,

@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::dns::ClientSubnet;
 use crate::geo::catchment::UNROUTABLE;
-use crate::geo::{AddressTable, FoundBlock};
+use crate::geo::{FoundBlock, OutcomeTable};
 use crate::net::ClientAddress;
 use crate::steering::ClientHash;
 use crate::steering::pick::{STABLE_PREFIX_V4, STABLE_PREFIX_V6};
@@ -102,7 +102,7 @@ impl LookupAddress {
     }
 
     #[inline(always)]
-    fn find_in(&self, table: &AddressTable) -> FoundBlock {
+    fn find_in(&self, table: &OutcomeTable) -> FoundBlock {
         match *self {
             LookupAddress::V4 { bits, .. } => table.find_v4(bits),
             LookupAddress::V6(bits) => table.find_v6(bits),
@@ -143,7 +143,7 @@ impl LocatedClient {
     #[inline(always)]
     #[expect(clippy::arithmetic_side_effects, reason = "96 bits and 32 at most")]
     pub fn find(
-        table: &AddressTable,
+        table: &OutcomeTable,
         source: ClientAddress,
         subnet: Option<&ClientSubnet>,
     ) -> LocatedClient {
@@ -167,7 +167,7 @@ impl LocatedClient {
     /// Looks up the source address of a query whose subnet has no place; the scope is still the
     /// subnet's.
     #[cold]
-    fn by_source(table: &AddressTable, source: ClientAddress, scope: u8) -> LocatedClient {
+    fn by_source(table: &OutcomeTable, source: ClientAddress, scope: u8) -> LocatedClient {
         let source = LookupAddress::of(source);
         LocatedClient::new(source, source.find_in(table), scope, scope, false)
     }

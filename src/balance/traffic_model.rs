@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::spill::{self, SpillGroup};
 use crate::catalog::services::{ServiceFamily, ServiceView, SteeredService, ViewRegion};
 use crate::config::Capacity;
+use crate::geo::catchment::Outcomes;
 use crate::steering::failover::RegionCapacity;
 use crate::steering::{AllDown, FailoverChain, RegionStates, Share};
 
@@ -251,7 +252,10 @@ fn groups(view: &ServiceView, family: ServiceFamily) -> Vec<SpillGroup> {
         all_down: AllDown::NoData,
         ..RegionStates::default()
     };
-    let (table, outcomes) = view.catchment.outcomes(&states);
+    let Outcomes {
+        table,
+        chains: outcomes,
+    } = view.catchment.outcomes_at_once(&states);
     let sizes = match family {
         ServiceFamily::V6 => {
             let ranges = table

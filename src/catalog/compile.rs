@@ -7,9 +7,9 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use super::catchments::CatchmentCache;
 use super::names::{NameNode, NamePlace, NameRole, NameTable, NodeId, ServiceId, ZoneId};
 use super::records::{AdditionalTarget, PreparedRrset, RrsetTable, UnresolvedTarget};
-use super::services::CatchmentCache;
 use super::{Catalog, CatalogZone, ClientSample};
 use crate::config::{self, Config};
 use crate::dns::{Name, RecordType};

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use super::availability::Availability;
 use super::endpoint_data::EndpointData;
 use super::services::ServiceFamily;
-use crate::geo::AddressTable;
+use crate::geo::OutcomeTable;
 use crate::steering::{ActiveTier, EndpointPool, FailoverChain};
 
 use compile::Tables;
@@ -38,7 +38,7 @@ pub struct LiveService {
 #[derive(Debug)]
 pub struct LiveView {
     /// From address to the number of a failover chain.
-    pub table: Arc<AddressTable>,
+    pub table: Arc<OutcomeTable>,
     /// By the table's values.
     pub outcomes: Arc<[FailoverChain]>,
     /// Endpoints that can be picked, by position in the view.

@@ -1,21 +1,22 @@
 //! Services, compiled for steering.
 //!
 //! A service has a view for each family of endpoints: A, AAAA, MX and SRV. A view lists the regions
-//! with endpoints of that family and holds the catchment that maps clients to regions. Compiling a
-//! catchment walks the whole map, so views with equal rules share one ([`CatchmentCache`]).
+//! with endpoints of that family and holds the catchment that maps clients to regions. Views with
+//! equal rules share a catchment ([`CatchmentCache`]).
 
-use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::answer_counters::AnswerCounters;
+use super::catchments::{CatchmentCache, SharedCatchment};
 use super::endpoint_data::{EndpointData, EndpointRecord};
 use crate::config::{self, Config, EndpointTarget, RegionId, SvcbTemplate, TargetHost};
 use crate::dns::{Name, RecordType};
 use crate::geo::Atlas;
-use crate::geo::catchment::{Catchment, CatchmentRules, Fence};
+use crate::geo::catchment::Catchment;
+use crate::geo::fences::CatchmentRules;
 use crate::resolve::IpFamily;
-use crate::steering::{AllDown, Band, Bias, Candidate, PickMethod, RegionOrder, SteeringRules};
+use crate::steering::{AllDown, PickMethod};
 
 /// The kind of endpoints that a query asks a service for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,109 +131,6 @@ pub struct ViewEndpoint {
     pub listed: usize,
 }
 
-/// A catchment and the rules that it was compiled from.
-#[derive(Clone)]
-struct SharedCatchment {
-    rules: Arc<CatchmentRules>,
-    catchment: Arc<Catchment>,
-}
-
-/// Catchments compiled so far, so that views with equal rules share one.
-#[derive(Default)]
-pub struct CatchmentCache {
-    known: Vec<SharedCatchment>,
-    /// From the configuration of a view to its index in `known`; saves working out the rules.
-    alike: HashMap<ViewKey, usize>,
-}
-
-/// The parts of one configuration that decide the rules of a view.
-#[derive(PartialEq, Eq, Hash)]
-struct ViewKey {
-    /// The address of the fences: services that share a list have the same one.
-    fences: *const config::FenceConfig,
-    order: RegionOrder,
-    /// Whether the band is in kilometres, and the bits of its size.
-    band: (bool, u64),
-    regions: Vec<RegionId>,
-}
-
-impl ViewKey {
-    fn new(service: &config::ServiceConfig, regions: &[ViewRegion]) -> ViewKey {
-        let band = match service.band {
-            Band::Percent(size) => (false, size.to_bits()),
-            Band::Kilometres(size) => (true, size.to_bits()),
-        };
-        let regions = regions.iter().map(|region| region.region).collect();
-        ViewKey {
-            fences: service.fences.as_ptr(),
-            order: service.order,
-            band,
-            regions,
-        }
-    }
-}
-
-impl CatchmentCache {
-    /// The catchments of services that are compiled already.
-    pub fn of(services: &[SteeredService]) -> CatchmentCache {
-        let mut catchments = CatchmentCache::default();
-        let mut seen = HashSet::new();
-        for service in services {
-            for view in service.views() {
-                if seen.insert(Arc::as_ptr(&view.catchment)) {
-                    catchments.known.push(SharedCatchment {
-                        rules: view.rules.clone(),
-                        catchment: view.catchment.clone(),
-                    });
-                }
-            }
-        }
-        catchments
-    }
-
-    /// Compiles every service of a configuration.
-    pub fn compile_services(&mut self, config: &Config, atlas: &Atlas) -> Vec<SteeredService> {
-        let mut services = Vec::with_capacity(config.services.len());
-        for service in &config.services {
-            services.push(SteeredService::compile(service, config, atlas, self));
-        }
-        services
-    }
-
-    fn of_view(
-        &mut self,
-        service: &config::ServiceConfig,
-        regions: &[ViewRegion],
-        config: &Config,
-        atlas: &Atlas,
-    ) -> SharedCatchment {
-        let key = ViewKey::new(service, regions);
-        if let Some(&at) = self.alike.get(&key) {
-            return self.known[at].clone();
-        }
-        let rules = CatchmentRules {
-            rules: rules_of(service, regions, config),
-            fences: fences_of(service, regions),
-        };
-        let at = self.index_of(rules, atlas);
-        self.alike.insert(key, at);
-        self.known[at].clone()
-    }
-
-    /// The index of the catchment with these rules, compiled if it is new.
-    fn index_of(&mut self, rules: CatchmentRules, atlas: &Atlas) -> usize {
-        if let Some(at) = self.known.iter().position(|known| *known.rules == rules) {
-            return at;
-        }
-        let catchment = Arc::new(Catchment::compile(&rules, atlas));
-        self.known.push(SharedCatchment {
-            rules: Arc::new(rules),
-            catchment,
-        });
-        self.known.len() - 1
-    }
-}
-
 impl SteeredService {
     /// How many answers each region has given since the service was compiled, in the order listed.
     pub fn answers(&self) -> Vec<u64> {
@@ -329,20 +227,7 @@ impl ServiceView {
         atlas: &Atlas,
         catchments: &mut CatchmentCache,
     ) -> Option<ServiceView> {
-        let mut regions = Vec::new();
-        for (listed, region) in service.regions.iter().enumerate() {
-            let endpoints = endpoints_of(&service.name, region, family);
-            if endpoints.is_empty() && !is_unresolved(region, family) {
-                continue;
-            }
-            let configured = config.regions.get(usize::from(region.region.0));
-            regions.push(ViewRegion {
-                region: region.region,
-                listed,
-                weight: configured.map_or(100, |region| region.weight),
-                endpoints,
-            });
-        }
+        let regions = view_regions(service, family, config);
         if regions.is_empty() {
             return None;
         }
@@ -356,6 +241,29 @@ impl ServiceView {
             given,
         })
     }
+}
+
+/// The regions of a service that answer for a family, or may do so once their aliases are resolved.
+pub(super) fn view_regions(
+    service: &config::ServiceConfig,
+    family: ServiceFamily,
+    config: &Config,
+) -> Vec<ViewRegion> {
+    let mut regions = Vec::new();
+    for (listed, region) in service.regions.iter().enumerate() {
+        let endpoints = endpoints_of(&service.name, region, family);
+        if endpoints.is_empty() && !is_unresolved(region, family) {
+            continue;
+        }
+        let configured = config.regions.get(usize::from(region.region.0));
+        regions.push(ViewRegion {
+            region: region.region,
+            listed,
+            weight: configured.map_or(100, |region| region.weight),
+            endpoints,
+        });
+    }
+    regions
 }
 
 /// The aliases with an unresolved family. Resolved addresses have taken the place of the others.
@@ -443,52 +351,4 @@ fn is_unresolved(region: &config::ServiceRegion, family: ServiceFamily) -> bool 
         .endpoints
         .iter()
         .any(|endpoint| endpoint.unknown.contains(&wanted))
-}
-
-fn rules_of(
-    service: &config::ServiceConfig,
-    regions: &[ViewRegion],
-    config: &Config,
-) -> SteeringRules {
-    let mut candidates = Vec::with_capacity(regions.len());
-    for region in regions {
-        candidates.push(match config.regions.get(usize::from(region.region.0)) {
-            Some(region) => Candidate {
-                location: region.location.map(|point| point.unit_vector()),
-                bias: region.bias,
-            },
-            None => Candidate {
-                location: None,
-                bias: Bias::default(),
-            },
-        });
-    }
-    SteeringRules {
-        order: service.order,
-        band: service.band,
-        candidates,
-    }
-}
-
-/// The fences with their regions as positions in the view.
-fn fences_of(service: &config::ServiceConfig, regions: &[ViewRegion]) -> Vec<Fence> {
-    let mut fences = Vec::with_capacity(service.fences.len());
-    for fence in service.fences.iter() {
-        let mut allowed = Vec::new();
-        for id in &fence.regions {
-            if let Some(position) = regions.iter().position(|region| region.region == *id) {
-                allowed.push(position as u8);
-            }
-        }
-        fences.push(Fence {
-            countries: fence.clients.countries.clone(),
-            continents: fence.clients.continents.clone(),
-            subdivisions: fence.clients.subdivisions.clone(),
-            asns: fence.clients.asns.clone(),
-            networks: fence.clients.networks.clone(),
-            of_unknown: fence.unknown == config::UnknownPlace::Deny,
-            allowed,
-        });
-    }
-    fences
 }

@@ -13,7 +13,7 @@ use super::candidates::{CandidateFacts, candidates};
 use crate::answer::steered::Decision;
 use crate::catalog::services::ServiceFamily;
 use crate::catalog::{Catalog, LiveState, ServiceId, ServiceView, SteeredService};
-use crate::geo::catchment::Fence;
+use crate::geo::fences::Fence;
 use crate::geo::groups::CountryGroup;
 use crate::geo::{Place, PlaceCode};
 use crate::steering::pick::chances;

@@ -5,7 +5,7 @@
 
 use std::net::Ipv4Addr;
 
-use crate::geo::AddressTable;
+use crate::geo::OutcomeTable;
 
 /// The IPv4 blocks of one table: the cache of a resolver that has asked for every client.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub struct BlockCounts {
 /// # Errors
 /// A sentence that names the first address at which two blocks overlap or an answer changes inside
 /// one.
-pub fn verify_scopes(table: &AddressTable) -> Result<BlockCounts, String> {
+pub fn verify_scopes(table: &OutcomeTable) -> Result<BlockCounts, String> {
     let mut blocks = BlockCounts {
         count: 0,
         beyond_24: 0,
@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn one_answer_is_one_block_and_a_split_is_counted() {
-        let all = verify_scopes(&AddressTable::uniform(1));
+        let all = verify_scopes(&OutcomeTable::uniform(1));
         assert_eq!(
             all,
             Ok(BlockCounts {
@@ -81,7 +81,7 @@ mod tests {
             })
         );
         let table =
-            AddressTable::from_ranges([(0, 1), (0x0a00_0000, 2), (0x0a00_0100, 1)], [(0, 1)]);
+            OutcomeTable::from_ranges([(0, 1), (0x0a00_0000, 2), (0x0a00_0100, 1)], [(0, 1)]);
         // 10.0.0.0/24, and a block for each bit in which an address may differ from it.
         assert_eq!(
             verify_scopes(&table),
@@ -98,9 +98,9 @@ mod tests {
         #[test]
         fn no_two_blocks_of_any_table_overlap(starts in prop::collection::btree_map(any::<u32>(), 0..5u32, 0..60)) {
             let ranges = std::iter::once((0, 0)).chain(starts.into_iter().filter(|(start, _)| *start > 0));
-            let table = AddressTable::from_ranges(ranges, [(0, 0)]);
+            let table = OutcomeTable::from_ranges(ranges, [(0, 0)]);
             let blocks = verify_scopes(&table).map_err(TestCaseError::fail)?;
-            prop_assert!(blocks.count >= table.len().0 as u64);
+            prop_assert!(blocks.count >= table.stretches().0 as u64);
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::catalog::availability::ServiceAvailability;
 use crate::catalog::live_state::LiveView;
 use crate::catalog::services::{ServiceFamily, ServiceView, SteeredService};
 use crate::config::{Capacity, Config};
-use crate::geo::AddressTable;
+use crate::geo::OutcomeTable;
 use crate::steering::Point;
 
 /// A region on one side.
@@ -35,7 +35,7 @@ pub struct ForecastRegion {
 #[derive(Debug, Clone)]
 pub struct ForecastSide {
     /// Address to class.
-    pub table: Arc<AddressTable>,
+    pub table: Arc<OutcomeTable>,
     /// By class; positions are those of `regions`.
     pub splits: Vec<RegionSplit>,
     /// By class: whether its clients have a live region.
@@ -48,7 +48,7 @@ impl ForecastSide {
     /// A side without the service, or without endpoints of the family: no client gets an answer.
     pub fn without_answers() -> ForecastSide {
         ForecastSide {
-            table: Arc::new(AddressTable::uniform(0)),
+            table: Arc::new(OutcomeTable::uniform(0)),
             splits: Vec::new(),
             fates: Vec::new(),
             regions: Vec::new(),

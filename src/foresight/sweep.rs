@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use foldhash::{HashMap, HashMapExt};
 
-use crate::geo::{AddressTable, Atlas, PlaceId};
+use crate::geo::{Atlas, OutcomeTable, PlaceId};
 
 /// One past the last IPv4 address.
 const END: u64 = 1 << 32;
@@ -66,8 +66,8 @@ impl<I: Iterator<Item = (u32, T)>, T: Copy> Steps<I, T> {
 /// Counts the addresses of every cell.
 pub fn sweep(
     atlas: &Atlas,
-    before: &AddressTable,
-    after: &AddressTable,
+    before: &OutcomeTable,
+    after: &OutcomeTable,
 ) -> HashMap<ClientCell, CellTally> {
     let mut cells = HashMap::new();
     let mut places = Steps::new(atlas.ranges_v4(), PlaceId::UNKNOWN);

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::sweep::{CellTally, ClientCell};
 use crate::catalog::Catalog;
 use crate::dns::Name;
-use crate::geo::{AddressTable, Atlas};
+use crate::geo::{Atlas, OutcomeTable};
 
 /// The networks that asked lately, as far as they were sampled. Its JSON form is stable: keys are
 /// added, never changed.
@@ -107,8 +107,8 @@ impl NotedTraffic {
         &self,
         name: &Name,
         atlas: &Atlas,
-        before: &AddressTable,
-        after: &AddressTable,
+        before: &OutcomeTable,
+        after: &OutcomeTable,
     ) -> Result<HashMap<ClientCell, CellTally>, String> {
         self.expect_any()?;
         let clients = self.clients_of(name)?;

@@ -1,9 +1,7 @@
-//! Range tables, which a query looks up: sorted range starts with a value each, and an index over
-//! the top bits.
+//! Range tables: sorted range starts with a value each, and an index over the top bits.
 //!
-//! The range that is found determines the scope of an answer (RFC 7871 section 7.2.1): the widest
-//! aligned block around the address that lies inside the range. The scope is exact, and blocks of
-//! different ranges never overlap.
+//! One [`AddressTable`] maps the whole address space of both families to zones, and every rule set
+//! shares it. [`super::outcomes`] adds what a rule set answers in each zone; a query looks both up.
 
 #![cfg_attr(
     not(test),
@@ -17,9 +15,9 @@
 )]
 
 use std::hint::select_unpredictable;
-use std::net::IpAddr;
 
 use super::both::both;
+use super::cuts::Stretch;
 
 /// An address as a table's key.
 pub trait AddressKey: Copy + Ord {
@@ -64,15 +62,6 @@ pub struct RangeTable<K> {
 
 /// The index takes a mebibyte at most.
 const MOST_INDEX_BITS: u32 = 18;
-
-/// What a look-up found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FoundBlock {
-    /// The range's value.
-    pub value: u32,
-    /// Prefix length of the widest aligned block around the address that lies inside the range.
-    pub scope: u8,
-}
 
 #[expect(
     clippy::arithmetic_side_effects,
@@ -129,19 +118,25 @@ impl<K: AddressKey> RangeTable<K> {
         self.starts.len()
     }
 
-    /// Never: there is one range at least.
-    pub fn is_empty(&self) -> bool {
-        false
-    }
-
     /// Range starts with their values, in order.
     pub fn ranges(&self) -> impl Iterator<Item = (K, u32)> + '_ {
         self.starts.iter().copied().zip(self.values.iter().copied())
     }
 
+    /// The value of the range at a position.
+    #[inline]
+    pub(super) fn value(&self, at: usize) -> u32 {
+        self.values.get(at).copied().unwrap_or(0)
+    }
+
+    /// The values of all ranges, in order.
+    pub(super) fn values(&self) -> &[u32] {
+        &self.values
+    }
+
     /// The position of the range that holds `key`.
     #[inline]
-    fn position(&self, key: K) -> usize {
+    pub(super) fn position(&self, key: K) -> usize {
         let bucket = (key.to_u64() >> self.shift) as usize;
         let low = self.index.get(bucket).map_or(0, |&range| range as usize);
         let high = self
@@ -162,20 +157,16 @@ impl<K: AddressKey> RangeTable<K> {
         base
     }
 
-    /// Looks a key up.
+    /// Prefix length of the widest aligned block around `key` that lies inside a stretch of ranges.
     #[inline]
-    pub fn find(&self, key: K) -> FoundBlock {
-        let at = self.position(key);
-        let start = self.starts.get(at).map_or(0, |start| start.to_u64());
-        let next = self.starts.get(at + 1).map(|next| next.to_u64());
-        let value = self.values.get(at).copied().unwrap_or(0);
+    pub(super) fn block(&self, key: K, stretch: Stretch) -> u8 {
+        let start = self.starts.get(stretch.first);
+        let before = start.and_then(|start| start.to_u64().checked_sub(1));
+        let next = stretch.next.and_then(|next| self.starts.get(next));
+        let next = next.map(|next| next.to_u64());
         let key = key.to_u64();
-        let host_bits =
-            free_bits(key, start.checked_sub(1), K::BITS).min(free_bits(key, next, K::BITS));
-        FoundBlock {
-            value,
-            scope: (K::BITS - host_bits) as u8,
-        }
+        let host_bits = free_bits(key, before, K::BITS).min(free_bits(key, next, K::BITS));
+        (K::BITS - host_bits) as u8
     }
 
     /// Octets of memory held.
@@ -190,21 +181,22 @@ impl<K: AddressKey> RangeTable<K> {
     clippy::arithmetic_side_effects,
     reason = "different numbers of 64 bits have at most 63 leading bits in common"
 )]
-fn free_bits(key: u64, foreign: Option<u64>, bits: u32) -> u32 {
+pub(super) fn free_bits(key: u64, foreign: Option<u64>, bits: u32) -> u32 {
     foreign.map_or(bits, |foreign| 63 - (key ^ foreign).leading_zeros())
 }
 
-/// Marks a /64 that is split: its parts are in `deep`.
-const SPLIT: u32 = u32::MAX;
+/// Marks the value of a /64 that contains several values. The other bits are the position of its
+/// first part in the list of parts.
+pub(super) const SPLIT: u32 = 1 << 31;
 
 /// A table for both families. IPv6 is keyed by its first 64 bits; the few /64s that contain several
 /// values are kept apart.
 #[derive(Debug, Clone)]
 pub struct AddressTable {
-    v4: RangeTable<u32>,
-    v6: RangeTable<u64>,
+    pub(super) v4: RangeTable<u32>,
+    pub(super) v6: RangeTable<u64>,
     /// Range starts inside split /64s, in order; each split /64 has one at its first address.
-    deep: Box<[(u128, u32)]>,
+    pub(super) deep: Box<[(u128, u32)]>,
 }
 
 #[expect(
@@ -213,7 +205,7 @@ pub struct AddressTable {
 )]
 impl AddressTable {
     /// Builds a table from range starts in ascending order, each list starting at address 0. Values
-    /// are below `u32::MAX`. Each family is built on a thread of its own.
+    /// are below 2^31. Each family is built on a thread of its own.
     pub fn from_ranges(
         v4: impl IntoIterator<Item = (u32, u32)>,
         v6: impl IntoIterator<Item = (u128, u32)> + Send,
@@ -239,51 +231,6 @@ impl AddressTable {
         }
     }
 
-    /// Looks an address up.
-    pub fn find(&self, address: IpAddr) -> FoundBlock {
-        match address {
-            IpAddr::V4(address) => self.find_v4(address.to_bits()),
-            IpAddr::V6(address) => self.find_v6(address.to_bits()),
-        }
-    }
-
-    /// Looks an IPv4 address up.
-    #[inline]
-    pub fn find_v4(&self, address: u32) -> FoundBlock {
-        self.v4.find(address)
-    }
-
-    /// Looks an IPv6 address up.
-    #[inline]
-    pub fn find_v6(&self, address: u128) -> FoundBlock {
-        let found = self.v6.find((address >> 64) as u64);
-        if found.value == SPLIT {
-            self.find_deep(address)
-        } else {
-            found
-        }
-    }
-
-    /// Looks an address up inside a split /64. Neighbours outside the /64 do not limit the block.
-    #[cold]
-    fn find_deep(&self, address: u128) -> FoundBlock {
-        let next = self.deep.partition_point(|&(start, _)| start <= address);
-        let (start, value) = next
-            .checked_sub(1)
-            .and_then(|at| self.deep.get(at))
-            .copied()
-            .unwrap_or((0, 0));
-        let inside = |other: u128| other >> 64 == address >> 64;
-        let low_bits = |other: u128| Some(other as u64).filter(|_| inside(other));
-        let before = start.checked_sub(1).and_then(low_bits);
-        let after = self.deep.get(next).and_then(|&(start, _)| low_bits(start));
-        let free = free_bits(address as u64, before, 64).min(free_bits(address as u64, after, 64));
-        FoundBlock {
-            value,
-            scope: (128 - free) as u8,
-        }
-    }
-
     /// Ranges of IPv4, in order.
     pub fn ranges_v4(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
         self.v4.ranges()
@@ -293,17 +240,12 @@ impl AddressTable {
     pub fn ranges_v6(&self) -> impl Iterator<Item = (u128, u32)> + '_ {
         let mut deep = self.deep.iter().copied().peekable();
         self.v6.ranges().flat_map(move |(start, value)| {
-            let start = u128::from(start) << 64;
+            let block = u128::from(start);
             let mut parts = Vec::new();
-            if value != SPLIT {
-                parts.push((start, value));
+            if value & SPLIT == 0 {
+                parts.push((block << 64, value));
             } else {
-                // Split /64s that follow each other are one range of the upper table.
-                let mut block = start >> 64;
-                while let Some(part) =
-                    deep.next_if(|(part, _)| part >> 64 == block || part >> 64 == block + 1)
-                {
-                    block = part.0 >> 64;
+                while let Some(part) = deep.next_if(|(part, _)| part >> 64 == block) {
                     parts.push(part);
                 }
             }
@@ -359,7 +301,7 @@ fn split_at_64(ranges: impl IntoIterator<Item = (u128, u32)>) -> (Steps<u64>, St
                 if upper.last().is_some_and(|&(last, _)| last == block) {
                     upper.pop();
                 }
-                upper.push((block, SPLIT));
+                upper.push((block, SPLIT | deep.len() as u32));
                 deep.push((u128::from(block) << 64, current.unwrap_or(0)));
                 split = Some(block);
             }
@@ -371,96 +313,4 @@ fn split_at_64(ranges: impl IntoIterator<Item = (u128, u32)>) -> (Steps<u64>, St
         upper.push((next, current));
     }
     (upper, deep)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    /// The oracle: the last start at or below the address, and the widest aligned block that keeps
-    /// its value.
-    fn naive(ranges: &[(u128, u32)], address: u128, bits: u32) -> FoundBlock {
-        let value_at = |address: u128| {
-            ranges
-                .iter()
-                .rev()
-                .find(|(start, _)| *start <= address)
-                .map_or(0, |range| range.1)
-        };
-        let at = ranges
-            .iter()
-            .rposition(|(start, _)| *start <= address)
-            .unwrap();
-        let value = value_at(address);
-        let mut first = at;
-        while first > 0 && ranges[first - 1].1 == value {
-            first -= 1;
-        }
-        let mut after = at + 1;
-        while after < ranges.len() && ranges[after].1 == value {
-            after += 1;
-        }
-        let start = ranges[first].0;
-        let last = if after < ranges.len() {
-            ranges[after].0 - 1
-        } else {
-            u128::MAX >> (128 - bits)
-        };
-        let fits = |scope: &u32| {
-            let host = (u128::MAX >> (128 - bits)).checked_shr(*scope).unwrap_or(0);
-            address & !host >= start && address | host <= last
-        };
-        FoundBlock {
-            value,
-            scope: (0..=bits).find(fits).unwrap() as u8,
-        }
-    }
-
-    fn ranges(starts: Vec<(u128, u32)>) -> Vec<(u128, u32)> {
-        let mut ranges = starts;
-        ranges.push((0, 9));
-        ranges.sort();
-        ranges.dedup_by_key(|range| range.0);
-        ranges
-    }
-
-    proptest! {
-        #[test]
-        fn v4_agrees_with_the_oracle(starts in prop::collection::vec((any::<u32>(), 0u32..4), 0..200), asked in prop::collection::vec(any::<u32>(), 20)) {
-            let ranges = ranges(starts.iter().map(|&(start, value)| (u128::from(start), value)).collect());
-            let table = AddressTable::from_ranges(ranges.iter().map(|&(start, value)| (start as u32, value)), [(0, 0)]);
-            for address in asked.into_iter().chain(starts.iter().flat_map(|&(start, _)| [start, start.wrapping_sub(1)])) {
-                prop_assert_eq!(table.find(IpAddr::V4(address.into())), naive(&ranges, u128::from(address), 32));
-            }
-        }
-
-        #[test]
-        fn v6_agrees_with_the_oracle(starts in prop::collection::vec((0u64..6, prop::sample::select(vec![0u64, 0, 1, 1 << 63, u64::MAX, 77]), 0u32..3), 0..30)) {
-            let spread = [0u64, 1, 0x2000 << 48, (0x2000 << 48) + 1, (0x2000 << 48) + 2, u64::MAX];
-            let starts: Vec<(u128, u32)> = starts.iter().map(|&(high, low, value)| (u128::from(spread[high as usize]) << 64 | u128::from(low), value)).collect();
-            let ranges = ranges(starts);
-            let table = AddressTable::from_ranges([(0, 0)], ranges.iter().copied());
-            for address in ranges.iter().flat_map(|&(start, _)| [start, start.wrapping_sub(1), start.wrapping_add(1), start ^ 1 << 70]) {
-                prop_assert_eq!(table.find(IpAddr::V6(address.into())), naive(&ranges, address, 128), "{:x}", address);
-            }
-            let listed: Vec<(u128, u32)> = table.ranges_v6().collect();
-            for address in ranges.iter().map(|range| range.0) {
-                prop_assert_eq!(naive(&listed, address, 128), naive(&ranges, address, 128));
-            }
-        }
-    }
-
-    #[test]
-    fn one_value_for_all_has_scope_zero() {
-        let table = AddressTable::uniform(3);
-        assert_eq!(
-            table.find("203.0.113.7".parse().unwrap()),
-            FoundBlock { value: 3, scope: 0 }
-        );
-        assert_eq!(
-            table.find("2001:db8::1".parse().unwrap()),
-            FoundBlock { value: 3, scope: 0 }
-        );
-    }
 }

@@ -123,7 +123,7 @@ impl RegionStates {
                 Share::NONE
             };
         }
-        active_tiers(tiers, &capacities, &[])
+        active_tiers(tiers, &capacities, &[]).0
     }
 
     /// Whether the region at a position takes some of its clients.
@@ -191,15 +191,38 @@ impl FailoverChain {
     /// When no region is available, regions that were seen alive serve first: one good probe counts
     /// for more than an older verdict that all are down. The all-down rule applies after that.
     pub fn resolve(tiers: &Tiers, now: &RegionStates) -> FailoverChain {
+        FailoverChain::resolve_first(tiers, now).0
+    }
+
+    /// [`FailoverChain::resolve`], and the length of the prefix of [`Tiers::octets`] that decided:
+    /// tiers with the same prefix have the same chain.
+    pub fn resolve_first(tiers: &Tiers, now: &RegionStates) -> (FailoverChain, usize) {
+        let whole = tiers.octets().len();
         if tiers.is_empty() {
             // No region may serve these clients, so none is down and the all-down rule does not
             // apply.
-            return FailoverChain::ending_in(LastResort::NoData);
+            return (FailoverChain::ending_in(LastResort::NoData), whole);
         }
-        let mut active = active_tiers(tiers, &now.capacities, &now.detours);
+        let (active, read) = active_tiers(tiers, &now.capacities, &now.detours);
         if active.last().is_some_and(|tier| tier.certain) {
-            return FailoverChain::serving(active);
+            // A detour depends on whether any of the tiers has its target.
+            let has_detours = now.detours.iter().any(Option::is_some);
+            let decided_by = if has_detours {
+                whole
+            } else {
+                tiers.octets_of_first(read)
+            };
+            return (FailoverChain::serving(active), decided_by);
         }
+        (FailoverChain::resolve_uncertain(active, tiers, now), whole)
+    }
+
+    /// The chain of tiers of which none takes every client. `active` are those that take some.
+    fn resolve_uncertain(
+        mut active: Vec<ActiveTier>,
+        tiers: &Tiers,
+        now: &RegionStates,
+    ) -> FailoverChain {
         if !active.is_empty() {
             // Regions that are ramping up also take the clients that no share covers: better a
             // region that is not warm yet than one that is down.
@@ -260,14 +283,15 @@ impl FailoverChain {
 }
 
 /// The tiers in which some region takes clients, each followed by its detours, up to the first that
-/// is certain.
+/// is certain; and how many tiers were read.
 fn active_tiers(
     tiers: &Tiers,
     capacities: &[RegionCapacity],
     detours: &[Option<Detour>],
-) -> Vec<ActiveTier> {
-    let mut active = Vec::new();
+) -> (Vec<ActiveTier>, usize) {
+    let (mut active, mut read) = (Vec::new(), 0);
     for positions in tiers.iter() {
+        read += 1;
         active.extend(ActiveTier::new(positions, capacities));
         for &region in positions {
             if let Some(Some(detour)) = detours.get(usize::from(region)) {
@@ -279,7 +303,7 @@ fn active_tiers(
             break;
         }
     }
-    active
+    (active, read)
 }
 
 impl ActiveTier {

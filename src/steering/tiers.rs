@@ -63,6 +63,25 @@ impl Tiers {
         self.iter().next().is_none()
     }
 
+    /// The positions, each tier ended by 255.
+    pub fn octets(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The number of octets that the first `count` tiers take.
+    pub fn octets_of_first(&self, count: usize) -> usize {
+        let mut tiers = 0;
+        let mut is_open = false;
+        for (at, &position) in self.0.iter().enumerate() {
+            if tiers == count {
+                return at;
+            }
+            tiers += usize::from(position == END && is_open);
+            is_open = position != END;
+        }
+        self.0.len()
+    }
+
     /// Builds tiers from lists of positions.
     pub fn from_lists(lists: &[&[u8]]) -> Tiers {
         let mut octets = Vec::new();
@@ -154,6 +173,112 @@ impl SteeringRules {
     /// [`SteeringRules::measure`], then [`SteeringRules::tiers`].
     pub fn arrange(&self, client: Option<UnitVector>, allowed: Option<&[u8]>) -> Tiers {
         self.tiers(client, &self.measure(client, allowed))
+    }
+}
+
+/// Arranges many clients under one rule set, from the distances of its candidates.
+///
+/// The result is that of [`SteeringRules::arrange`]. It costs least if the clients of consecutive
+/// calls are near each other, because the order of the call before is where sorting begins.
+#[derive(Debug)]
+pub struct TierArranger<'r> {
+    rules: &'r SteeringRules,
+    order: Vec<RankedCandidate>,
+    octets: Vec<u8>,
+    before: Vec<u8>,
+}
+
+/// A candidate in the order of the call before.
+#[derive(Debug, Clone, Copy)]
+struct RankedCandidate {
+    position: u8,
+    /// Its place among candidates at the same distance.
+    rank: u8,
+    biased: f64,
+}
+
+impl RankedCandidate {
+    fn is_before(&self, other: &RankedCandidate) -> bool {
+        let by_distance = self.biased.total_cmp(&other.biased);
+        by_distance.then(self.rank.cmp(&other.rank)).is_lt()
+    }
+}
+
+impl<'r> TierArranger<'r> {
+    /// Arranges all candidates.
+    pub fn new(rules: &'r SteeringRules) -> TierArranger<'r> {
+        let mut arranger = TierArranger {
+            rules,
+            order: Vec::new(),
+            octets: Vec::new(),
+            before: Vec::new(),
+        };
+        arranger.allow(None);
+        arranger
+    }
+
+    /// From now on arranges only these candidates; `None`: all, as listed.
+    pub fn allow(&mut self, allowed: Option<&[u8]>) {
+        let as_listed: Vec<u8>;
+        let positions = match allowed {
+            Some(positions) => positions,
+            None => {
+                let count = self.rules.candidates.len().min(MAX_CANDIDATES);
+                as_listed = (0..count as u8).collect();
+                &as_listed
+            }
+        };
+        self.order.clear();
+        for (rank, position) in positions.iter().enumerate() {
+            self.order.push(RankedCandidate {
+                position: *position,
+                rank: rank as u8,
+                biased: 0.0,
+            });
+        }
+    }
+
+    /// Arranges a client, given its distance in kilometres from each candidate that has a location.
+    /// Returns whether the tiers differ from those of the call before.
+    pub fn arrange(&mut self, distance: impl Fn(usize) -> Option<f64>) -> bool {
+        for ranked in &mut self.order {
+            let position = usize::from(ranked.position);
+            ranked.biased = match (self.rules.candidates.get(position), distance(position)) {
+                (Some(candidate), Some(distance)) => candidate.bias.apply(distance),
+                _ => 0.0,
+            };
+        }
+        // Few candidates have moved since the call before, which suits an insertion sort.
+        for at in 1..self.order.len() {
+            let mut to = at;
+            while to > 0 && self.order[to].is_before(&self.order[to - 1]) {
+                self.order.swap(to, to - 1);
+                to -= 1;
+            }
+        }
+        std::mem::swap(&mut self.octets, &mut self.before);
+        self.octets.clear();
+        let mut limit = f64::NEG_INFINITY;
+        let mut tier = 0;
+        for (index, ranked) in self.order.iter().enumerate() {
+            if ranked.biased > limit {
+                if index > 0 {
+                    self.octets[tier..].sort_unstable();
+                    self.octets.push(END);
+                    tier = self.octets.len();
+                }
+                limit = self.rules.band.limit(ranked.biased);
+            }
+            self.octets.push(ranked.position);
+        }
+        self.octets[tier..].sort_unstable();
+        self.octets.push(END);
+        self.octets != self.before
+    }
+
+    /// The tiers of the last call, as [`Tiers::octets`] has them.
+    pub fn octets(&self) -> &[u8] {
+        &self.octets
     }
 }
 

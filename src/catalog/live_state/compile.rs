@@ -13,7 +13,7 @@ use crate::catalog::Catalog;
 use crate::catalog::availability::{Availability, ServiceAvailability};
 use crate::catalog::region_states::ViewAvailability;
 use crate::catalog::services::{ServiceFamily, ServiceView, SteeredService, ViewRegion};
-use crate::geo::catchment::{Catchment, OutcomeTable};
+use crate::geo::catchment::{Catchment, Outcomes};
 use crate::steering::{EndpointPool, RegionStates};
 
 /// The outcome tables of a live state.
@@ -22,7 +22,7 @@ pub(super) type Tables = HashMap<TableKey, LiveTable>;
 /// One outcome table.
 #[derive(Debug, Clone)]
 pub(super) struct LiveTable {
-    outcomes: OutcomeTable,
+    outcomes: Outcomes,
     /// Blocks are as wide as the outcomes allow.
     wide: bool,
 }
@@ -36,6 +36,13 @@ impl LiveTable {
     }
 
     fn at_once(catchment: &Catchment, states: &RegionStates) -> LiveTable {
+        LiveTable {
+            outcomes: catchment.outcomes_at_once(states),
+            wide: false,
+        }
+    }
+
+    fn by_class(catchment: &Catchment, states: &RegionStates) -> LiveTable {
         LiveTable {
             outcomes: catchment.outcomes_by_class(states),
             wide: false,
@@ -69,7 +76,7 @@ impl<'b> TableCache<'b> {
         }
     }
 
-    fn outcomes(&mut self, catchment: &Arc<Catchment>, states: RegionStates) -> OutcomeTable {
+    fn outcomes(&mut self, catchment: &Arc<Catchment>, states: RegionStates) -> Outcomes {
         let key = TableKey {
             catchment: Arc::as_ptr(catchment) as usize,
             states,
@@ -167,7 +174,7 @@ impl LiveView {
             service,
             family,
             now,
-            &mut TableCache::new(None, LiveTable::at_once),
+            &mut TableCache::new(None, LiveTable::by_class),
         )
     }
 
@@ -181,7 +188,7 @@ impl LiveView {
         let available = ViewAvailability::new(view, now);
         let live = available.live_endpoints();
         let states = available.states(service.all_down, &live);
-        let (table, outcomes) = tables.outcomes(&view.catchment, states);
+        let outcomes = tables.outcomes(&view.catchment, states);
         let mut pools = Vec::with_capacity(live.len());
         let mut data = Vec::with_capacity(live.len());
         for (region, live) in view.regions.iter().zip(&live) {
@@ -193,8 +200,8 @@ impl LiveView {
             );
         }
         Some(LiveView {
-            table,
-            outcomes,
+            table: outcomes.table,
+            outcomes: outcomes.chains,
             pools: pools.into(),
             data: data.into(),
         })

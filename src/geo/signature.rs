@@ -1,0 +1,312 @@
+//! Signatures of cells: one number for what every rule set offers to a client.
+//!
+//! Two cells with the same signature get the same tiers from every rule set. A signature is a hash
+//! of 128 bits over the tiers, so that it needs no room for each rule set. Two different cells
+//! share one with a probability of about 2^-90, for a hundred thousand cells.
+
+use std::collections::HashMap;
+use std::hash::BuildHasher;
+
+use foldhash::quality::FixedState;
+
+use super::atlas::{Atlas, PlaceId};
+use super::both::both;
+use super::fences::CatchmentRules;
+use super::networks::{FenceNetworks, ListSet};
+use super::place::Place;
+use crate::steering::tiers::TierArranger;
+use crate::steering::{RegionOrder, UnitVector};
+
+/// A place, or the part of it inside the networks of some lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Cell {
+    /// The place.
+    pub place: PlaceId,
+    /// The lists of networks that contain it.
+    pub set: ListSet,
+}
+
+impl Cell {
+    /// Private and special-purpose addresses that no list contains.
+    pub const UNROUTABLE: Cell = Cell {
+        place: PlaceId::UNROUTABLE,
+        set: 0,
+    };
+}
+
+/// The signature of every cell.
+pub struct Signatures(Vec<u128>);
+
+/// Cells whose distances are held at a time.
+const BATCH: usize = 4096;
+
+impl Signatures {
+    /// Arranges every cell under every rule set.
+    pub fn of(
+        rules: &[&CatchmentRules],
+        networks: &FenceNetworks,
+        atlas: &Atlas,
+        cells: &[Cell],
+    ) -> Signatures {
+        let mut order: Vec<u32> = (0..cells.len() as u32).collect();
+        order.sort_by_cached_key(|at| visiting_key(atlas.place(cells[*at as usize].place)));
+        let sites = Sites::of(rules);
+        let run = |order: &[u32]| {
+            let mut signer = Signer {
+                rules: SignedRules::of(rules, networks, &sites),
+                sites: &sites,
+                atlas,
+                networks,
+                distances: Vec::new(),
+            };
+            signer.sign(order, cells)
+        };
+        let (first, second) = order.split_at(order.len() / 2);
+        let (signed_first, signed_second) = both(|| run(first), || run(second));
+        let mut signatures = vec![0; cells.len()];
+        for (at, signature) in order.iter().zip(signed_first.iter().chain(&signed_second)) {
+            signatures[*at as usize] = *signature;
+        }
+        Signatures(signatures)
+    }
+
+    /// The signature of each cell.
+    pub fn of_cells(&self) -> &[u128] {
+        &self.0
+    }
+}
+
+/// What a place is sorted by: neighbours in this order are mostly near each other, and mostly match
+/// the same fences.
+fn visiting_key(place: &Place) -> (u64, u64, u64) {
+    let code = |code: Option<super::PlaceCode>| {
+        u64::from(code.map_or(0, |code| u32::from_be_bytes(code.octets())))
+    };
+    let (mut curve, scale) = (0, f64::from(1 << 20));
+    if let Some(point) = place.point {
+        let x = ((point.longitude() + 180.0) / 360.0 * scale) as u64;
+        let y = ((point.latitude() + 90.0) / 180.0 * scale) as u64;
+        for bit in 0..21 {
+            curve |= (x >> bit & 1) << (2 * bit) | (y >> bit & 1) << (2 * bit + 1);
+        }
+    }
+    let country = code(place.country) << 32 | code(place.subdivision);
+    (country, u64::from(place.asn.unwrap_or(0)), curve)
+}
+
+/// The locations of all candidates, each once.
+struct Sites(Vec<UnitVector>);
+
+impl Sites {
+    fn of(rules: &[&CatchmentRules]) -> Sites {
+        let mut sites: Vec<UnitVector> = Vec::new();
+        let mut known: HashMap<[u64; 3], ()> = HashMap::new();
+        for candidate in rules.iter().flat_map(|rules| &rules.rules.candidates) {
+            if let Some(site) = candidate.location
+                && known.insert(site.0.map(f64::to_bits), ()).is_none()
+            {
+                sites.push(site);
+            }
+        }
+        Sites(sites)
+    }
+
+    fn numbers(&self) -> HashMap<[u64; 3], usize> {
+        let sites = self.0.iter().enumerate();
+        sites
+            .map(|(at, site)| (site.0.map(f64::to_bits), at))
+            .collect()
+    }
+}
+
+/// One rule set while it is signed.
+struct SignedRules<'r> {
+    rules: &'r CatchmentRules,
+    arranger: TierArranger<'r>,
+    /// By candidate: the number of its site.
+    sites: Vec<Option<usize>>,
+    /// By fence: the number of its list.
+    lists: Vec<Option<u32>>,
+    /// The first fence that matched the cell before, and what arrangements under it come to.
+    fence: Option<usize>,
+    /// The hash of the arrangement before.
+    arranged: Option<u128>,
+    /// By fence, the last without one: the hash of what a client without a location gets.
+    fixed: Vec<Option<u128>>,
+}
+
+impl<'r> SignedRules<'r> {
+    fn of(
+        rules: &[&'r CatchmentRules],
+        networks: &FenceNetworks,
+        sites: &Sites,
+    ) -> Vec<SignedRules<'r>> {
+        let numbers = sites.numbers();
+        let mut signed = Vec::with_capacity(rules.len());
+        for rules in rules {
+            let number = |site: UnitVector| numbers.get(&site.0.map(f64::to_bits)).copied();
+            let candidates = rules.rules.candidates.iter();
+            signed.push(SignedRules {
+                rules,
+                arranger: TierArranger::new(&rules.rules),
+                sites: candidates
+                    .map(|candidate| candidate.location.and_then(number))
+                    .collect(),
+                lists: rules
+                    .fences
+                    .iter()
+                    .map(|fence| networks.list_of(fence))
+                    .collect(),
+                fence: None,
+                arranged: None,
+                fixed: vec![None; rules.fences.len() + 1],
+            });
+        }
+        signed
+    }
+
+    /// Finds the first fence that matches a cell.
+    fn enter(&mut self, place: &Place, set: ListSet, networks: &FenceNetworks) {
+        if self.rules.fences.is_empty() {
+            return;
+        }
+        let lists = &self.lists;
+        let fence = self.rules.fence_of(place, |fence| {
+            let list = lists.get(fence).copied().flatten();
+            networks.contains(set, list)
+        });
+        if fence != self.fence {
+            self.fence = fence;
+            self.arranged = None;
+            self.arranger.allow(self.rules.allowed_by(fence));
+        }
+    }
+
+    /// Whether some fence lists a network that contains these addresses.
+    fn lists_any(&self, set: ListSet, networks: &FenceNetworks) -> bool {
+        self.lists.iter().any(|list| networks.contains(set, *list))
+    }
+
+    /// The hash of the tiers of a client without a location.
+    fn sign_unlocated(&mut self) -> u128 {
+        let slot = self.fence.unwrap_or(self.rules.fences.len());
+        let known = self.fixed.get(slot).copied().flatten();
+        if let Some(known) = known {
+            return known;
+        }
+        let allowed = self.rules.allowed_by(self.fence);
+        let hash = hash(self.rules.rules.arrange(None, allowed).octets());
+        if let Some(slot) = self.fixed.get_mut(slot) {
+            *slot = Some(hash);
+        }
+        hash
+    }
+
+    /// The hash of the tiers of a client with these distances from the sites.
+    fn sign_located(&mut self, distance: impl Fn(usize) -> f64) -> u128 {
+        let sites = &self.sites;
+        let changed = self.arranger.arrange(|candidate| {
+            let site = sites.get(candidate).copied().flatten();
+            site.map(&distance)
+        });
+        match self.arranged {
+            Some(before) if !changed => before,
+            _ => {
+                let hash = hash(self.arranger.octets());
+                self.arranged = Some(hash);
+                hash
+            }
+        }
+    }
+}
+
+/// Signs cells on one thread.
+struct Signer<'r> {
+    rules: Vec<SignedRules<'r>>,
+    sites: &'r Sites,
+    atlas: &'r Atlas,
+    networks: &'r FenceNetworks,
+    /// Kilometres of a batch: all of its cells for the first site, and so on.
+    distances: Vec<f64>,
+}
+
+impl Signer<'_> {
+    /// The signatures of cells in the given order.
+    fn sign(&mut self, order: &[u32], cells: &[Cell]) -> Vec<u128> {
+        let mut signatures = Vec::with_capacity(order.len());
+        for batch in order.chunks(BATCH) {
+            let batch: Vec<Cell> = batch.iter().map(|at| cells[*at as usize]).collect();
+            signatures.extend(self.sign_batch(&batch));
+        }
+        signatures
+    }
+
+    fn sign_batch(&mut self, cells: &[Cell]) -> Vec<u128> {
+        self.measure(cells);
+        let mut signatures = vec![0; cells.len()];
+        let mut enters = vec![true; cells.len()];
+        for (at, pair) in cells.windows(2).enumerate() {
+            enters[at + 1] = !self.match_alike(pair[0], pair[1]);
+        }
+        let distances = &self.distances;
+        for rules in &mut self.rules {
+            let is_nearest = rules.rules.rules.order == RegionOrder::Nearest;
+            for (at, cell) in cells.iter().enumerate() {
+                let place = self.atlas.place(cell.place);
+                if enters[at] {
+                    rules.enter(place, cell.set, self.networks);
+                }
+                let hash = if cell.place == PlaceId::UNROUTABLE
+                    && !rules.lists_any(cell.set, self.networks)
+                {
+                    UNROUTABLE_HASH
+                } else if is_nearest && place.point.is_some() {
+                    rules.sign_located(|site| distances[site * cells.len() + at])
+                } else {
+                    rules.sign_unlocated()
+                };
+                signatures[at] = combine(signatures[at], hash);
+            }
+        }
+        signatures
+    }
+
+    /// Whether the same fences match two cells.
+    fn match_alike(&self, one: Cell, other: Cell) -> bool {
+        let (a, b) = (self.atlas.place(one.place), self.atlas.place(other.place));
+        one.set == other.set
+            && a.country == b.country
+            && a.continent == b.continent
+            && a.subdivision == b.subdivision
+            && a.asn == b.asn
+    }
+
+    fn measure(&mut self, cells: &[Cell]) {
+        self.distances.clear();
+        let mut points = Vec::with_capacity(cells.len());
+        for cell in cells {
+            let point = self.atlas.place(cell.place).point;
+            points.push(point.map_or(UnitVector([0.0; 3]), |point| point.unit_vector()));
+        }
+        for site in &self.sites.0 {
+            self.distances
+                .extend(points.iter().map(|point| point.distance_km(site)));
+        }
+    }
+}
+
+/// What stands for the tiers of addresses that have no location at all.
+const UNROUTABLE_HASH: u128 = 1;
+
+/// A hash of the tiers' octets.
+fn hash(octets: &[u8]) -> u128 {
+    let high = FixedState::with_seed(1).hash_one(octets);
+    let low = FixedState::with_seed(2).hash_one(octets);
+    u128::from(high) << 64 | u128::from(low)
+}
+
+/// The signature of a list of hashes and one more.
+fn combine(signature: u128, hash: u128) -> u128 {
+    const ODD: u128 = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;
+    (signature.rotate_left(29) ^ hash).wrapping_mul(ODD)
+}
