@@ -47,7 +47,7 @@ pub use atlas::{
     Atlas, AtlasSources, CoarsePoints, DataSource, LocatedRange, OperatorNetwork, PlaceId,
     SourceKind,
 };
-pub use both::both;
+pub use both::{both, each};
 pub use error::GeoError;
 pub use outcomes::{FoundBlock, OutcomeTable};
 pub use place::{Place, PlaceCode};

@@ -7,10 +7,10 @@
 //! outcome, are neighbours.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use super::atlas::Atlas;
-use super::both::both;
+use super::both::each;
 use super::fences::CatchmentRules;
 use super::outcomes::OutcomeTable;
 use super::place::Place;
@@ -66,28 +66,10 @@ impl Catchment {
         } else {
             Some(ZoneMap::compile(&divided, atlas))
         };
-        let compile = |rules: &CatchmentRules| match &zones {
+        each(rules, |rules| match &zones {
             Some(zones) if rules.depends_on_client() => Catchment::of_zones(rules, zones, atlas),
             _ => Catchment::uniform(rules.rules.arrange(None, None)),
-        };
-        let queue = Mutex::new(rules.iter().enumerate());
-        let work = || {
-            let mut compiled = Vec::new();
-            loop {
-                let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
-                let Some((at, rules)) = next else {
-                    return compiled;
-                };
-                compiled.push((at, compile(rules)));
-            }
-        };
-        let (mut compiled, beside) = both(work, work);
-        compiled.extend(beside);
-        compiled.sort_by_key(|(at, _)| *at);
-        compiled
-            .into_iter()
-            .map(|(_, catchment)| catchment)
-            .collect()
+        })
     }
 
     /// All clients are of one class.

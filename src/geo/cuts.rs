@@ -26,6 +26,8 @@ const WORD: usize = 64;
 pub struct Cuts {
     /// One bit for each position.
     words: Box<[u64]>,
+    /// Bit i: whether word i is not empty.
+    summary: Box<[u64]>,
     /// Bit i of a level: whether word i of the level below is not empty. The last has one word.
     above: Box<[Box<[u64]>]>,
 }
@@ -35,8 +37,8 @@ pub struct Cuts {
 pub struct Stretch {
     /// The cut at or before the position.
     pub first: usize,
-    /// The next cut; `None` after the last one.
-    pub next: Option<usize>,
+    /// The next cut; beyond the list after the last one.
+    pub next: usize,
 }
 
 #[expect(
@@ -44,51 +46,94 @@ pub struct Stretch {
     reason = "positions are below the length of a list in memory; shifts are below 64"
 )]
 impl Cuts {
+    /// The set of the positions at which `values` yields another value than before. `None` differs
+    /// from every value.
+    pub fn of_changes(values: impl ExactSizeIterator<Item = Option<u32>>) -> Cuts {
+        let mut before = None;
+        Cuts::new(values.map(|value| {
+            let changes = value.is_none() || value != before;
+            before = value;
+            changes
+        }))
+    }
+
     /// The set of the positions for which `bits` yields true. Position 0 is added.
-    pub fn new(bits: impl Iterator<Item = bool>) -> Cuts {
-        let mut words: Vec<u64> = Vec::with_capacity(bits.size_hint().0 / WORD + 1);
+    pub fn new(bits: impl ExactSizeIterator<Item = bool>) -> Cuts {
+        let mut words: Vec<u64> = Vec::with_capacity(bits.len() / WORD + 1);
         let (mut word, mut at) = (1, 0);
         for bit in bits {
-            word |= u64::from(bit) << (at % WORD);
+            word |= u64::from(bit) << at;
             at += 1;
-            if at % WORD == 0 {
+            if at == WORD {
                 words.push(word);
-                word = 0;
+                (word, at) = (0, 0);
             }
         }
-        if at % WORD != 0 || at == 0 {
+        if at != 0 || words.is_empty() {
             words.push(word);
         }
+        let first = summary(&words);
         let mut above: Vec<Box<[u64]>> = Vec::new();
-        while above.last().map_or(words.len(), |level| level.len()) > 1 {
-            let below = above.last().map_or(&words[..], |level| level);
-            above.push(summary(below));
+        while above.last().map_or(first.len(), |level| level.len()) > 1 {
+            above.push(summary(above.last().map_or(&first[..], |level| level)));
         }
         Cuts {
             words: words.into(),
+            summary: first,
             above: above.into(),
         }
     }
 
     /// The cuts around a position.
-    #[inline]
+    #[inline(always)]
     pub fn around(&self, at: usize) -> Stretch {
-        let word = self.words.get(at / WORD).copied().unwrap_or(0);
-        let bit = at % WORD;
-        let until = word << (WORD - 1 - bit);
-        let after = word >> bit >> 1;
+        let word = self.word(at / WORD);
+        // Both count bits modulo 64.
+        let until = word.wrapping_shl(!at as u32);
+        let after = word.wrapping_shr(at as u32) >> 1;
         Stretch {
             first: if until != 0 {
                 at - until.leading_zeros() as usize
             } else {
-                self.before(at)
+                self.before(at / WORD)
             },
             next: if after != 0 {
-                Some(at + 1 + after.trailing_zeros() as usize)
+                at + 1 + after.trailing_zeros() as usize
             } else {
-                self.after(at)
+                self.after(at / WORD)
             },
         }
+    }
+
+    #[inline(always)]
+    fn word(&self, at: usize) -> u64 {
+        self.words.get(at).copied().unwrap_or(0)
+    }
+
+    /// The last cut in the words before one.
+    #[cold]
+    #[inline(never)]
+    fn before(&self, word: usize) -> usize {
+        let summary = self.summary.get(word / WORD).copied().unwrap_or(0);
+        let hits = summary & ((1 << (word % WORD)) - 1);
+        if hits == 0 {
+            return self.far_before(word / WORD);
+        }
+        let found = last_bit(word / WORD, hits);
+        last_bit(found, self.word(found))
+    }
+
+    /// The first cut in the words after one.
+    #[cold]
+    #[inline(never)]
+    fn after(&self, word: usize) -> usize {
+        let summary = self.summary.get(word / WORD).copied().unwrap_or(0);
+        let hits = summary >> (word % WORD) >> 1;
+        if hits == 0 {
+            return self.far_after(word / WORD).unwrap_or(usize::MAX);
+        }
+        let found = word + 1 + hits.trailing_zeros() as usize;
+        first_bit(found, self.word(found))
     }
 
     /// How many cuts there are.
@@ -100,21 +145,22 @@ impl Cuts {
     /// Octets of memory held.
     pub fn memory(&self) -> usize {
         let levels = self.above.iter().map(|level| size_of_val(&**level));
-        size_of_val(&*self.words) + levels.sum::<usize>()
+        size_of_val(&*self.words) + size_of_val(&*self.summary) + levels.sum::<usize>()
     }
 
     /// The words of a level, counted from the set itself.
     fn level(&self, level: usize) -> Option<&[u64]> {
-        match level.checked_sub(1) {
-            None => Some(&self.words),
-            Some(above) => self.above.get(above).map(|words| &**words),
+        match level {
+            0 => Some(&self.words),
+            1 => Some(&self.summary),
+            _ => self.above.get(level - 2).map(|words| &**words),
         }
     }
 
-    /// The last cut in the words before that of a position.
+    /// The last cut before a word of the summary.
     #[cold]
-    fn before(&self, at: usize) -> usize {
-        let (mut level, mut at) = (1, at / WORD);
+    fn far_before(&self, at: usize) -> usize {
+        let (mut level, mut at) = (2, at);
         let found = loop {
             let Some(words) = self.level(level) else {
                 return 0;
@@ -129,10 +175,10 @@ impl Cuts {
         self.descend(level, found, last_bit)
     }
 
-    /// The first cut in the words after that of a position.
+    /// The first cut after a word of the summary.
     #[cold]
-    fn after(&self, at: usize) -> Option<usize> {
-        let (mut level, mut at) = (1, at / WORD);
+    fn far_after(&self, at: usize) -> Option<usize> {
+        let (mut level, mut at) = (2, at);
         let found = loop {
             let word = self.level(level)?.get(at / WORD).copied().unwrap_or(0);
             let hits = word >> (at % WORD) >> 1;
@@ -203,7 +249,11 @@ mod tests {
         for at in asked {
             let expected = Stretch {
                 first: members.range(..=at).next_back().copied().unwrap_or(0),
-                next: members.range(at + 1..).next().copied(),
+                next: members
+                    .range(at + 1..)
+                    .next()
+                    .copied()
+                    .unwrap_or(usize::MAX),
             };
             assert_eq!(cuts.around(at), expected, "around {at} of {length}");
         }
@@ -248,7 +298,7 @@ mod tests {
             Cuts::new(std::iter::empty()).around(0),
             Stretch {
                 first: 0,
-                next: None
+                next: usize::MAX
             }
         );
     }

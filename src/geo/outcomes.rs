@@ -21,7 +21,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::cuts::Cuts;
-use super::table::{AddressTable, SPLIT, free_bits};
+use super::table::{AddressTable, SPLIT, widest_block};
 
 /// What a look-up found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,7 +95,7 @@ impl OutcomeTable {
     }
 
     /// The outcome of a zone.
-    #[inline]
+    #[inline(always)]
     fn outcome(&self, zone: u32) -> u32 {
         self.of_zone.get(zone as usize).copied().unwrap_or(0)
     }
@@ -109,7 +109,7 @@ impl OutcomeTable {
     }
 
     /// Looks an IPv4 address up.
-    #[inline]
+    #[inline(always)]
     pub fn find_v4(&self, address: u32) -> FoundBlock {
         let ranges = &self.zones.v4;
         let at = ranges.position(address);
@@ -120,7 +120,7 @@ impl OutcomeTable {
     }
 
     /// Looks an IPv6 address up.
-    #[inline]
+    #[inline(always)]
     pub fn find_v6(&self, address: u128) -> FoundBlock {
         let ranges = &self.zones.v6;
         let upper = (address >> 64) as u64;
@@ -139,7 +139,7 @@ impl OutcomeTable {
     #[cold]
     #[expect(
         clippy::arithmetic_side_effects,
-        reason = "a block of 64 bits has at most 64 free bits"
+        reason = "a prefix of 64 bits at most"
     )]
     fn find_deep(&self, address: u128, at: usize) -> FoundBlock {
         let deep = &self.zones.deep;
@@ -148,11 +148,11 @@ impl OutcomeTable {
         let stretch = self.changes.deep.around(position);
         let zone = deep.get(position).map_or(0, |part| part.1);
         let upper = address >> 64;
-        let inside = |at: Option<usize>| {
-            let start = at.and_then(|at| deep.get(at)).map(|part| part.0);
+        let inside = |at: usize| {
+            let start = deep.get(at).map(|part| part.0);
             start.filter(|start| start >> 64 == upper)
         };
-        let start = inside(Some(stretch.first)).map_or(0, |start| start as u64);
+        let start = inside(stretch.first).map_or(0, |start| start as u64);
         let next = inside(stretch.next).map(|next| next as u64);
         let value = self.outcome(zone);
         if start == 0 && next.is_none() {
@@ -161,11 +161,10 @@ impl OutcomeTable {
             let scope = self.zones.v6.block(upper as u64, changes);
             return FoundBlock { value, scope };
         }
-        let low = address as u64;
-        let free = free_bits(low, start.checked_sub(1), 64).min(free_bits(low, next, 64));
+        let inside = widest_block(address as u64, start.checked_sub(1), next, 64);
         FoundBlock {
             value,
-            scope: (128 - free) as u8,
+            scope: 64 + inside,
         }
     }
 
@@ -212,21 +211,11 @@ impl OutcomeChanges {
             is_first || changes
         }));
         OutcomeChanges {
-            v4: changes(values_v4.map(|zone| Some(reader.outcome(*zone)))),
-            v6: changes(values_v6.map(|zone| reader.upper_outcome(*zone))),
+            v4: Cuts::of_changes(values_v4.map(|zone| Some(reader.outcome(*zone)))),
+            v6: Cuts::of_changes(values_v6.map(|zone| reader.upper_outcome(*zone))),
             deep,
         }
     }
-}
-
-/// The positions at which a list of outcomes changes. `None` differs from all others.
-fn changes(outcomes: impl Iterator<Item = Option<u32>>) -> Cuts {
-    let mut before = None;
-    Cuts::new(outcomes.map(|outcome| {
-        let changes = outcome.is_none() || outcome != before;
-        before = outcome;
-        changes
-    }))
 }
 
 /// Reads the outcomes of zones and of split /64s.

@@ -124,7 +124,7 @@ impl<K: AddressKey> RangeTable<K> {
     }
 
     /// The value of the range at a position.
-    #[inline]
+    #[inline(always)]
     pub(super) fn value(&self, at: usize) -> u32 {
         self.values.get(at).copied().unwrap_or(0)
     }
@@ -135,14 +135,13 @@ impl<K: AddressKey> RangeTable<K> {
     }
 
     /// The position of the range that holds `key`.
-    #[inline]
+    #[inline(always)]
     pub(super) fn position(&self, key: K) -> usize {
         let bucket = (key.to_u64() >> self.shift) as usize;
-        let low = self.index.get(bucket).map_or(0, |&range| range as usize);
-        let high = self
-            .index
-            .get(bucket + 1)
-            .map_or(low, |&range| range as usize);
+        let (low, high) = match self.index.get(bucket..bucket + 2) {
+            Some(&[low, high]) => (low as usize, high as usize),
+            _ => (0, 0),
+        };
         let mut base = low;
         let mut size = high - low + 1;
         while size > 1 {
@@ -158,15 +157,14 @@ impl<K: AddressKey> RangeTable<K> {
     }
 
     /// Prefix length of the widest aligned block around `key` that lies inside a stretch of ranges.
-    #[inline]
+    #[inline(always)]
     pub(super) fn block(&self, key: K, stretch: Stretch) -> u8 {
-        let start = self.starts.get(stretch.first);
-        let before = start.and_then(|start| start.to_u64().checked_sub(1));
-        let next = stretch.next.and_then(|next| self.starts.get(next));
-        let next = next.map(|next| next.to_u64());
         let key = key.to_u64();
-        let host_bits = free_bits(key, before, K::BITS).min(free_bits(key, next, K::BITS));
-        (K::BITS - host_bits) as u8
+        let start = self.starts.get(stretch.first);
+        let next = self.starts.get(stretch.next);
+        let before = start.and_then(|start| start.to_u64().checked_sub(1));
+        let after = next.map(|next| next.to_u64());
+        widest_block(key, before, after, K::BITS)
     }
 
     /// Octets of memory held.
@@ -175,14 +173,20 @@ impl<K: AddressKey> RangeTable<K> {
     }
 }
 
-/// The number of low bits of `key` whose block does not contain `foreign`; all bits without one.
-#[inline]
+/// Prefix length of the widest aligned block around `key` that contains neither `before`, which is
+/// smaller, nor `after`, which is greater. Keys have `bits` bits, 32 or 64.
+#[inline(always)]
 #[expect(
     clippy::arithmetic_side_effects,
-    reason = "different numbers of 64 bits have at most 63 leading bits in common"
+    reason = "a number with at most its lowest 32 bits set has 32 leading zeros or more"
 )]
-pub(super) fn free_bits(key: u64, foreign: Option<u64>, bits: u32) -> u32 {
-    foreign.map_or(bits, |foreign| 63 - (key ^ foreign).leading_zeros())
+pub(super) fn widest_block(key: u64, before: Option<u64>, after: Option<u64>, bits: u32) -> u8 {
+    // The highest bit in which the nearer one differs must belong to the prefix. Halves leave room
+    // for a bit above all others, which stands for "nothing to avoid".
+    let nothing = 1 << (bits - 1);
+    let before = before.map_or(nothing, |before| (key ^ before) >> 1);
+    let after = after.map_or(nothing, |after| (key ^ after) >> 1);
+    (before.min(after).leading_zeros() - (u64::BITS - bits)) as u8
 }
 
 /// Marks the value of a /64 that contains several values. The other bits are the position of its

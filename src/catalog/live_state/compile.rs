@@ -5,7 +5,7 @@
 //! the one before. A table is either wide, with blocks as large as the outcomes allow, or made at
 //! once from the classes of the catchment, which takes milliseconds however large the map is.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::{LiveService, LiveState, LiveView};
@@ -14,6 +14,7 @@ use crate::catalog::availability::{Availability, ServiceAvailability};
 use crate::catalog::region_states::ViewAvailability;
 use crate::catalog::services::{ServiceFamily, ServiceView, SteeredService, ViewRegion};
 use crate::geo::catchment::{Catchment, Outcomes};
+use crate::geo::each;
 use crate::steering::{EndpointPool, RegionStates};
 
 /// The outcome tables of a live state.
@@ -76,21 +77,32 @@ impl<'b> TableCache<'b> {
         }
     }
 
-    fn outcomes(&mut self, catchment: &Arc<Catchment>, states: RegionStates) -> Outcomes {
-        let key = TableKey {
-            catchment: Arc::as_ptr(catchment) as usize,
-            states,
-        };
-        if let Some(table) = self.tables.get(&key) {
-            return table.outcomes.clone();
+    /// Makes the tables of these views, on two threads.
+    fn make_all<'v>(&mut self, views: impl Iterator<Item = &'v PreparedView<'v>>) {
+        let mut missing: Vec<(&TableKey, &Catchment)> = Vec::new();
+        let mut seen = HashSet::new();
+        for prepared in views {
+            let key = &prepared.key;
+            if self.tables.contains_key(key) || !seen.insert(key) {
+                continue;
+            }
+            match self.before.and_then(|before| before.get(key)) {
+                Some(known) if known.wide => {
+                    self.tables.insert(key.clone(), known.clone());
+                }
+                _ => missing.push((key, &prepared.view.catchment)),
+            }
         }
-        let table = match self.before.and_then(|before| before.get(&key)) {
-            Some(known) if known.wide => known.clone(),
-            _ => (self.make)(catchment, &key.states),
-        };
-        let outcomes = table.outcomes.clone();
-        self.tables.insert(key, table);
-        outcomes
+        let made = each(&missing, |(key, catchment)| {
+            (self.make)(catchment, &key.states)
+        });
+        for ((key, _), table) in missing.into_iter().zip(made) {
+            self.tables.insert(key.clone(), table);
+        }
+    }
+
+    fn outcomes(&self, key: &TableKey) -> Option<Outcomes> {
+        self.tables.get(key).map(|table| table.outcomes.clone())
     }
 }
 
@@ -131,13 +143,18 @@ impl LiveState {
         make: fn(&Catchment, &RegionStates) -> LiveTable,
     ) -> LiveState {
         let mut tables = TableCache::new(before.map(|before| &before.tables), make);
-        let mut services = Vec::with_capacity(catalog.services.len());
+        let mut prepared = Vec::with_capacity(catalog.services.len());
         for (index, service) in catalog.services.iter().enumerate() {
+            let now = availability.services.get(index);
+            prepared.push(ServiceFamily::ALL.map(|family| PreparedView::new(service, family, now)));
+        }
+        tables.make_all(prepared.iter().flatten().flatten());
+        let mut services = Vec::with_capacity(catalog.services.len());
+        for (index, (service, views)) in catalog.services.iter().zip(prepared).enumerate() {
             let now = availability.services.get(index);
             services.push(LiveService {
                 ttl: now.and_then(|now| now.ttl).unwrap_or(service.ttl),
-                views: ServiceFamily::ALL
-                    .map(|family| LiveView::compile(service, family, now, &mut tables)),
+                views: views.map(|view| view?.finish(&tables)),
             });
         }
         LiveState {
@@ -156,12 +173,7 @@ impl LiveView {
         family: ServiceFamily,
         now: Option<&ServiceAvailability>,
     ) -> Option<LiveView> {
-        LiveView::compile(
-            service,
-            family,
-            now,
-            &mut TableCache::new(None, LiveTable::wide),
-        )
+        LiveView::compile(service, family, now, LiveTable::wide)
     }
 
     /// The same with an outcome for each class of the catchment, as narrow as its blocks are.
@@ -170,29 +182,59 @@ impl LiveView {
         family: ServiceFamily,
         now: Option<&ServiceAvailability>,
     ) -> Option<LiveView> {
-        LiveView::compile(
-            service,
-            family,
-            now,
-            &mut TableCache::new(None, LiveTable::by_class),
-        )
+        LiveView::compile(service, family, now, LiveTable::by_class)
     }
 
     fn compile(
         service: &SteeredService,
         family: ServiceFamily,
         now: Option<&ServiceAvailability>,
-        tables: &mut TableCache<'_>,
+        make: fn(&Catchment, &RegionStates) -> LiveTable,
     ) -> Option<LiveView> {
-        let view: &ServiceView = service.view(family)?;
+        let prepared = PreparedView::new(service, family, now)?;
+        let mut tables = TableCache::new(None, make);
+        tables.make_all(std::iter::once(&prepared));
+        prepared.finish(&tables)
+    }
+}
+
+/// A view whose table is yet to be made.
+struct PreparedView<'s> {
+    view: &'s ServiceView,
+    available: ViewAvailability<'s>,
+    /// By region, the endpoints that can be picked.
+    live: Vec<Vec<usize>>,
+    key: TableKey,
+}
+
+impl<'s> PreparedView<'s> {
+    fn new(
+        service: &'s SteeredService,
+        family: ServiceFamily,
+        now: Option<&'s ServiceAvailability>,
+    ) -> Option<PreparedView<'s>> {
+        let view = service.view(family)?;
         let available = ViewAvailability::new(view, now);
         let live = available.live_endpoints();
-        let states = available.states(service.all_down, &live);
-        let outcomes = tables.outcomes(&view.catchment, states);
-        let mut pools = Vec::with_capacity(live.len());
-        let mut data = Vec::with_capacity(live.len());
-        for (region, live) in view.regions.iter().zip(&live) {
-            pools.push(EndpointPool::new(&live_weights(&available, region, live)));
+        let key = TableKey {
+            catchment: Arc::as_ptr(&view.catchment) as usize,
+            states: available.states(service.all_down, &live),
+        };
+        Some(PreparedView {
+            view,
+            available,
+            live,
+            key,
+        })
+    }
+
+    fn finish(self, tables: &TableCache<'_>) -> Option<LiveView> {
+        let outcomes = tables.outcomes(&self.key)?;
+        let mut pools = Vec::with_capacity(self.live.len());
+        let mut data = Vec::with_capacity(self.live.len());
+        for (region, live) in self.view.regions.iter().zip(&self.live) {
+            let weights = live_weights(&self.available, region, live);
+            pools.push(EndpointPool::new(&weights));
             data.push(
                 live.iter()
                     .map(|&at| region.endpoints[at].data.clone())
