@@ -37,7 +37,9 @@ pub mod cuts;
 pub mod outcomes;
 mod table;
 
+mod alike;
 pub mod catchment;
+mod cell;
 pub mod fences;
 mod networks;
 mod signature;

@@ -11,10 +11,10 @@ use std::sync::Arc;
 
 use super::atlas::Atlas;
 use super::both::each;
+use super::cell::Cell;
 use super::fences::CatchmentRules;
 use super::outcomes::OutcomeTable;
 use super::place::Place;
-use super::signature::Cell;
 use super::table::AddressTable;
 use super::zones::ZoneMap;
 use crate::steering::{FailoverChain, RegionStates, Tiers, UnitVector};

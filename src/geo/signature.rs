@@ -1,38 +1,21 @@
 //! Signatures of cells: one number for what every rule set offers to a client.
 //!
 //! Two cells with the same signature get the same tiers from every rule set. A signature is a hash
-//! of 128 bits over the tiers, so that it needs no room for each rule set. Two different cells
-//! share one with a probability of about 2^-90, for a hundred thousand cells.
+//! over the tiers, so it needs no room for each rule set. First, cells that no rule set can tell
+//! apart are joined ([`AlikeCells`]); then one of each is arranged under every rule set. The
+//! distance between a cell and a site is computed once for all of them.
 
 use std::collections::HashMap;
-use std::hash::BuildHasher;
 
-use foldhash::quality::FixedState;
-
+use super::alike::AlikeCells;
 use super::atlas::{Atlas, PlaceId};
 use super::both::both;
+use super::cell::{Cell, combine, hash, match_alike};
 use super::fences::CatchmentRules;
 use super::networks::{FenceNetworks, ListSet};
 use super::place::Place;
 use crate::steering::tiers::TierArranger;
 use crate::steering::{RegionOrder, UnitVector};
-
-/// A place, or the part of it inside the networks of some lists.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Cell {
-    /// The place.
-    pub place: PlaceId,
-    /// The lists of networks that contain it.
-    pub set: ListSet,
-}
-
-impl Cell {
-    /// Private and special-purpose addresses that no list contains.
-    pub const UNROUTABLE: Cell = Cell {
-        place: PlaceId::UNROUTABLE,
-        set: 0,
-    };
-}
 
 /// The signature of every cell.
 pub struct Signatures(Vec<u128>);
@@ -50,8 +33,9 @@ impl Signatures {
     ) -> Signatures {
         let mut order: Vec<u32> = (0..cells.len() as u32).collect();
         order.sort_by_cached_key(|at| visiting_key(atlas.place(cells[*at as usize].place)));
+        let alike = AlikeCells::of(rules, networks, atlas, cells, &order);
         let sites = Sites::of(rules);
-        let run = |order: &[u32]| {
+        let run = |cells: &[Cell]| {
             let mut signer = Signer {
                 rules: SignedRules::of(rules, networks, &sites),
                 sites: &sites,
@@ -59,15 +43,15 @@ impl Signatures {
                 networks,
                 distances: Vec::new(),
             };
-            signer.sign(order, cells)
+            signer.sign(cells)
         };
-        let (first, second) = order.split_at(order.len() / 2);
-        let (signed_first, signed_second) = both(|| run(first), || run(second));
-        let mut signatures = vec![0; cells.len()];
-        for (at, signature) in order.iter().zip(signed_first.iter().chain(&signed_second)) {
-            signatures[*at as usize] = *signature;
-        }
-        Signatures(signatures)
+        let (first, second) = alike
+            .representatives
+            .split_at(alike.representatives.len() / 2);
+        let (mut signatures, signed_second) = both(|| run(first), || run(second));
+        signatures.extend(signed_second);
+        let of_cell = alike.of_cell.iter();
+        Signatures(of_cell.map(|at| signatures[*at as usize]).collect())
     }
 
     /// The signature of each cell.
@@ -231,12 +215,11 @@ struct Signer<'r> {
 }
 
 impl Signer<'_> {
-    /// The signatures of cells in the given order.
-    fn sign(&mut self, order: &[u32], cells: &[Cell]) -> Vec<u128> {
-        let mut signatures = Vec::with_capacity(order.len());
-        for batch in order.chunks(BATCH) {
-            let batch: Vec<Cell> = batch.iter().map(|at| cells[*at as usize]).collect();
-            signatures.extend(self.sign_batch(&batch));
+    /// The signatures of cells.
+    fn sign(&mut self, cells: &[Cell]) -> Vec<u128> {
+        let mut signatures = Vec::with_capacity(cells.len());
+        for batch in cells.chunks(BATCH) {
+            signatures.extend(self.sign_batch(batch));
         }
         signatures
     }
@@ -246,7 +229,7 @@ impl Signer<'_> {
         let mut signatures = vec![0; cells.len()];
         let mut enters = vec![true; cells.len()];
         for (at, pair) in cells.windows(2).enumerate() {
-            enters[at + 1] = !self.match_alike(pair[0], pair[1]);
+            enters[at + 1] = !match_alike(self.atlas, pair[0], pair[1]);
         }
         let distances = &self.distances;
         for rules in &mut self.rules {
@@ -271,16 +254,6 @@ impl Signer<'_> {
         signatures
     }
 
-    /// Whether the same fences match two cells.
-    fn match_alike(&self, one: Cell, other: Cell) -> bool {
-        let (a, b) = (self.atlas.place(one.place), self.atlas.place(other.place));
-        one.set == other.set
-            && a.country == b.country
-            && a.continent == b.continent
-            && a.subdivision == b.subdivision
-            && a.asn == b.asn
-    }
-
     fn measure(&mut self, cells: &[Cell]) {
         self.distances.clear();
         let mut points = Vec::with_capacity(cells.len());
@@ -297,16 +270,3 @@ impl Signer<'_> {
 
 /// What stands for the tiers of addresses that have no location at all.
 const UNROUTABLE_HASH: u128 = 1;
-
-/// A hash of the tiers' octets.
-fn hash(octets: &[u8]) -> u128 {
-    let high = FixedState::with_seed(1).hash_one(octets);
-    let low = FixedState::with_seed(2).hash_one(octets);
-    u128::from(high) << 64 | u128::from(low)
-}
-
-/// The signature of a list of hashes and one more.
-fn combine(signature: u128, hash: u128) -> u128 {
-    const ODD: u128 = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;
-    (signature.rotate_left(29) ^ hash).wrapping_mul(ODD)
-}

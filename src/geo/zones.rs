@@ -4,20 +4,16 @@
 //! atlas, or the part of a place inside some networks that fences list. [`ZoneMap::compile`] gives
 //! cells the same zone if every rule set arranges its regions for them in the same way. So the map
 //! is only as fine as the rule sets require, and a rule set is a small table over zones.
-//!
-//! Each cell is arranged once for each rule set, which is most of the work. Three things keep it
-//! cheap. The distance between a cell and a site is computed once for all rule sets. Cells are
-//! visited country by country along a curve, so an arrangement mostly equals the one before. And
-//! what a cell gets is kept as a hash of 128 bits, not as a list for each rule set.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::atlas::{Atlas, PlaceId};
 use super::both::both;
+use super::cell::Cell;
 use super::fences::CatchmentRules;
 use super::networks::{FenceNetworks, ListSet, overlay};
-use super::signature::{Cell, Signatures};
+use super::signature::Signatures;
 use super::table::AddressTable;
 
 /// The zone of private and special-purpose addresses outside all networks of fences.
