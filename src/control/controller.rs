@@ -88,7 +88,7 @@ impl StateView {
     pub fn of(state: &ControlState) -> StateView {
         let mut transitions = Vec::new();
         for health in [HealthState::Up, HealthState::Degraded, HealthState::Down] {
-            let count = state.told.transitions.get(&health);
+            let count = state.log.transitions.get(&health);
             transitions.push((health, count.copied().unwrap_or(0)));
         }
         StateView {
@@ -99,7 +99,7 @@ impl StateView {
             files: state.files.clone(),
             directory: state.directory.clone(),
             transitions,
-            moved: state.told.moved.clone(),
+            moved: state.log.moved.clone(),
             traffic: state.traffic.clone(),
         }
     }
@@ -253,7 +253,7 @@ impl TurningController {
         }
         Some(Observations {
             targets: monitor.health().targets,
-            events: monitor.timeline(self.state.told.event),
+            events: monitor.timeline(self.state.log.event),
             shortages: monitor.shortages(),
             verdicts,
         })

@@ -54,11 +54,11 @@ impl ControlState {
         }
         if is_new {
             // Services and regions may have other numbers.
-            self.told.moved = MovedRates::default();
+            self.log.moved = MovedRates::default();
         }
-        self.told.moved.note(&moved, &folded.availability);
+        self.log.moved.note(&moved, &folded.availability);
         self.tell(&folded.availability, &moved, effects);
-        health_news::warn_of_certificates(&mut self.told, &self.derived.plan, &self.inputs.targets);
+        health_news::warn_of_certificates(&mut self.log, &self.derived.plan, &self.inputs.targets);
         moved
     }
 
@@ -81,7 +81,7 @@ impl ControlState {
         effects: &mut Effects,
     ) {
         let hour = time(now).as_secs() / 3600;
-        let is_new_hour = std::mem::replace(&mut self.told.hour, hour) != hour;
+        let is_new_hour = std::mem::replace(&mut self.log.hour, hour) != hour;
         if self.moving || is_new_hour {
             self.refresh(None, now, effects);
         }

@@ -125,15 +125,15 @@ impl Control {
         } else {
             prints(&loaded.config)
         };
-        self.meet_names(&loaded.config);
+        self.resolve_new_names(&loaded.config);
         let memory = FileMemory::of(&loaded, databases);
         let result = self.serve_loaded(loaded, config, confirmed);
         if result.is_ok() {
             *files = memory;
         }
-        self.settle_names();
+        self.drop_old_names();
         // They may have come to something else since it was laid out.
-        self.follow_names();
+        self.apply_names();
         result.map(|()| warnings)
     }
 

@@ -19,9 +19,9 @@ use super::change::{Action, Answer, Change, ChangeReply, Effects, StepFacts};
 use super::clock::ClockReading;
 use super::effect::EffectiveOverrides;
 use super::inputs::{ControlInputs, Derived, derive};
+use super::log_state::LogState;
 use super::probed::{ProbeAccount, ProbedTargets};
 use super::state_directory::StateDirectory;
-use super::told::LogState;
 use crate::answer::Snapshot;
 use crate::balance::traffic_rates::TrafficRates;
 
@@ -42,7 +42,7 @@ pub struct ControlState {
     /// Availability may change though no probe does.
     pub moving: bool,
     /// What was told already.
-    pub told: LogState,
+    pub log: LogState,
     /// How many answers each region gives.
     pub traffic: Arc<TrafficRates>,
     /// How far overrides had come when their effect was worked out.
@@ -81,7 +81,7 @@ impl ControlState {
             directory: directory.map(Arc::new),
             memory: AvailabilityMemory::default(),
             moving: false,
-            told: LogState::default(),
+            log: LogState::default(),
             traffic: Arc::default(),
             progress: Vec::new(),
             renewed: false,
@@ -135,7 +135,7 @@ impl ControlState {
                 effects.replies.push(Answer::Edition(reply, edition));
             }
             Change::Override { order, reply } => {
-                let made = self.put_in_force(order, now, &mut effects);
+                let made = self.set_override(order, now, &mut effects);
                 effects.replies.push(Answer::Made(reply, made));
             }
             Change::Lift {
@@ -144,7 +144,7 @@ impl ControlState {
                 by,
                 reply,
             } => {
-                let made = self.take_back(&subject, kind, &by, now, &mut effects);
+                let made = self.remove_override(&subject, kind, &by, now, &mut effects);
                 effects.replies.push(Answer::Made(reply, made));
             }
             Change::Lease { lease, reply } => {
@@ -152,7 +152,7 @@ impl ControlState {
                 effects.replies.push(Answer::Made(reply, made));
             }
             Change::EndLease { key, by, reply } => {
-                let made = self.take_lease(&key, &by, now, &mut effects);
+                let made = self.end_lease(&key, &by, now, &mut effects);
                 effects.replies.push(Answer::Made(reply, Ok(made)));
             }
             Change::Tick { reply } => {
@@ -173,7 +173,7 @@ impl ControlState {
                 effects.replies.push(Answer::Handed(reply));
             }
         }
-        if self.told.saved.is_none() {
+        if self.log.saved.is_none() {
             self.keep_verdicts(observed.as_ref(), now, &mut effects);
         }
         self.build(now, &mut effects);

@@ -344,7 +344,7 @@ impl Play {
         let health = self.monitor.health();
         let observations = Observations {
             targets: health.targets,
-            events: self.monitor.timeline(self.state.told.event),
+            events: self.monitor.timeline(self.state.log.event),
             shortages: self.monitor.shortages(),
             verdicts: Some(self.monitor.verdicts()),
         };

@@ -114,7 +114,7 @@ impl Control {
             tracing::info!("{sentence}");
             let cause = Some("its time is over".to_owned());
             self.events().tell(EventDraft {
-                from: Some(order.demand.state()),
+                from: Some(order.action.state()),
                 cause,
                 ..order.subject.news(sentence)
             });
