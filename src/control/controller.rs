@@ -12,9 +12,10 @@
 //! turn with the watchdog, so that a stuck one can be seen from outside.
 //!
 //! ```text
-//! files, API, probes, names ──► Change ──► queue ──► step(state, change, facts) ──► Effects ──► publish, keep, tell, reply
-//!                                  ▲                                                   │
-//!                                  └────────── worker threads (compile, probe) ◄───────┘
+//! files, API, probes, names ─► Change ─► queue ─► step(state, change, facts) ─► Effects
+//!                                ▲                                                │
+//!                                ├───────── worker threads (compile, probe) ◄─────┤
+//!                                                     publish, keep, tell, reply ◄┘
 //! ```
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

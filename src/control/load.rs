@@ -354,8 +354,8 @@ pub fn compile(
     Ok((catalog, warnings))
 }
 
-/// Warns about zones whose negative TTL is longer than the TTL of a service in them. A resolver that
-/// queried a name just before it was added keeps the negative answer for that time. Negative
+/// Warns about zones whose negative TTL is longer than the TTL of a service in them. A resolver
+/// that queried a name just before it was added keeps the negative answer for that time. Negative
 /// answers for the name of a service itself never outlive the TTL of the service.
 fn long_denials(config: &Config, zones: &[zone::Zone], catalog: &Catalog) -> Vec<String> {
     let mut shortest: HashMap<&Name, &config::ServiceConfig> = HashMap::new();

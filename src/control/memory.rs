@@ -97,7 +97,8 @@ pub fn check(old: &MemoryExtent, new: &MemoryExtent, with_databases: bool) -> Re
     reserve(need)
 }
 
-/// Reserves this much memory and frees it again, which finds limits that [`tightest`] does not know.
+/// Reserves this much memory and frees it again, which finds limits that [`tightest`] does not
+/// know.
 fn reserve(need: u64) -> Result<(), String> {
     let mut room: Vec<u8> = Vec::new();
     let promised = usize::try_from(need).is_ok_and(|need| room.try_reserve_exact(need).is_ok());

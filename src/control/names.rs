@@ -123,8 +123,8 @@ impl Control {
         }
     }
 
-    /// Reports changes of names. Returns the addresses that are known now, and the list to save if it
-    /// has changed.
+    /// Reports changes of names. Returns the addresses that are known now, and the list to save if
+    /// it has changed.
     fn report_names(&self) -> (KnownNames, Option<Vec<KeptName>>) {
         let Some(resolving) = self.names.get() else {
             return (KnownNames::new(), None);

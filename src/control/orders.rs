@@ -113,7 +113,8 @@ pub struct OrderRecord {
     /// Time until it is in force completely, in milliseconds; absent if it took effect at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub milliseconds_to_go: Option<u64>,
-    /// The part of the clients that it sends elsewhere now, in per cent; only for shifts and drains.
+    /// The part of the clients that it sends elsewhere now, in per cent; only for shifts and
+    /// drains.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moved_percent: Option<f64>,
 }

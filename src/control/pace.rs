@@ -35,13 +35,14 @@ impl Override {
             .is_some_and(|pace| !pace.arrives.is_over(now))
     }
 
-    /// Whether it is the gradual removal of a drain. The override ends when the removal is complete.
+    /// Whether it is the gradual removal of a drain. The override ends when the removal is
+    /// complete.
     pub fn is_returning(&self) -> bool {
         self.pace.as_ref().is_some_and(|pace| pace.returning)
     }
 
-    /// The part of the clients that it sends elsewhere now, 0.0..=1.0. During a change the part only
-    /// grows or only shrinks.
+    /// The part of the clients that it sends elsewhere now, 0.0..=1.0. During a change the part
+    /// only grows or only shrinks.
     pub fn moved(&self, now: BootTime) -> f64 {
         let whole = match self.action {
             OverrideAction::Drain if self.is_returning() => 0.0,

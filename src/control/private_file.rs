@@ -58,10 +58,11 @@ impl From<PrivateFileError> for String {
     }
 }
 
-/// The text of a regular file that nobody but its owner may read; it is wiped when it is dropped.
+/// The text of a regular file that only its owner may read. The text is wiped when it is dropped.
 ///
 /// # Errors
-/// A sentence with the file: it cannot be read, is no such file or too large a one, or others could read it too.
+/// A sentence with the file: it cannot be read, is not a regular file, is too large, or others may
+/// read it.
 pub fn read(
     path: &Path,
     kind: FileKind,

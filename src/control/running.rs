@@ -140,13 +140,14 @@ impl Control {
         })
     }
 
-    /// From now on nothing is changed by operators, and all that was is on disk: another server is to know it.
+    /// Refuses changes by operators from now on and saves everything, before another server takes
+    /// over.
     pub(super) fn close_for_changes(&self) {
         self.closed.store(true, Ordering::SeqCst);
         self.finish_keeping();
     }
 
-    /// The other server did not come to be.
+    /// Accepts changes again, after a takeover has failed.
     pub(super) fn open_for_changes(&self) {
         self.closed.store(false, Ordering::SeqCst);
     }
@@ -156,7 +157,8 @@ impl Control {
         self.closed.load(Ordering::SeqCst)
     }
 
-    /// Before a stop: writes what is left, though neither a disk that hangs nor a stuck controller is waited for.
+    /// Saves everything before a stop. It waits only briefly for a hanging disk or a stuck
+    /// controller.
     pub fn finish_keeping(&self) {
         let (reply, handed) = sync_channel(1);
         if self.controller.offer(Change::WriteAll { reply }) {
@@ -224,7 +226,7 @@ impl Control {
     }
 }
 
-/// The overrides and leases from before the restart; what cannot be used is told.
+/// The overrides and leases from before the restart; a file that cannot be used is a warning.
 fn load_kept(directory: Option<&StateDirectory>, now: &ClockReading) -> (OverrideBook, LeaseTable) {
     let Some(directory) = directory.map(StateDirectory::path) else {
         return (OverrideBook::default(), LeaseTable::default());

@@ -1,8 +1,8 @@
 //! Compares two configurations as written, setting by setting.
 //!
 //! `plan` and the reload preview show the result. Tables are compared key by key. A list of tables
-//! with a `name`, such as the services, is compared by name, so that an insertion does not show as a
-//! change of everything after it. Other lists are values. This module does no I/O.
+//! with a `name`, such as the services, is compared by name, so that an insertion does not show as
+//! a change of everything after it. Other lists are values. This module does no I/O.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

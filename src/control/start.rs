@@ -90,8 +90,8 @@ fn check_admin_socket(path: &Path, found: &mut StartReport) {
     }
 }
 
-/// Notes about listen addresses that this machine does not have. It may not be the machine that will
-/// serve.
+/// Notes about listen addresses that this machine does not have. It may not be the machine that
+/// will serve.
 fn strange_addresses(config: &Config) -> Vec<String> {
     let server = &config.server;
     let encrypted = &server.encrypted;

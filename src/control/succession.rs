@@ -27,50 +27,51 @@ use crate::server::{MOST_PASSED, PassedSockets, StatsTotals};
 
 /// The socket in the state directory.
 const NAME: &str = "succession.sock";
-/// What the new server says first, with the version of what follows: the lock of the state directory is the first of the
-/// descriptors.
+/// The request of the new server, with the version of the protocol. In version 2 the lock of the
+/// state directory is the first descriptor.
 const REQUEST: &[u8; 22] = b"meridian succession 2\n";
-/// The same of a server that knows of no lock.
+/// The request of version 1, which passes no lock.
 const UNLOCKED: &[u8; 22] = b"meridian succession 1\n";
-/// What it says when it answers.
+/// The message of the new server when it answers queries.
 const READY: &[u8] = b"ready\n";
-/// How long either waits for the other's next word.
+/// How long each side waits for the next message of the other.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long the new server may take from the sockets to its first answer: the first round of probes, and a large zone.
+/// How long the new server may take from receiving the sockets to its first answer. It loads zones
+/// and waits for the first round of probes meanwhile.
 const LONGEST_START: Duration = Duration::from_secs(120);
-/// Most octets of what was counted.
+/// The most octets of the counters.
 const LARGEST: u32 = 1 << 20;
 
-/// What is given besides the sockets.
+/// The state that is passed along with the sockets.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct HandedState {
-    /// What became of the queries so far.
+    /// The query counters.
     pub counted: StatsTotals,
     /// The first descriptor is the lock of the state directory.
     #[serde(default)]
     pub locked: bool,
 }
 
-/// The server whose place is taken.
+/// The running server that this process replaces.
 #[derive(Debug)]
 pub struct Predecessor {
     stream: UnixStream,
-    /// Its sockets.
+    /// The sockets that it passed.
     pub passed: PassedSockets,
-    /// What else it leaves.
+    /// The state that it passed.
     pub legacy: HandedState,
     /// Its lock of the state directory; `None`: it has none.
     pub lock: Option<OwnedFd>,
 }
 
 impl Predecessor {
-    /// Asks the server that uses this state directory for its sockets; `None`: there is no such server.
+    /// Asks the server that uses this state directory for its sockets; `None`: no server runs.
     ///
     /// # Errors
-    /// A sentence: it refuses, or does not understand.
+    /// A sentence: the server refuses, or speaks another version of the protocol.
     pub fn ask(directory: &Path) -> Result<Option<Predecessor>, String> {
         let path = directory.join(NAME);
-        let told = |error: io::Error| {
+        let refused = |error: io::Error| {
             format!(
                 "the running server does not hand over ({}: {error}); it serves on",
                 path.display()
@@ -80,7 +81,7 @@ impl Predecessor {
             return Ok(None);
         };
         let received = match receive(&mut stream, REQUEST) {
-            // It hangs up on words that it does not know.
+            // A server that only knows version 1 closes the connection.
             Err(error)
                 if matches!(
                     error.kind(),
@@ -95,7 +96,7 @@ impl Predecessor {
             }
             received => received,
         };
-        let (mut descriptors, legacy) = received.map_err(told)?;
+        let (mut descriptors, legacy) = received.map_err(refused)?;
         let lock = (legacy.locked && !descriptors.is_empty()).then(|| descriptors.remove(0));
         let passed = PassedSockets::of(descriptors)?;
         Ok(Some(Predecessor {
@@ -106,10 +107,10 @@ impl Predecessor {
         }))
     }
 
-    /// Tells it that it can go: queries are answered here.
+    /// Tells the old server to stop, because this process answers queries.
     ///
     /// # Errors
-    /// A sentence: it is gone, or has given this one up and serves on.
+    /// A sentence: it has gone, or it has given up the takeover and keeps serving.
     pub fn relieve(mut self) -> Result<(), String> {
         self.stream
             .write_all(READY)
@@ -117,7 +118,7 @@ impl Predecessor {
     }
 }
 
-/// Where a server waits for the one that takes its place.
+/// The socket on which a server waits for its successor.
 #[derive(Debug)]
 pub struct Succession {
     listener: UnixListener,
@@ -125,24 +126,24 @@ pub struct Succession {
 }
 
 impl Succession {
-    /// Opens the socket in a directory that this process owns, in the place of a predecessor's. Needs a tokio runtime.
+    /// Opens the socket in a directory that this process owns, and replaces the socket of its
+    /// predecessor. Needs a tokio runtime.
     ///
     /// # Errors
-    /// A sentence: it cannot be opened.
+    /// A sentence: the socket cannot be opened.
     pub fn open(directory: &Path) -> Result<Succession, String> {
         let path = directory.join(NAME);
-        let told = |error: io::Error| {
+        let listener = bind(&path).map_err(|error| {
             format!(
                 "{}: {error}; no server can take over from this one",
                 path.display()
             )
-        };
-        let listener = bind(&path).map_err(told)?;
+        })?;
         Ok(Succession { listener, path })
     }
 
-    /// Waits until another server has taken over; `sockets` are given to it. One that fails before it is ready changes
-    /// nothing.
+    /// Waits until another server has taken over, with the sockets and state that `give` returns. A
+    /// takeover that fails before the new server is ready changes nothing.
     pub async fn wait(
         &self,
         control: &Arc<Control>,
@@ -181,7 +182,7 @@ impl Succession {
         }
     }
 
-    /// Removes the socket from the file system: nobody takes over any more.
+    /// Removes the socket from the file system, so that no server can take over any more.
     pub fn close(self) {
         let _ = std::fs::remove_file(&self.path);
     }
@@ -203,9 +204,9 @@ fn connect(path: &Path) -> Result<Option<UnixStream>, String> {
     }
 }
 
-/// A socket that only its owner can reach, put where another may have been.
+/// Binds a socket that only its owner can reach, and replaces an existing one.
 fn bind(path: &Path) -> io::Result<UnixListener> {
-    // Named as the temporary files of the directory are, so that it is found if it is left.
+    // Named like the temporary files of the directory, so that a leftover is removed at a start.
     let fresh = path.with_file_name(format!(".{NAME}.{}", std::process::id()));
     let _ = std::fs::remove_file(&fresh);
     let listener = UnixListener::bind(&fresh)?;
@@ -214,7 +215,7 @@ fn bind(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// The old server's part. Changes are refused while it goes on, unless it fails.
+/// The old server's side of a takeover. Changes are refused from now on, unless it fails.
 fn hand_over(
     control: &Control,
     stream: UnixStream,
@@ -238,6 +239,7 @@ fn hand_over(
     done
 }
 
+/// Passes the sockets to the new server and waits until it is ready.
 fn converse(
     mut stream: UnixStream,
     sockets: Vec<OwnedFd>,
@@ -264,13 +266,13 @@ fn converse(
     };
     let descriptors: Vec<OwnedFd> = lock.into_iter().chain(sockets).collect();
     send(&mut stream, &descriptors, &serde_json::to_vec(&legacy)?)?;
-    // The other one has its own now; while this waits nobody else may find these open.
+    // The new server has its own copies now. These must not stay open during the wait.
     drop(descriptors);
     stream.set_read_timeout(Some(LONGEST_START))?;
     expect(&mut stream, READY)
 }
 
-/// Only the same user and root may ask: whoever has the sockets answers for all zones.
+/// Refuses other users than this one and root, because the sockets allow to answer for all zones.
 fn refuse_others(stream: &UnixStream) -> io::Result<()> {
     let asks = sockopt::socket_peercred(stream)?.uid;
     if asks == rustix::process::geteuid() || asks.is_root() {
@@ -282,6 +284,7 @@ fn refuse_others(stream: &UnixStream) -> io::Result<()> {
     ))
 }
 
+/// Reads exactly this message.
 fn expect(stream: &mut UnixStream, words: &[u8]) -> io::Result<()> {
     let mut heard = vec![0; words.len()];
     stream.read_exact(&mut heard)?;
@@ -295,7 +298,7 @@ fn expect(stream: &mut UnixStream, words: &[u8]) -> io::Result<()> {
     }
 }
 
-/// The length of the text, with the sockets; then the text.
+/// Sends the length of the text together with the sockets, then the text.
 fn send(stream: &mut UnixStream, sockets: &[OwnedFd], text: &[u8]) -> io::Result<()> {
     let sockets: Vec<BorrowedFd<'_>> = sockets.iter().map(AsFd::as_fd).collect();
     let mut room = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_PASSED))];
@@ -317,7 +320,7 @@ fn send(stream: &mut UnixStream, sockets: &[OwnedFd], text: &[u8]) -> io::Result
     stream.write_all(text)
 }
 
-/// The new server's part, up to what it is given.
+/// The new server's side, up to receiving the sockets and the state.
 fn receive(stream: &mut UnixStream, request: &[u8]) -> io::Result<(Vec<OwnedFd>, HandedState)> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
@@ -377,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn the_lock_goes_first_to_whoever_knows_of_it_and_to_nobody_else() {
+    fn the_lock_is_passed_first_in_version_2_and_not_in_version_1() {
         for (request, locked) in [(REQUEST, true), (UNLOCKED, false)] {
             let (old, mut new) = UnixStream::pair().unwrap();
             let (given, lock) = (
@@ -404,7 +407,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_speaks_otherwise_or_leaves_is_given_up() {
+    fn a_wrong_message_or_a_closed_connection_ends_the_takeover() {
         for words in [&b"GET / HTTP/1.1\r\n\r\n......"[..], b"", REQUEST] {
             let (old, mut new) = UnixStream::pair().unwrap();
             new.write_all(words).unwrap();

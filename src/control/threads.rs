@@ -18,7 +18,8 @@ pub(super) struct WorkerThreads {
     pub(super) widen: WorkerPool,
     /// Counts the clients that have a live region.
     pub(super) coverage: WorkerPool,
-    /// Says what an order would take from clients, for which it may have to count them: orders do not wait behind that.
+    /// Predicts the effect of an override. That may mean counting clients, so overrides do not wait
+    /// for it.
     pub(super) foresight: WorkerPool,
     /// Reads what the webhook must show.
     pub(super) secrets: WorkerPool,

@@ -82,7 +82,8 @@ impl fmt::Display for StuckPart {
 #[derive(Debug)]
 pub struct Watchdog {
     start: Instant,
-    /// Milliseconds from `start` to the last turn, plus one, in the order of [`Part::ALL`]; 0: it need not turn yet.
+    /// Milliseconds from `start` to the last turn, plus one, in the order of [`WatchedPart::ALL`].
+    /// 0: the part has not begun to turn.
     turns: [AtomicU64; WatchedPart::ALL.len()],
 }
 
@@ -137,8 +138,8 @@ impl Watchdog {
     }
 }
 
-/// Which parts have not turned for longer than they may. `turns` are the moments of their last turns, in the order of
-/// `Part::ALL`; `None`: it need not turn.
+/// The parts that have not turned for longer than they may. `turns`: the times of their last turns,
+/// in the order of [`WatchedPart::ALL`]; `None`: the part has not begun to turn.
 pub fn stuck(turns: [Option<Duration>; WatchedPart::ALL.len()], now: Duration) -> Vec<StuckPart> {
     let mut stuck = Vec::new();
     for (part, turn) in WatchedPart::ALL.into_iter().zip(turns) {

@@ -62,8 +62,8 @@ impl WatchedFiles {
         &self.loaded
     }
 
-    /// Records the present state of the files. Returns true once if they differ from the loaded ones
-    /// and have not changed since the last look.
+    /// Records the present state of the files. Returns true once if they differ from the loaded
+    /// ones and have not changed since the last look.
     pub fn has_settled(&mut self, now: FileStates) -> bool {
         let is_settled = now != self.loaded && now == self.seen;
         if is_settled {

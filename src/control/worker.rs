@@ -46,7 +46,7 @@ impl fmt::Display for NotDone {
 }
 
 impl WorkerPool {
-    /// Starts `threads` threads of this name, at most 15 octets long. At most `room` pieces of work wait for one.
+    /// Starts `threads` threads with this name of at most 15 octets. At most `room` jobs wait.
     ///
     /// # Errors
     /// A sentence: the system makes no more threads.
@@ -122,7 +122,7 @@ fn work(waiting: &Mutex<Receiver<Job>>) {
             .unwrap_or_else(PoisonError::into_inner)
             .recv();
         let Ok(job) = job else { return };
-        // The panic was told by the hook; whoever waits learns of it because the sender of the result is dropped.
+        // The panic hook logs the panic. The caller sees it because its result is dropped unsent.
         let _ = catch_unwind(AssertUnwindSafe(job));
     }
 }
