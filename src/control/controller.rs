@@ -14,7 +14,7 @@
 //! ```text
 //! files, API, probes, names ─► Change ─► queue ─► step(state, change, facts) ─► Effects
 //!                                ▲                                                │
-//!                                ├───────── worker threads (compile, probe) ◄─────┤
+//!                                └───────── worker threads (compile, probe) ◄─────┤
 //!                                                     publish, keep, tell, reply ◄┘
 //! ```
 

@@ -126,19 +126,23 @@ impl Lease {
 
     fn check_room(&self, base: &Config, service: &ServiceConfig, at: usize) -> Result<(), String> {
         let (name, address) = (&service.name, self.address.to_canonical());
-        let endpoints = || service.regions.iter().flat_map(|region| &region.endpoints);
         if address.is_unspecified() || address.is_multicast() {
             return Err(format!("{address} is no address of an endpoint"));
         }
-        if endpoints().any(|endpoint| matches!(endpoint.target, EndpointTarget::Name(_))) {
-            return Err(format!(
-                "{name} is answered with names, so no address can join it"
-            ));
-        }
-        if endpoints().any(|endpoint| endpoint.target == EndpointTarget::Address(address)) {
-            return Err(format!(
-                "{address} is an endpoint of {name} by the configuration, so it needs no lease"
-            ));
+        for region in &service.regions {
+            for endpoint in &region.endpoints {
+                if matches!(endpoint.target, EndpointTarget::Name(_)) {
+                    return Err(format!(
+                        "{name} is answered with names, so no address can join it"
+                    ));
+                }
+                if endpoint.target == EndpointTarget::Address(address) {
+                    return Err(format!(
+                        "{address} is an endpoint of {name} by the configuration, so it needs no \
+                         lease"
+                    ));
+                }
+            }
         }
         let region = &base.regions[at];
         let is_listed = service

@@ -49,14 +49,14 @@ impl BackgroundResolver {
 /// The addresses that were saved before the restart. Look-ups replace them.
 pub(super) fn load(directory: &Path) -> KnownNames {
     let (kept, warning) = keep::load::<KeptName>(directory, NAMES);
-    warning
-        .iter()
-        .for_each(|warning| tracing::warn!("{warning}"));
-    let known = |kept: KeptName| {
-        Some((
-            kept.name.parse().ok()?,
-            ResolvedName::remembered(kept.addresses, OLD),
-        ))
-    };
-    kept.items.into_iter().filter_map(known).collect()
+    if let Some(warning) = warning {
+        tracing::warn!("{warning}");
+    }
+    let mut names = KnownNames::new();
+    for name in kept.items {
+        if let Ok(parsed) = name.name.parse() {
+            names.insert(parsed, ResolvedName::remembered(name.addresses, OLD));
+        }
+    }
+    names
 }

@@ -71,12 +71,6 @@ impl Predecessor {
     /// A sentence: the server refuses, or speaks another version of the protocol.
     pub fn ask(directory: &Path) -> Result<Option<Predecessor>, String> {
         let path = directory.join(NAME);
-        let refused = |error: io::Error| {
-            format!(
-                "the running server does not hand over ({}: {error}); it serves on",
-                path.display()
-            )
-        };
         let Some(mut stream) = connect(&path)? else {
             return Ok(None);
         };
@@ -96,7 +90,12 @@ impl Predecessor {
             }
             received => received,
         };
-        let (mut descriptors, legacy) = received.map_err(refused)?;
+        let (mut descriptors, legacy) = received.map_err(|error| {
+            format!(
+                "the running server does not hand over ({}: {error}); it serves on",
+                path.display()
+            )
+        })?;
         let lock = (legacy.locked && !descriptors.is_empty()).then(|| descriptors.remove(0));
         let passed = PassedSockets::of(descriptors)?;
         Ok(Some(Predecessor {
@@ -338,14 +337,12 @@ fn receive(stream: &mut UnixStream, request: &[u8]) -> io::Result<(Vec<OwnedFd>,
     if heard == 0 {
         return Err(ErrorKind::UnexpectedEof.into());
     }
-    let rights = |message| {
-        if let RecvAncillaryMessage::ScmRights(sockets) = message {
-            Some(sockets)
-        } else {
-            None
+    let mut sockets = Vec::new();
+    for message in ancillary.drain() {
+        if let RecvAncillaryMessage::ScmRights(received) = message {
+            sockets.extend(received);
         }
-    };
-    let sockets = ancillary.drain().filter_map(rights).flatten().collect();
+    }
     stream.read_exact(&mut length[heard..])?;
     let length = u32::from_be_bytes(length);
     if length > LARGEST {

@@ -106,16 +106,19 @@ impl Watchdog {
 
     /// From now on no part need turn, whoever still does.
     pub fn rest(&self) {
-        self.turns
-            .iter()
-            .for_each(|turn| turn.store(RESTING, Ordering::SeqCst));
+        for turn in &self.turns {
+            turn.store(RESTING, Ordering::SeqCst);
+        }
     }
 
     /// A part has turned.
     pub fn note(&self, part: WatchedPart) {
         let now = self.start.elapsed().as_millis() as u64 + 1;
-        let later = |last: u64| (last != RESTING).then(|| last.max(now));
-        let _ = self.turns[part as usize].fetch_update(Ordering::SeqCst, Ordering::SeqCst, later);
+        let turn = &self.turns[part as usize];
+        // A watchdog that rests stays at rest, so no update is not an error.
+        let _ = turn.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |last| {
+            (last != RESTING).then(|| last.max(now))
+        });
     }
 
     /// What is stuck at this moment.
