@@ -59,7 +59,7 @@ pub struct Predecessor {
     /// The sockets that it passed.
     pub passed: PassedSockets,
     /// The state that it passed.
-    pub legacy: HandedState,
+    pub state: HandedState,
     /// Its lock of the state directory; `None`: it has none.
     pub lock: Option<OwnedFd>,
 }
@@ -90,18 +90,18 @@ impl Predecessor {
             }
             received => received,
         };
-        let (mut descriptors, legacy) = received.map_err(|error| {
+        let (mut descriptors, state) = received.map_err(|error| {
             format!(
                 "the running server does not hand over ({}: {error}); it serves on",
                 path.display()
             )
         })?;
-        let lock = (legacy.locked && !descriptors.is_empty()).then(|| descriptors.remove(0));
+        let lock = (state.locked && !descriptors.is_empty()).then(|| descriptors.remove(0));
         let passed = PassedSockets::of(descriptors)?;
         Ok(Some(Predecessor {
             stream,
             passed,
-            legacy,
+            state,
             lock,
         }))
     }
@@ -113,7 +113,7 @@ impl Predecessor {
     pub fn relieve(mut self) -> Result<(), String> {
         self.stream
             .write_all(READY)
-            .map_err(|error| format!("the server before has given this one up: {error}"))
+            .map_err(|error| format!("the old server has given up the takeover: {error}"))
     }
 }
 
@@ -155,10 +155,10 @@ impl Succession {
                 .await
                 .and_then(|(stream, _)| stream.into_std());
             let given = accepted.and_then(|stream| Ok((stream, give()?)));
-            let (stream, (sockets, legacy)) = match given {
+            let (stream, (sockets, state)) = match given {
                 Ok(given) => given,
                 Err(error) => {
-                    tracing::warn!("nobody could be asked to take over: {error}");
+                    tracing::warn!("cannot accept a takeover: {error}");
                     tokio::time::sleep(Duration::from_millis(100)).await;
                     continue;
                 }
@@ -167,7 +167,7 @@ impl Succession {
             let done = control
                 .threads
                 .hand_over
-                .run(move || hand_over(&old, stream, sockets, legacy))
+                .run(move || hand_over(&old, stream, sockets, state))
                 .await;
             match done
                 .map_err(|not_done| io::Error::other(not_done.to_string()))
@@ -219,7 +219,7 @@ fn hand_over(
     control: &Control,
     stream: UnixStream,
     sockets: Vec<OwnedFd>,
-    legacy: HandedState,
+    state: HandedState,
 ) -> io::Result<()> {
     stream.set_nonblocking(false)?;
     refuse_others(&stream)?;
@@ -227,7 +227,7 @@ fn hand_over(
     let lock = control
         .state_directory()
         .and_then(|directory| directory.passed_on());
-    let done = converse(stream, sockets, lock, legacy);
+    let done = converse(stream, sockets, lock, state);
     match done {
         Ok(()) => control
             .state_directory()
@@ -243,7 +243,7 @@ fn converse(
     mut stream: UnixStream,
     sockets: Vec<OwnedFd>,
     lock: Option<OwnedFd>,
-    legacy: HandedState,
+    state: HandedState,
 ) -> io::Result<()> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
@@ -255,16 +255,16 @@ fn converse(
         _ => {
             return Err(io::Error::new(
                 ErrorKind::InvalidData,
-                "it speaks another language",
+                "the other server sent an unknown message",
             ));
         }
     };
-    let legacy = HandedState {
+    let state = HandedState {
         locked: lock.is_some(),
-        ..legacy
+        ..state
     };
     let descriptors: Vec<OwnedFd> = lock.into_iter().chain(sockets).collect();
-    send(&mut stream, &descriptors, &serde_json::to_vec(&legacy)?)?;
+    send(&mut stream, &descriptors, &serde_json::to_vec(&state)?)?;
     // The new server has its own copies now. These must not stay open during the wait.
     drop(descriptors);
     stream.set_read_timeout(Some(LONGEST_START))?;
@@ -292,7 +292,7 @@ fn expect(stream: &mut UnixStream, words: &[u8]) -> io::Result<()> {
     } else {
         Err(io::Error::new(
             ErrorKind::InvalidData,
-            "it speaks another language",
+            "the other server sent an unknown message",
         ))
     }
 }
@@ -393,9 +393,9 @@ mod tests {
                 )
             };
             let old = std::thread::spawn(words);
-            let (descriptors, legacy) = receive(&mut new, request).unwrap();
+            let (descriptors, state) = receive(&mut new, request).unwrap();
             assert_eq!(
-                (descriptors.len(), legacy.locked),
+                (descriptors.len(), state.locked),
                 (1 + usize::from(locked), locked)
             );
             new.write_all(READY).unwrap();

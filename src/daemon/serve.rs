@@ -133,7 +133,7 @@ pub fn run_loaded(
         (left, _) => left?,
     }
     if let Some(predecessor) = predecessor {
-        server.stats().count_on(&predecessor.legacy.counted);
+        server.stats().count_on(&predecessor.state.counted);
         predecessor.relieve()?;
         if let Some(directory) = control.state_directory() {
             directory.take_charge();
