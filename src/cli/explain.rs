@@ -55,7 +55,7 @@ fn work_out(arguments: &ExplainArgs) -> Result<Explanation, String> {
     let question = ExplainQuestion {
         name: arguments.name.clone(),
         rtype: arguments.rtype,
-        asker: arguments.client,
+        client: arguments.client,
         down: arguments.down.clone(),
     };
     explain(&loaded.snapshot, &question, any_draw())

@@ -122,7 +122,7 @@ pub fn steps(snapshot: &Snapshot) -> Vec<TourStep> {
         let question = ExplainQuestion {
             name: name.parse().ok()?,
             rtype: rtype.parse().ok()?,
-            asker: subnet.parse().ok()?,
+            client: subnet.parse().ok()?,
             down: Vec::new(),
         };
         let explanation = explain(snapshot, &question, 0).ok()?;
