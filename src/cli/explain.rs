@@ -1,7 +1,7 @@
 //! `meridian explain`: shows why a client gets its answer.
 //!
-//! The command asks a running server, or loads a configuration and decides as a server would that has
-//! just started with it. This file also has the loading that other commands share.
+//! The command asks a running server, or loads a configuration and decides as a server would that
+//! has just started with it. This file also has the loading that other commands share.
 
 use std::path::Path;
 use std::process::ExitCode;
