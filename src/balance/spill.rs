@@ -36,18 +36,18 @@ pub fn shares(capacities: &[f64], most: &[f64], groups: &[SpillGroup]) -> Vec<f6
         shares.push(share_limit(most, region));
     }
     // A lowered share only adds to other regions, so the shares fall monotonically to the answer.
-    // Forty rounds settle chains of tiers to far below the resolution of a share.
+    // Forty rounds resolve chains of tiers to far below the resolution of a share.
     for _ in 0..40 * capacities.len().max(1) {
         let offered = offered(&shares, groups);
-        let mut settled = true;
+        let mut is_stable = true;
         for (region, share) in shares.iter_mut().enumerate() {
             let fits = capacity(capacities[region]) / offered[region];
             if fits < *share * (1.0 - 1e-9) {
                 *share = fits.max(0.0);
-                settled = false;
+                is_stable = false;
             }
         }
-        if settled {
+        if is_stable {
             break;
         }
     }

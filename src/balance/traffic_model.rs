@@ -138,7 +138,7 @@ impl TrafficModel {
             *share = ((*share * STEPS).ceil() / STEPS).min(*most);
         }
         if matches!(all_down, AllDown::NoData | AllDown::ServFail) {
-            leave_nobody_out(&mut shares, most, &groups);
+            serve_every_group(&mut shares, most, &groups);
         }
         shares
     }
@@ -230,7 +230,7 @@ fn learn(groups: &mut [SpillGroup], rates: &[f64], shares: &[f64], weight: f64) 
 
 /// Gives the last healthy region of a group all of its clients where every region of the group
 /// takes only a part.
-fn leave_nobody_out(shares: &mut [f64], most: &[f64], groups: &[SpillGroup]) {
+fn serve_every_group(shares: &mut [f64], most: &[f64], groups: &[SpillGroup]) {
     for group in groups {
         let mut last_whole = None;
         let mut is_served = false;
