@@ -281,7 +281,7 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
         Ok(Step::Done(Disposition::NoData))
     }
 
-    /// Writes a CNAME and goes on with its target.
+    /// Writes a CNAME and continues with its target.
     fn solve_alias(
         &mut self,
         current: &ChainName<'_>,
@@ -441,7 +441,7 @@ fn joined<'r>(labels: &[u8], name: &[u8], room: &'r mut [u8; name::MAX_NAME]) ->
     Some(place)
 }
 
-/// Goes on with the name that was just written, if a pointer can reach it.
+/// Continues with the name that was just written, if a pointer can reach it.
 fn follow(target_at: usize) -> Step {
     if target_at <= POINTER_REACH {
         Step::Follow(target_at as u16)
