@@ -224,33 +224,28 @@ impl<'r> ZoneReader<'r> {
         let Some(text) = text else {
             return at(path, "the file name is not text");
         };
-        let label = folder.join(&text);
+        match self.open_included(folder, &text) {
+            Ok(found) => Ok(found),
+            Err(sentence) => at(path, sentence),
+        }
+    }
+
+    /// The path of an included file for messages, and its canonical path.
+    fn open_included(&self, folder: &Path, text: &str) -> Result<(PathBuf, PathBuf), String> {
+        let label = folder.join(text);
         let resolved = folder
             .canonicalize()
             .and_then(|folder| Ok((folder, label.canonicalize()?)));
-        let (inside, canonical) = match resolved {
-            Ok(resolved) => resolved,
-            Err(error) => {
-                return at(
-                    path,
-                    format!("{} cannot be opened: {error}", label.display()),
-                );
-            }
-        };
+        let shown = label.display();
+        let (inside, canonical) =
+            resolved.map_err(|error| format!("{shown} cannot be opened: {error}"))?;
         if !canonical.starts_with(inside) {
-            return at(
-                path,
-                format!(
-                    "{} lies outside the zones folder; move it inside",
-                    label.display()
-                ),
-            );
+            return Err(format!(
+                "{shown} lies outside the zones folder; move it inside"
+            ));
         }
         if self.open.contains(&canonical) {
-            return at(
-                path,
-                format!("{} includes itself; remove one $INCLUDE", label.display()),
-            );
+            return Err(format!("{shown} includes itself; remove one $INCLUDE"));
         }
         Ok((label, canonical))
     }
@@ -304,18 +299,12 @@ impl<'r> ZoneReader<'r> {
                 );
                 return at(directive, sentence);
             }
-            self.record(file, &template.tokens(&text, &ends), false)
-                .map_err(
-                    |ScanFault {
-                         line,
-                         column,
-                         sentence,
-                     }| ScanFault {
-                        line,
-                        column,
-                        sentence: format!("{sentence} (where $ is {number})"),
-                    },
-                )?;
+            if let Err(fault) = self.record(file, &template.tokens(&text, &ends), false) {
+                return Err(ScanFault {
+                    sentence: format!("{} (where $ is {number})", fault.sentence),
+                    ..fault
+                });
+            }
         }
         Ok(())
     }
