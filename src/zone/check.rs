@@ -242,7 +242,7 @@ impl<'c> Check<'c> {
         self.delegation(records);
     }
 
-    /// Refuses other data beside a CNAME (RFC 1034 section 3.6.2, RFC 4034 section 4).
+    /// Refuses other data beside a CNAME (RFC 1034 section 3.6.2, RFC 4035 section 2.5).
     fn beside_cname(&mut self, records: &[ZoneRecord], cname: &ZoneRecord) {
         let beside = [RecordType::CNAME, RecordType::RRSIG, RecordType::NSEC];
         let Some(other) = records

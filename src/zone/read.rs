@@ -412,7 +412,7 @@ impl<'r> ZoneReader<'r> {
     }
 
     /// The time to live of a record: its own, or `$TTL`, or that of the record before, or the SOA's
-    /// minimum, which is the only default in a zone without `$TTL` (RFC 2308 section 4).
+    /// minimum (RFC 2308 section 4).
     fn ttl(&mut self, stated: Option<u32>, place: RecordPlace) -> Result<u32, ScanFault> {
         if stated.is_some() {
             self.last_ttl = stated;
