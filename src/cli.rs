@@ -2,8 +2,8 @@
 //!
 //! Each command is a function that takes its parsed arguments. It prints its result to stdout and
 //! returns an exit code, or a sentence that [`run`] prints to stderr. Commands that talk to a
-//! running server share the admin API client. The large commands (`serve`, `demo` and `import`) have
-//! modules of their own outside of this one.
+//! running server share the admin API client. The large commands (`serve`, `demo` and `import`)
+//! have modules of their own outside of this one.
 
 pub mod arguments;
 
@@ -32,8 +32,8 @@ use arguments::{Arguments, Command};
 
 use crate::{daemon, demo, import, terminal};
 
-/// Parses the command line. Exits with 2 after printing a usage error, and with 0 after printing help
-/// or the version.
+/// Parses the command line. Exits with 2 after printing a usage error, and with 0 after printing
+/// help or the version.
 pub fn parse() -> Arguments {
     Arguments::try_parse().unwrap_or_else(|error| {
         if error.exit_code() == 0 {

@@ -3,10 +3,12 @@
 //! ```text
 //! text --toml--> document --tables, values--> the file as written --truth--> Config
 //! ```
-//! Four folders, each of which uses only those before it: `document` reads TOML and collects mistakes, [`values`] says how
-//! single values are written, `tables` declares every key with its default, and `truth` resolves names and checks what
-//! goes together. Every step adds its mistakes to one report, so that one run tells all of them. The unit tests of this room
-//! go through [`parse`], as a user does, and are in `tests.rs`; a file that has rules of its own tests them at its end.
+//!
+//! There are four folders, and each uses only those before it. `document` reads TOML and collects
+//! mistakes. [`values`] defines the syntax of single values. `tables` declares every key with its
+//! default. `truth` resolves names and checks what must fit together. Every step adds its mistakes
+//! to one report, so that one run reports all of them. Most unit tests call [`parse`] and are in
+//! `tests.rs`; a file with rules of its own has its tests at its end.
 
 use std::path::Path;
 
@@ -26,15 +28,16 @@ use crate::files::{self, FileContent, FileKind, FileRead};
 use document::{ConfigReport, DocumentItem, ReadValue};
 use tables::RawConfig;
 
-/// Longest configuration file, in octets.
+/// The longest configuration file, in octets.
 pub const MAX_FILE: u64 = FileKind::Configuration.most();
-/// Longest file in which every syntax error is looked for; in a longer one the first is told.
+/// The longest file, in octets, in which every syntax error is reported. In a longer one, only the
+/// first is.
 const MAX_RECOVERED: usize = 1 << 20;
 
-/// A configuration that can be used, and what is odd about it.
+/// A usable configuration, and its warnings.
 #[derive(Debug, Clone)]
 pub struct LoadedConfig {
-    /// The configuration, checked.
+    /// The checked configuration.
     pub config: Config,
     /// In the order of the file.
     pub warnings: Vec<ConfigError>,
@@ -44,7 +47,10 @@ pub struct LoadedConfig {
     pub text: String,
 }
 
-/// Reads a configuration file; every mistake is in the error, in the order of the file.
+/// Reads a configuration file.
+///
+/// # Errors
+/// Every mistake, in the order of the file.
 pub fn load(file: &Path) -> Result<LoadedConfig, Vec<ConfigError>> {
     let (text, read) =
         read_text(file).map_err(|sentence| vec![ConfigError::whole_file(file, sentence)])?;
@@ -53,8 +59,11 @@ pub fn load(file: &Path) -> Result<LoadedConfig, Vec<ConfigError>> {
     Ok(loaded)
 }
 
-/// Reads a configuration from its text; relative paths in it are resolved against the folder of `file`, which is
-/// otherwise only a name.
+/// Reads a configuration from its text. Relative paths in it are resolved against the folder of
+/// `file`, which is not read.
+///
+/// # Errors
+/// Every mistake, in the order of the file.
 pub fn parse(text: &str, file: &Path) -> Result<LoadedConfig, Vec<ConfigError>> {
     if text.len() as u64 > MAX_FILE {
         let sentence = format!("the file {}", files::ReadError::TooLarge(MAX_FILE));
@@ -92,7 +101,7 @@ fn read_text(file: &Path) -> Result<(String, FileRead), String> {
     }
 }
 
-/// The file as written; `None` if it is not TOML, which is then reported.
+/// The tables of the file; `None` after a syntax error, which is reported.
 fn parse_document(text: &str, report: &mut ConfigReport<'_>) -> Option<RawConfig> {
     let document = match DeTable::parse(text) {
         Ok(document) => DeValue::Table(document.into_inner()),

@@ -38,9 +38,9 @@ mod build;
 mod change;
 mod controller;
 mod inputs;
+mod log_state;
 mod outcome;
 mod state;
-mod told;
 
 mod keeping;
 mod overriding;

@@ -1,8 +1,9 @@
 //! `meridian demo`: a nameserver with seven regions on one machine, and nothing to set up.
 //!
-//! The regions are small web servers of this process, on a thread of their own. A person can break and mend each of
-//! them with `curl`. The nameserver is the ordinary one: it loads a built-in configuration and checks the regions over
-//! loopback. A narrator prints which region serves which clients, and what changes when a region fails.
+//! The regions are small web servers of this process, on a thread of their own. A person can break
+//! and mend each of them with `curl`. The nameserver is the ordinary one: it loads a built-in
+//! configuration and checks the regions over loopback. A narrator prints which region serves which
+//! clients, and what changes when a region fails.
 
 pub mod arguments;
 mod folder;

@@ -1,9 +1,9 @@
 //! Explains why a client gets its answer.
 //!
-//! Nothing is computed a second time. The reply comes from [`crate::answer`] and is read back, the
-//! decision is the server's own, and the order of regions comes from the rules that the catchment
-//! was compiled from. This room puts them into words: for `meridian explain`, the API and the
-//! console. Regions may be taken as down to ask what if.
+//! Nothing is computed a second time. The reply comes from [`crate::answer`] and is parsed again,
+//! the decision is the server's own, and the order of regions comes from the rules that the
+//! catchment was compiled from. This module puts them into words for `meridian explain`, the API
+//! and the console. A what-if question names regions that are assumed to be down.
 
 mod candidates;
 mod place;
@@ -17,15 +17,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::answer::steered::{decide, family_shown};
-use crate::answer::{Disposition, RoundRobinCounters, Snapshot};
-use crate::catalog::{Availability, Catalog, LiveState, Lookup, ServiceId};
+use crate::answer::{Disposition, QueryContext, RoundRobinCounters, Snapshot};
+use crate::catalog::{Availability, Catalog, LiveState, Lookup, ServiceId, SteeredService};
 use crate::dns::{Name, RecordType, SearchName};
-use crate::steering::Share;
+use crate::steering::{PickMethod, Share};
 
 pub use candidates::CandidateFacts;
 use candidates::SWITCHED_OFF;
 pub use place::{PlaceFacts, SourceFacts};
-pub use reply::{ExplainClient, NoAsker, RecordFacts};
+pub use reply::{ExplainClient, ParseClientError, RecordFacts};
 pub use sentence::percent;
 pub use service::{
     EndpointFacts, FenceFacts, ServiceFacts, all_down_word, fences_of, order_word, pick_word,
@@ -38,9 +38,9 @@ use service::ExplainedView;
 pub struct Explanation {
     /// One sentence with what matters.
     pub summary: String,
-    /// The name asked for.
+    /// The query name.
     pub name: String,
-    /// The record type asked for.
+    /// The query type.
     #[serde(rename = "type")]
     pub rtype: String,
     /// The client.
@@ -52,53 +52,53 @@ pub struct Explanation {
     pub rcode: String,
     /// The zone that holds the name.
     pub zone: Option<String>,
-    /// A reply, as this client may get it now. Where the pick is by weight or in turn, another may
-    /// come next.
+    /// The records of one reply that this client may get now. If the service picks by weight or in
+    /// turn, the next reply may differ.
     pub records: Vec<RecordFacts>,
     /// SCOPE PREFIX-LENGTH (RFC 7871), if the client is a subnet.
     pub scope: Option<u8>,
-    /// The names that aliases lead through before the service, the question's first; empty if it is
-    /// asked directly.
+    /// The aliases that lead to the service, starting with the query name; empty if the query name
+    /// is the service itself.
     pub names: Vec<String>,
-    /// The service that answers, if one does.
+    /// The service that answers; absent if the answer is not steered.
     pub service: Option<ServiceFacts>,
-    /// Regions that were taken as down because the question said so.
+    /// Regions that the question assumed to be down.
     pub down: Vec<String>,
-    /// What else is good to know, a sentence each.
+    /// Further remarks, a sentence each.
     pub notes: Vec<String>,
 }
 
 /// The client and its place.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ClientFacts {
-    /// As asked for: an address, or a subnet.
+    /// The address or subnet of the question.
     pub given: String,
-    /// The address that is looked up: IPv4 where an IPv6 form carries one.
+    /// The address that is looked up; IPv4 if an IPv6 address embeds one.
     pub looked_up: IpAddr,
-    /// `address` or `subnet`: what decides.
+    /// `address` or `subnet`: which of them decides.
     pub by: String,
-    /// Where it is.
+    /// Its location, as the geodata have it.
     pub place: PlaceFacts,
 }
 
 /// The question of an explanation.
 #[derive(Debug, Clone)]
 pub struct ExplainQuestion {
-    /// Any name.
+    /// The query name.
     pub name: Name,
-    /// Any type.
+    /// The query type.
     pub rtype: RecordType,
-    /// The client.
-    pub asker: ExplainClient,
-    /// Regions to be taken as down.
+    /// The client that sends the query.
+    pub client: ExplainClient,
+    /// Names of regions that are assumed to be down.
     pub down: Vec<String>,
 }
 
-/// Explains one answer. `draw` is uniform; it picks the example among the replies that weights
-/// allow.
+/// Explains the answer to one question. `draw` is a uniformly random number that picks the example
+/// among the replies that weights allow.
 ///
 /// # Errors
-/// A sentence about a region that is not configured.
+/// A sentence that names a region which is not configured.
 pub fn explain(
     snapshot: &Snapshot,
     question: &ExplainQuestion,
@@ -108,39 +108,43 @@ pub fn explain(
     let live = live.as_ref().unwrap_or(&snapshot.live);
     // An explanation must not take a turn away from a client.
     let turns = RoundRobinCounters::new(snapshot.catalog.services.len());
-    let context = crate::answer::QueryContext {
+    let context = QueryContext {
         live,
         turns: &turns,
         ..snapshot.context(draw)
     };
-    let read = reply::ask(&question.name, question.rtype, &question.asker, &context);
-    let (names, service) = service_of(&snapshot.catalog, question, &read.names);
+    let read = reply::ask(&question.name, question.rtype, &question.client, &context);
+    let steered = SteeredName::of(&snapshot.catalog, question.rtype, &read.names);
+    let zone = snapshot.catalog.zone_of(&question.name);
     let mut explanation = Explanation {
         summary: String::new(),
         name: question.name.to_string(),
         rtype: question.rtype.to_string(),
-        client: client_facts(&snapshot.catalog, &question.asker),
+        client: client_facts(&snapshot.catalog, &question.client),
         result: word(read.disposition).to_owned(),
         rcode: read.rcode,
-        zone: snapshot
-            .catalog
-            .zone_of(&question.name)
-            .map(|zone| zone.origin.to_string()),
+        zone: zone.map(|zone| zone.origin.to_string()),
         records: read.records,
         scope: read.scope,
-        names,
+        names: steered.aliases,
         service: None,
         down: question.down.clone(),
         notes: Vec::new(),
     };
-    if let Some(id) = service {
-        add_service(&mut explanation, snapshot, live, question, id, draw);
+    if let Some(id) = steered.service {
+        let steering = SteeringQuestion {
+            catalog: &snapshot.catalog,
+            live,
+            question,
+            draw,
+        };
+        steering.add_service(&mut explanation, id);
     }
     explanation.summary = sentence::summary(&explanation);
     Ok(explanation)
 }
 
-/// The live state with these regions down; `None` for no regions.
+/// The live state with these regions down; `None` if the list is empty.
 fn without(snapshot: &Snapshot, down: &[String]) -> Result<Option<LiveState>, String> {
     let catalog = &snapshot.catalog;
     if let Some(unknown) = down.iter().find(|name| !catalog.regions.contains(name)) {
@@ -160,7 +164,7 @@ fn without(snapshot: &Snapshot, down: &[String]) -> Result<Option<LiveState>, St
     )))
 }
 
-/// The availability with these regions down in every service.
+/// The availability with these regions marked as down in every service.
 pub fn take_down(
     catalog: &Catalog,
     mut availability: Availability,
@@ -182,20 +186,29 @@ pub fn take_down(
     availability
 }
 
-/// The first name of the chain that a service answers for, and the names before it.
-fn service_of(
-    catalog: &Catalog,
-    question: &ExplainQuestion,
-    chain: &[Name],
-) -> (Vec<String>, Option<ServiceId>) {
-    let mut names = Vec::new();
-    for name in chain {
-        if let Some(id) = service_at(catalog, name, question.rtype) {
-            return (names, Some(id));
+/// The service at the end of a chain of aliases.
+struct SteeredName {
+    /// The names before the service; empty if there is no service.
+    aliases: Vec<String>,
+    service: Option<ServiceId>,
+}
+
+impl SteeredName {
+    /// Finds the first name of the chain that a service answers for.
+    fn of(catalog: &Catalog, rtype: RecordType, chain: &[Name]) -> SteeredName {
+        let mut aliases = Vec::new();
+        for name in chain {
+            let service = service_at(catalog, name, rtype);
+            if service.is_some() {
+                return SteeredName { aliases, service };
+            }
+            aliases.push(name.to_string());
         }
-        names.push(name.to_string());
+        SteeredName {
+            aliases: Vec::new(),
+            service: None,
+        }
     }
-    (Vec::new(), None)
 }
 
 /// The service that answers for a name and a type.
@@ -208,121 +221,143 @@ fn service_at(catalog: &Catalog, name: &Name, rtype: RecordType) -> Option<Servi
     family_shown(service, rtype).and(node.service)
 }
 
-fn client_facts(catalog: &Catalog, asker: &ExplainClient) -> ClientFacts {
-    let looked_up = asker.seen().address();
+fn client_facts(catalog: &Catalog, client: &ExplainClient) -> ClientFacts {
+    let looked_up = client.lookup_address().address();
+    let by = if client.is_subnet() {
+        "subnet"
+    } else {
+        "address"
+    };
     ClientFacts {
-        given: asker.to_string(),
+        given: client.to_string(),
         looked_up,
-        by: if asker.is_subnet() {
-            "subnet"
-        } else {
-            "address"
-        }
-        .to_owned(),
+        by: by.to_owned(),
         place: PlaceFacts::of(&catalog.atlas, looked_up),
     }
 }
 
-fn add_service(
-    explanation: &mut Explanation,
-    snapshot: &Snapshot,
-    live: &LiveState,
-    question: &ExplainQuestion,
-    id: ServiceId,
+/// A question, and the state in which a service answers it.
+struct SteeringQuestion<'m> {
+    catalog: &'m Catalog,
+    live: &'m LiveState,
+    question: &'m ExplainQuestion,
     draw: u64,
-) {
-    let catalog = &snapshot.catalog;
-    let Some(service) = catalog.services.get(id.0 as usize) else {
-        return;
-    };
-    let Some(family) = family_shown(service, question.rtype) else {
-        return;
-    };
-    let mut unresolved = Vec::new();
-    for alias in &service.unresolved {
-        let families: Vec<String> = alias.families.iter().map(ToString::to_string).collect();
-        let families = families.join(" and ");
-        let region = catalog.region_name(alias.region).unwrap_or_default();
-        unresolved.push(format!(
-            "{region} may lack something: nobody knows {families} of {} yet",
-            alias.name
-        ));
-    }
-    let live_view = live.service(id).and_then(|live| live.view(family));
-    let (Some(view), Some(now)) = (service.view(family), live_view) else {
-        explanation.notes.push(format!(
-            "{} has no endpoint that answers {}",
-            service.name, question.rtype
-        ));
-        explanation.notes.extend(unresolved);
-        return;
-    };
-    let subnet = question
-        .asker
-        .subnet()
-        .filter(|subnet| service.client_subnet && subnet.source > 0);
-    let source = question.asker.source();
-    let decision = decide(service, now, source, subnet.as_ref(), draw, || 0);
-    let explained = ExplainedView {
-        catalog,
-        live,
-        id,
-        service,
-        family,
-        view,
-        decision: &decision,
-    };
-    explanation.notes = notes(explanation, question, service.client_subnet, &explained);
-    let facts = explained.facts();
-    for candidate in &facts.candidates {
-        for order in &candidate.orders {
-            explanation
-                .notes
-                .push(format!("{} {order}", candidate.region));
-        }
-    }
-    explanation.notes.extend(unresolved);
-    explanation.service = Some(facts);
 }
 
+impl SteeringQuestion<'_> {
+    /// Explains the decision of the service that answers, with notes about it.
+    fn add_service(&self, explanation: &mut Explanation, id: ServiceId) {
+        let Some(service) = self.catalog.services.get(id.0 as usize) else {
+            return;
+        };
+        let Some(family) = family_shown(service, self.question.rtype) else {
+            return;
+        };
+        let live_view = self.live.service(id).and_then(|live| live.view(family));
+        let (Some(view), Some(now)) = (service.view(family), live_view) else {
+            explanation.notes.push(format!(
+                "{} has no endpoint that answers {}",
+                service.name, self.question.rtype
+            ));
+            explanation.notes.extend(self.unresolved_notes(service));
+            return;
+        };
+        let client = &self.question.client;
+        let subnet = client
+            .subnet()
+            .filter(|subnet| service.client_subnet && subnet.source > 0);
+        let decision = decide(
+            service,
+            now,
+            client.source(),
+            subnet.as_ref(),
+            self.draw,
+            || 0,
+        );
+        let explained = ExplainedView {
+            catalog: self.catalog,
+            live: self.live,
+            id,
+            service,
+            family,
+            view,
+            decision: &decision,
+        };
+        let facts = explained.facts();
+        explanation.notes = notes(explanation, client, &explained);
+        explanation.notes.extend(override_notes(&facts));
+        explanation.notes.extend(self.unresolved_notes(service));
+        explanation.service = Some(facts);
+    }
+
+    /// A note for each alias of an endpoint that is not resolved yet.
+    fn unresolved_notes(&self, service: &SteeredService) -> Vec<String> {
+        let mut notes = Vec::new();
+        for alias in &service.unresolved {
+            let families: Vec<String> = alias.families.iter().map(ToString::to_string).collect();
+            notes.push(format!(
+                "{} may lack endpoints: {} is not resolved yet ({})",
+                self.catalog.region_name(alias.region).unwrap_or_default(),
+                alias.name,
+                families.join(" and ")
+            ));
+        }
+        notes
+    }
+}
+
+/// A note for each operator override of a region.
+fn override_notes(facts: &ServiceFacts) -> Vec<String> {
+    let mut notes = Vec::new();
+    for candidate in &facts.candidates {
+        for order in &candidate.orders {
+            notes.push(format!("{} {order}", candidate.region));
+        }
+    }
+    notes
+}
+
+/// Notes about the client subnet, the service and the geodata.
 fn notes(
     explanation: &Explanation,
-    question: &ExplainQuestion,
-    subnet_used: bool,
+    client: &ExplainClient,
     explained: &ExplainedView<'_>,
 ) -> Vec<String> {
     let mut notes = Vec::new();
-    let subnet = question.asker.is_subnet();
-    if subnet && !subnet_used {
-        notes.push(
-            "the service does not use client subnets: it answers by the resolver's own address"
-                .to_owned(),
-        );
-    } else if subnet && !explained.decision.located.by_subnet {
-        notes.push(
-            "the subnet is private or special-purpose space: the resolver's own address decides"
-                .to_owned(),
-        );
+    let service = explained.service;
+    if client.is_subnet() {
+        notes.extend(subnet_note(explained));
+        if !explanation.names.is_empty() {
+            notes.push(format!(
+                "the reply ends with the alias; the resolver queries {} next",
+                service.name
+            ));
+        }
     }
-    if subnet && !explanation.names.is_empty() {
-        notes.push(format!(
-            "the reply ends with the alias; the resolver asks for {} next",
-            explained.service.name
-        ));
-    }
-    if explained.service.answers > 1
-        && explained.service.pick == crate::steering::PickMethod::Weighted
-    {
+    if service.answers > 1 && service.pick == PickMethod::Weighted {
         notes.push(format!(
             "a reply holds up to {} endpoints; the odds are of coming first",
-            explained.service.answers
+            service.answers
         ));
     }
     if explanation.client.place.coarse {
         notes.push("the geodata know only the country or state of this client".to_owned());
     }
-    notes.extend(explained.unplaced());
+    notes.extend(explained.unknown_place_note());
     notes
+}
+
+/// Why the client subnet does not decide, if it does not.
+fn subnet_note(explained: &ExplainedView<'_>) -> Option<String> {
+    if !explained.service.client_subnet {
+        let note = "the service does not use client subnets: the resolver's own address decides";
+        return Some(note.to_owned());
+    }
+    if !explained.decision.located.by_subnet {
+        let note = "the subnet is private or special-purpose: the resolver's own address decides";
+        return Some(note.to_owned());
+    }
+    None
 }
 
 /// The result of a query in one word.

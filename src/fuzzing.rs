@@ -175,7 +175,8 @@ pub fn database(octets: &[u8]) {
     }
 }
 
-/// Answers a message over UDP and over TCP. What is sent back is a reply to it and not too long.
+/// Answers a message over UDP and over TCP. Whatever is sent must be a reply to it and must not be
+/// too long.
 pub fn answer(octets: &[u8]) {
     let snapshot = SNAPSHOT.get_or_init(make_snapshot);
     for (transport, max_size) in [(Transport::Udp, 1232), (Transport::Stream, 65_535)] {

@@ -1,9 +1,10 @@
 //! `meridian import gdnsd`: converts a gdnsd configuration and its zones.
 //!
 //! The import converts what both servers express the same way and reports every difference with the
-//! file and line that it comes from. It checks the converted text exactly as `meridian check` would.
-//! An object that fails the check is left out and reported, and the conversion runs again without
-//! it. So the files that an import writes always load, except for geodata that are not installed.
+//! file and line that it comes from. It checks the converted text exactly as `meridian check`
+//! would. An object that fails the check is left out and reported, and the conversion runs again
+//! without it. So the files that an import writes always load, except for geodata that are not
+//! installed.
 
 pub mod arguments;
 mod checks;

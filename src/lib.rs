@@ -1,11 +1,15 @@
 //! Meridian: a global load balancer that works through DNS.
 //!
-//! The rooms, from the bottom. [`files`], [`disk`] and [`new_files`] read and write the disk, [`text`] makes text from
-//! outside safe to read, [`terminal`] prints. [`net`], [`dns`] and [`steering`] are pure functions of values. [`zone`],
-//! [`geo`], [`health`] and [`resolve`] turn files, probes and names elsewhere into tables, and [`config`] checks the
-//! configuration file. [`catalog`] is the compiled state and [`answer`] makes replies from it; [`explain`] and
-//! [`foresight`] say why, and what if. [`balance`] divides the load, [`server`] holds the sockets, [`control`] loads and publishes, [`admin`] serves
-//! the API. [`daemon`] is the running process; [`demo`], [`import`] and [`cli`] are the commands.
+//! The modules, from the bottom. [`files`], [`disk`] and [`new_files`] access the disk, [`text`]
+//! escapes text from outside, and [`terminal`] prints. [`net`], [`dns`] and [`steering`] are pure
+//! functions of values. [`zone`], [`geo`], [`health`] and [`resolve`] read zones, locate clients,
+//! probe endpoints and look up names. [`config`] checks the configuration file.
+//!
+//! [`catalog`] is the compiled state, and [`answer`] makes replies from it. [`explain`] gives the
+//! reasons for an answer, and [`foresight`] predicts the effect of a change. [`balance`]
+//! distributes load, [`server`] owns the sockets, [`control`] loads and publishes, and [`admin`]
+//! serves the API. [`daemon`] is the running process. [`demo`], [`import`] and [`cli`] are the
+//! commands.
 //!
 //! Imports point down only (kept by `tests/tidy.rs`). `docs/architecture.md` explains the design.
 

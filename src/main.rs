@@ -16,9 +16,9 @@ fn main() -> ExitCode {
 
 /// Fixes the size from which the C library maps each block separately and unmaps it when freed.
 ///
-/// By default the library raises that size to the largest block ever freed. A reload frees tables of
-/// several megabytes, so later tables would share the heap with small blocks that stay. The gaps they
-/// leave would be too fragmented for the next table, and never return to the system
+/// By default the library raises that size to the largest block ever freed. A reload frees tables
+/// of several megabytes, so later tables would share the heap with small blocks that stay. The gaps
+/// they leave would be too fragmented for the next table, and never return to the system
 /// (`docs/architecture.md`, "Choices that were weighed").
 #[cfg(target_env = "gnu")]
 fn give_memory_back() {

@@ -1,10 +1,10 @@
 //! The nameserver's listeners: UDP workers, and connections over TCP, TLS, HTTPS and QUIC.
 //!
-//! UDP is served by one thread per socket, which works in batches and takes no lock. Everything else
-//! runs as tasks of the tokio runtime, within the limits of [`connections`]. All of them load the
-//! published [`Snapshot`](crate::answer::Snapshot) and call [`answer`](crate::answer::answer); this
-//! module does not look into the messages itself. Sockets are opened here, or taken from systemd or
-//! from the server that this one replaces.
+//! UDP is served by one thread per socket, which works in batches and takes no lock. Everything
+//! else runs as tasks of the tokio runtime, within the limits of [`connections`]. All of them load
+//! the published [`Snapshot`](crate::answer::Snapshot) and call [`answer`](crate::answer::answer);
+//! this module does not look into the messages itself. Sockets are opened here, or taken from
+//! systemd or from the server that this one replaces.
 
 mod batch;
 
@@ -90,11 +90,12 @@ struct ListenerContext {
 }
 
 impl Server {
-    /// Opens every socket of `config`; the encrypted ones present `identity`. Needs a tokio runtime.
+    /// Opens every socket of `config`; the encrypted ones present `identity`. Needs a tokio
+    /// runtime.
     ///
-    /// Sockets in `passed` are used instead of new ones. Port 0 asks the kernel for a free port, the
-    /// same for UDP and TCP. `beats` counts tenths of a second for rate limiting; the caller keeps it
-    /// running.
+    /// Sockets in `passed` are used instead of new ones. Port 0 asks the kernel for a free port,
+    /// the same for UDP and TCP. `beats` counts tenths of a second for rate limiting; the caller
+    /// keeps it running.
     ///
     /// # Errors
     /// An address cannot be bound; the error names it.

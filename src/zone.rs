@@ -1,9 +1,10 @@
 //! Zones: RFC 1035 master files, read and checked.
 //!
-//! `load` reads one file or every `*.zone` of a folder. Text becomes words (`scanner`), words become records
-//! (`read`), record data becomes wire format (`data`), and `check` tests whether the records make sense
-//! together. All mistakes of all files are reported at once, each with its file, line and column. The result is
-//! plain data in canonical order; `catalog` compiles it for answering.
+//! `load` reads one file or every `*.zone` of a folder. Text becomes words (`scanner`), words
+//! become records (`read`), record data becomes wire format (`data`), and `check` tests whether the
+//! records make sense together. All mistakes of all files are reported at once, each with its file,
+//! line and column. The result is plain data in canonical order; `catalog` compiles it for
+//! answering.
 
 mod binding;
 mod check;
@@ -42,9 +43,9 @@ pub struct LoadedZones {
     pub zones: Vec<Zone>,
     /// What is odd but served; by file, line and column.
     pub warnings: Vec<ZoneError>,
-    /// Name servers, mail exchangers and service hosts inside their zone that have no address in it, and the
-    /// warning for each. Apart from the other warnings, because a service may answer for the name: whoever knows
-    /// the services tells only of those that none does.
+    /// Name servers, mail exchangers and service hosts inside their zone that have no address in
+    /// it, and the warning for each. These are separate, because a service may answer for the name:
+    /// a caller that knows the services reports only the names that no service answers.
     pub missing_addresses: Vec<(Name, ZoneError)>,
     /// Every file that was read, those that are included too.
     pub files: Vec<FileRead>,
@@ -62,8 +63,8 @@ pub struct Zone {
 }
 
 impl Zone {
-    /// Line of the SOA, and how long resolvers keep a negative answer, in seconds (RFC 2308 section 5): the lesser of its
-    /// TTL and MINIMUM. `None`: there is no whole SOA.
+    /// Line of the SOA, and how long resolvers keep a negative answer, in seconds (RFC 2308 section
+    /// 5): the lesser of its TTL and MINIMUM. `None`: there is no whole SOA.
     pub fn denial_ttl(&self) -> Option<(u32, u32)> {
         let soa = self
             .rrsets
@@ -89,7 +90,8 @@ pub struct RRset {
     pub line: u32,
 }
 
-/// The data of one record in presentation form, all names in it absolute, as uncompressed wire form.
+/// The data of one record in presentation form, all names in it absolute, as uncompressed wire
+/// form.
 ///
 /// # Errors
 /// What is wrong with the text.
@@ -101,7 +103,7 @@ pub fn parse_data(rtype: RecordType, text: &str) -> Result<Box<[u8]>, String> {
         line: 1,
         column: 1,
     };
-    let wrong = |fault: ScanFault| fault.sentence;
-    let words = generate::words_of(text.as_bytes(), place).map_err(wrong)?;
-    data::parse(rtype, &words, None, place).map_err(wrong)
+    let words =
+        generate::words_of(text.as_bytes(), place).map_err(|fault: ScanFault| fault.sentence)?;
+    data::parse(rtype, &words, None, place).map_err(|fault| fault.sentence)
 }

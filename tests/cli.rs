@@ -990,7 +990,7 @@ fn check_refuses_what_serve_refuses_in_the_same_words() {
             "listen = \"unix:t\"",
             "",
             &[("t", "", 0o600)],
-            "t: something else is there, which no server replaces",
+            "t: the file there is no socket; remove it",
         ),
         (
             "",

@@ -123,14 +123,17 @@ pub fn read_name(text: &str) -> Result<Name, String> {
             "name {text:?}: longer than {LONGEST_NAME} characters"
         ));
     }
-    let is_blank = |octet: u8| octet.is_ascii() && !octet.is_ascii_graphic();
-    if text.bytes().any(is_blank) {
+    if text.bytes().any(is_blank_or_control) {
         return Err(format!(
             "name {text:?}: holds a blank or a control character; they are escaped, as in \\032"
         ));
     }
     text.parse()
         .map_err(|error| format!("name {text:?}: {error}"))
+}
+
+fn is_blank_or_control(octet: u8) -> bool {
+    octet.is_ascii() && !octet.is_ascii_graphic()
 }
 
 /// A record type, in capital letters.

@@ -323,7 +323,7 @@ impl Metrics {
 /// 1, the weight, or the part of the clients that is shifted by now. A part of the subject that is
 /// not stated is an empty label.
 fn override_sample(override_: &Override, now: BootTime) -> MetricSample<f64> {
-    let (action, value) = match override_.demand {
+    let (action, value) = match override_.action {
         OverrideAction::Drain => ("drain", 1.0),
         OverrideAction::ForceUp => ("force-up", 1.0),
         OverrideAction::ForceDown => ("force-down", 1.0),

@@ -190,7 +190,7 @@ async fn give<Give: OrderRequest>(
     let now = ClockReading::now();
     let override_ = Override {
         subject: subject(&path),
-        demand: request.action,
+        action: request.action,
         reason: author.reason.clone(),
         by: author.by.clone(),
         since: now.wall.as_secs(),
@@ -238,7 +238,7 @@ fn return_over(
 ) -> Override {
     let now = ClockReading::now();
     let is_drain = kind == OverrideKind::Drain;
-    let demand = if is_drain {
+    let action = if is_drain {
         OverrideAction::Drain
     } else {
         OverrideAction::Shift {
@@ -248,7 +248,7 @@ fn return_over(
     };
     Override {
         subject,
-        demand,
+        action,
         reason: author.reason.clone(),
         by: author.by.clone(),
         since: now.wall.as_secs(),

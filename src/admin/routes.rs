@@ -428,7 +428,7 @@ fn read_question(pairs: &QueryPairs) -> Result<explain::ExplainQuestion, String>
     Ok(explain::ExplainQuestion {
         name: forms::read_name(name)?,
         rtype: forms::read_record_type(rtype)?,
-        asker: forms::read_client(client)?,
+        client: forms::read_client(client)?,
         down: pairs.all("down").map(str::to_owned).collect(),
     })
 }

@@ -35,17 +35,17 @@ pub struct ServiceRules {
     pub least_ttl: Option<u32>,
     /// Whether the client subnet of a query is used, not the address of the resolver alone.
     pub client_subnet: bool,
-    /// Whom it keeps to which regions; the first that is about a client counts.
+    /// Its fences; the first one that matches a client applies.
     pub fences: Vec<FenceFacts>,
     /// The tiers of regions, if they are the same for every client without a fence; else empty.
     pub tiers: Vec<Vec<String>>,
-    /// What is stated of its regions, as listed.
+    /// The rules of its regions, as listed.
     pub regions: Vec<RegionRules>,
-    /// What its endpoints are asked, combinations before their parts.
+    /// The checks of its endpoints; combined checks come before their parts.
     pub checks: Vec<CheckFacts>,
 }
 
-/// What is stated of one region of a service.
+/// The configured rules of one region of a service.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RegionRules {
     /// Its name.
@@ -54,28 +54,29 @@ pub struct RegionRules {
     pub weight: u32,
     /// Whether the weight has an effect: the region shares clients with another one, by weight.
     pub weight_counts: bool,
-    /// Per cent.
+    /// The bias of its distance, in per cent.
     pub bias: i8,
-    /// Whether that changes anything: distances decide, and it is not the only region.
+    /// Whether the bias has an effect: distances decide, and it is not the only region.
     pub bias_counts: bool,
-    /// What it has room for: `30%` of the answers, `2000/s`; absent where nothing is stated.
+    /// Its capacity: `30%` of the answers, or `2000/s`; absent if none is configured.
     pub capacity: Option<String>,
     /// Its endpoints, as listed.
     pub endpoints: Vec<EndpointRules>,
 }
 
-/// What is stated of one endpoint.
+/// The configured rules of one endpoint.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct EndpointRules {
     /// Its address or name.
     pub endpoint: String,
-    /// The name of its check; absent: nobody asks it, so it counts as up.
+    /// The name of its check; absent if it is not probed, so that it counts as up.
     pub check: Option<String>,
-    /// Whether its weight changes anything: its region has another one of the same kind, and the pick is by weight.
+    /// Whether its weight changes anything: its region has another one of the same kind, and the
+    /// pick is by weight.
     pub weight_counts: bool,
 }
 
-/// How the service of this name decides; `None`: it has just left.
+/// The rules of a service; `None` if it was removed by a reload in the meantime.
 pub fn rules_of(config: &Config, catalog: &Catalog, name: &str) -> Option<ServiceRules> {
     let name = name.parse().ok()?;
     let service = config
@@ -111,7 +112,7 @@ fn region_name(config: &Config, region: &ServiceRegion) -> String {
         .map_or_else(String::new, |region| region.name.clone())
 }
 
-/// Where distance decides, each client has tiers of its own.
+/// The tiers of all clients; empty if distance decides, because each client then has its own.
 fn tiers(config: &Config, service: &ServiceConfig) -> Vec<Vec<String>> {
     let names = service
         .regions
@@ -139,20 +140,10 @@ fn region_rules(
             .iter()
             .flatten()
             .any(|view| view.shares(catalog, &name));
-    let endpoint = |endpoint: &Endpoint| EndpointRules {
-        endpoint: endpoint.target.to_string(),
-        check: endpoint
-            .check
-            .and_then(|check| config.checks.get(usize::from(check.0)))
-            .map(|check| check.name.clone()),
-        weight_counts: by_weight
-            && region
-                .endpoints
-                .iter()
-                .filter(|other| is_alike(endpoint, other))
-                .count()
-                > 1,
-    };
+    let mut endpoints = Vec::with_capacity(region.endpoints.len());
+    for endpoint in &region.endpoints {
+        endpoints.push(endpoint_rules(config, region, endpoint, by_weight));
+    }
     RegionRules {
         weight: configured.map_or(0, |region| region.weight),
         weight_counts,
@@ -162,12 +153,32 @@ fn region_rules(
             Capacity::Part(part) => format!("{}%", part * 100.0),
             Capacity::Rate(rate) => format!("{rate}/s"),
         }),
-        endpoints: region.endpoints.iter().map(endpoint).collect(),
+        endpoints,
         region: name,
     }
 }
 
-/// In turn, all weights but 0 are alike.
+fn endpoint_rules(
+    config: &Config,
+    region: &ServiceRegion,
+    endpoint: &Endpoint,
+    by_weight: bool,
+) -> EndpointRules {
+    let check = endpoint
+        .check
+        .and_then(|check| config.checks.get(usize::from(check.0)));
+    let alternatives = region
+        .endpoints
+        .iter()
+        .filter(|other| is_alike(endpoint, other));
+    EndpointRules {
+        endpoint: endpoint.target.to_string(),
+        check: check.map(|check| check.name.clone()),
+        weight_counts: by_weight && alternatives.count() > 1,
+    }
+}
+
+/// Whether weights affect the pick. Round robin treats all weights except 0 alike.
 fn is_by_weight(pick: PickMethod) -> bool {
     match pick {
         PickMethod::Weighted | PickMethod::Sticky | PickMethod::LeastLoad => true,
@@ -175,7 +186,7 @@ fn is_by_weight(pick: PickMethod) -> bool {
     }
 }
 
-/// Whether some query may be answered with either of two.
+/// Whether the same query may be answered with either endpoint.
 fn is_alike(one: &Endpoint, other: &Endpoint) -> bool {
     match (&one.target, &other.target) {
         (EndpointTarget::Address(one), EndpointTarget::Address(other)) => {

@@ -13,7 +13,7 @@ use crate::control::orders::{find_region, find_service};
 /// Most services of a page.
 const MOST_PAGE: u64 = 10_000;
 
-/// What can stand in the query.
+/// The parameters of the query.
 pub const PARAMETERS: &[QueryParameter] = &[
     QueryParameter::repeated(
         "service",
@@ -55,7 +55,7 @@ pub const PARAMETERS: &[QueryParameter] = &[
     ),
 ];
 
-/// Which part of the status is wanted.
+/// The part of the status that a client selects.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StatusSelection {
     services: Vec<String>,
@@ -67,7 +67,7 @@ pub struct StatusSelection {
     after: Option<String>,
 }
 
-/// Whose endpoints are listed.
+/// The services whose endpoints are listed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Endpoints {
     #[default]
@@ -114,36 +114,31 @@ impl StatusSelection {
         })
     }
 
-    /// Whether it is wanted how each service decides.
+    /// Whether the rules of each service are selected.
     pub fn has_rules(&self) -> bool {
         self.rules
     }
 
-    /// Leaves what is wanted in `status`.
+    /// Removes everything from `status` that is not selected.
     ///
     /// # Errors
-    /// There is no such service or region; 404, with what may have been meant.
+    /// 404 if a service or region does not exist, with a suggestion of a similar name.
     pub fn apply(&self, status: &mut ServerStatus, config: &Config) -> Result<(), ApiError> {
-        let unknown = |sentence: String| ApiError::not_found(sentence);
-        let named =
-            |name: &String| find_service(config, name).map(|service| service.name.to_string());
-        let names = self
-            .services
-            .iter()
-            .map(named)
-            .collect::<Result<Vec<String>, String>>()
-            .map_err(unknown)?;
+        let mut names = Vec::with_capacity(self.services.len());
+        for name in &self.services {
+            names.push(service_name(config, name)?);
+        }
         if let Some(region) = &self.region {
-            find_region(config, region).map_err(unknown)?;
+            find_region(config, region).map_err(ApiError::not_found)?;
         }
         let services = &mut status.services;
         if !names.is_empty() {
             services.retain(|service| names.contains(&service.name));
         }
         if let Some(region) = &self.region {
-            services
-                .iter_mut()
-                .for_each(|service| keep_region(service, region));
+            for service in services.iter_mut() {
+                keep_region(service, region);
+            }
             services.retain(|service| !service.health.is_empty());
         }
         if self.down {
@@ -151,10 +146,7 @@ impl StatusSelection {
         }
         status.services_matching = services.len();
         if let Some(after) = &self.after {
-            let last = find_service(config, after)
-                .map_err(unknown)?
-                .name
-                .to_string();
+            let last = service_name(config, after)?;
             let start = services
                 .iter()
                 .position(|service| service.name == last)
@@ -172,14 +164,19 @@ impl StatusSelection {
                 Endpoints::None => false,
             };
             if !listed {
-                service
-                    .health
-                    .iter_mut()
-                    .for_each(|region| region.endpoints.clear());
+                for region in &mut service.health {
+                    region.endpoints.clear();
+                }
             }
         }
         Ok(())
     }
+}
+
+/// The full name of a configured service; 404 if there is none.
+fn service_name(config: &Config, name: &str) -> Result<String, ApiError> {
+    let service = find_service(config, name).map_err(ApiError::not_found)?;
+    Ok(service.name.to_string())
 }
 
 fn read_flag(key: &str, value: Option<&str>) -> Result<bool, String> {
@@ -190,7 +187,7 @@ fn read_flag(key: &str, value: Option<&str>) -> Result<bool, String> {
     }
 }
 
-/// Leaves one region of a service.
+/// Removes all regions of a service except one.
 fn keep_region(service: &mut ServiceStatus, region: &str) {
     service.health.retain(|listed| listed.region == region);
     service.regions.retain(|listed| listed == region);

@@ -153,13 +153,10 @@ pub async fn shares(
     pairs: QueryPairs,
 ) -> Result<Response, ApiError> {
     let query = read(&pairs).map_err(ApiError::bad_request)?;
-    let ended = |_| ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "the server is ending");
-    let place = calculator
-        .place
-        .clone()
-        .acquire_owned()
-        .await
-        .map_err(ended)?;
+    let Ok(place) = calculator.place.clone().acquire_owned().await else {
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        return Err(ApiError::new(status, "the server is ending"));
+    };
     // The permit moves along, so a client that gives up does not let a second forecast begin.
     let answer = reads
         .run(move || calculator.answer(&context, query, place))

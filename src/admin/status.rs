@@ -17,6 +17,7 @@ use super::health::{self, ServiceStatus};
 use super::rules::rules_of;
 use super::selection::StatusSelection;
 use crate::answer::Disposition;
+use crate::catalog::CatalogZone;
 use crate::control::clock::ClockReading;
 use crate::control::leases::LeaseRecord;
 use crate::control::orders::OrderRecord;
@@ -126,10 +127,10 @@ pub struct LastReload {
 }
 
 impl ServerStatus {
-    /// What of it is wanted, now.
+    /// The selected part of the current status.
     ///
     /// # Errors
-    /// There is no such service or region.
+    /// 404 if a selected service or region does not exist.
     pub fn selected(
         context: &AdminContext,
         selection: &StatusSelection,
@@ -139,23 +140,20 @@ impl ServerStatus {
         selection.apply(&mut status, &view.config)?;
         if selection.has_rules() {
             let catalog = &context.control.snapshot().catalog;
-            let services = status.services.iter_mut();
-            services
-                .for_each(|service| service.rules = rules_of(&view.config, catalog, &service.name));
+            for service in &mut status.services {
+                service.rules = rules_of(&view.config, catalog, &service.name);
+            }
         }
         Ok(status)
     }
 
+    /// The whole status.
     fn of(context: &AdminContext, view: &HealthView) -> ServerStatus {
         let snapshot = context.control.snapshot();
         let services = health::services(view);
         let catalog = &snapshot.catalog;
         let (now, clocks) = (SystemTime::now(), ClockReading::now());
         let stuck = context.control.watchdog().sentence();
-        let zone = |zone: &crate::catalog::CatalogZone| ZoneStatus {
-            name: zone.origin.to_string(),
-            serial: zone.serial,
-        };
         ServerStatus {
             summary: stuck
                 .clone()
@@ -170,7 +168,7 @@ impl ServerStatus {
             tls: texts(&context.addresses.tls),
             https: texts(&context.addresses.https),
             quic: texts(&context.addresses.quic),
-            zones: catalog.zones.iter().map(zone).collect(),
+            zones: catalog.zones.iter().map(ZoneStatus::of).collect(),
             services_matching: services.len(),
             services,
             next: None,
@@ -202,13 +200,22 @@ fn texts(addresses: &[SocketAddr]) -> Vec<String> {
     addresses.iter().map(ToString::to_string).collect()
 }
 
-/// Counters with their names.
+/// The query counters, by the name of their disposition.
 pub fn queries(sums: &[u64; Disposition::COUNT]) -> BTreeMap<String, u64> {
-    Disposition::ALL
-        .iter()
-        .zip(sums)
-        .map(|(verdict, count)| (word(*verdict).to_owned(), *count))
-        .collect()
+    let mut queries = BTreeMap::new();
+    for (disposition, count) in Disposition::ALL.iter().zip(sums) {
+        queries.insert(word(*disposition).to_owned(), *count);
+    }
+    queries
+}
+
+impl ZoneStatus {
+    fn of(zone: &CatalogZone) -> ZoneStatus {
+        ZoneStatus {
+            name: zone.origin.to_string(),
+            serial: zone.serial,
+        }
+    }
 }
 
 impl ReloadStatus {
@@ -222,7 +229,7 @@ impl ReloadStatus {
 }
 
 impl LastReload {
-    /// In the form of the API.
+    /// Describes a reload in the form of the API.
     pub fn of(done: &ReloadResult) -> LastReload {
         LastReload {
             at: done

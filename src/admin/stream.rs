@@ -63,7 +63,8 @@ impl Default for StreamSlots {
     }
 }
 
-/// Streams events. With `Last-Event-ID` or `after`, those after that number that are still kept come first.
+/// Streams events. With `Last-Event-ID` or `after`, those after that number that are still kept
+/// come first.
 pub async fn events(
     State(context): State<Arc<AdminContext>>,
     Extension(places): Extension<StreamSlots>,

@@ -1,4 +1,7 @@
-//! The additional section: addresses of the names in another section, so that the client need not ask for them.
+//! Writes the additional section: addresses of the names in another section.
+//!
+//! They save the client a query for each name. Glue of a referral must fit, or TC is set; every
+//! other record is left out when the reply is full.
 
 use super::copies::RrsetPosition;
 use super::solve::Solver;

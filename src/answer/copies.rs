@@ -237,10 +237,10 @@ impl<'m> Solver<'m, '_, '_, '_> {
 fn is_same_label(question: &[u8], place: u16, data: &[u8], end: usize, octets: u8) -> bool {
     let place = usize::from(place);
     let start = place.saturating_sub(usize::from(octets));
-    let asked = question.get(start..place);
+    let wanted = question.get(start..place);
     let given = data.get(end.saturating_sub(usize::from(octets))..end);
-    match (asked, given) {
-        (Some(asked), Some(given)) => asked.eq_ignore_ascii_case(given),
+    match (wanted, given) {
+        (Some(wanted), Some(given)) => wanted.eq_ignore_ascii_case(given),
         _ => false,
     }
 }

@@ -71,16 +71,16 @@ impl Solver<'_, '_, '_, '_> {
         id: ServiceId,
         service: &SteeredService,
         owner: u16,
-        asked: RecordType,
+        qtype: RecordType,
         hop: usize,
     ) -> Result<Option<Disposition>, ReplyFull> {
         let context = self.context;
-        let (Some(binding), Some(now)) = (service.binding(asked), context.live.service(id)) else {
+        let (Some(binding), Some(now)) = (service.binding(qtype), context.live.service(id)) else {
             return Ok(None);
         };
         if binding.is_alias {
             self.reply
-                .append_record(Section::Answer, owner, asked, now.ttl, &[&binding.head])?;
+                .append_record(Section::Answer, owner, qtype, now.ttl, &[&binding.head])?;
             return Ok(Some(Disposition::Steered));
         }
         let subnet = self.subnet_in_use(service.client_subnet).copied();
@@ -138,7 +138,7 @@ impl Solver<'_, '_, '_, '_> {
             &binding.tail,
         ];
         self.reply
-            .append_record(Section::Answer, owner, asked, now.ttl, &data)?;
+            .append_record(Section::Answer, owner, qtype, now.ttl, &data)?;
         Ok(Some(Disposition::Steered))
     }
 }

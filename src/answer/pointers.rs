@@ -1,5 +1,8 @@
-//! Compression pointers of a reply that is being written (RFC 1035 section 4.1.4): how they are
-//! set, found and followed.
+//! Compression pointers of a reply that is being written (RFC 1035 section 4.1.4).
+//!
+//! These functions make a pointer, follow pointers through a name, and find the positions in a name
+//! to which a later name can point. The reply is our own, but its question comes from the client,
+//! so every step is bounded.
 
 use crate::dns::reply::POINTER_REACH;
 use crate::dns::{SearchName, WireReader, name};

@@ -6,7 +6,7 @@
 //! may share more with one of them, the RRset is written here.
 //!
 //! That costs more than a copy. It happens behind an alias, and where the question repeats a label
-//! of the data in front of the owner, as when a parent zone is asked for the address of a name
+//! of the data in front of the owner, as when a query to a parent zone is for the address of a name
 //! server.
 
 use super::pointers::{expand, pointer_to, set_pointer, skip_labels};

@@ -229,9 +229,9 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
         node: &'m NameNode,
         hop: usize,
     ) -> Result<Step, ReplyFull> {
-        let asked = self.query.question.rtype;
+        let qtype = self.query.question.rtype;
         if let Some(service) = node.service
-            && let Some(disposition) = self.solve_steered(service, current.at, asked, hop)?
+            && let Some(disposition) = self.solve_steered(service, current.at, qtype, hop)?
         {
             return match disposition {
                 Disposition::NoData => self.deny_steered(current, node.zone, service),
@@ -239,7 +239,7 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
             };
         }
         let rrsets = self.context.catalog().records.of(node.rrsets);
-        if let Some(found) = rrsets.iter().find(|rrset| rrset.rtype == asked) {
+        if let Some(found) = rrsets.iter().find(|rrset| rrset.rtype == qtype) {
             let written = self.put(Section::Answer, found, current)?;
             self.solve_additional(found, written, current.at, None);
             return Ok(Step::Done(Disposition::Static));
@@ -247,13 +247,13 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
         if let Some(alias) = rrsets.iter().find(|rrset| rrset.rtype == RecordType::CNAME) {
             return self.solve_alias(current, alias);
         }
-        if asked == RecordType::ANY && (!rrsets.is_empty() || node.service.is_some()) {
+        if qtype == RecordType::ANY && (!rrsets.is_empty() || node.service.is_some()) {
             self.put_any_hinfo(current.at)?;
             return Ok(Step::Done(Disposition::Static));
         }
         // The DS of a zone belongs to the parent zone.
         let zone = match node.parent_zone {
-            Some(parent) if asked == RecordType::DS && node.role == NameRole::Apex => parent,
+            Some(parent) if qtype == RecordType::DS && node.role == NameRole::Apex => parent,
             _ => node.zone,
         };
         self.no_data(current, zone)
@@ -281,7 +281,7 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
         Ok(Step::Done(Disposition::NoData))
     }
 
-    /// Writes a CNAME and goes on with its target.
+    /// Writes a CNAME and continues with its target.
     fn solve_alias(
         &mut self,
         current: &ChainName<'_>,
@@ -441,7 +441,7 @@ fn joined<'r>(labels: &[u8], name: &[u8], room: &'r mut [u8; name::MAX_NAME]) ->
     Some(place)
 }
 
-/// Goes on with the name that was just written, if a pointer can reach it.
+/// Continues with the name that was just written, if a pointer can reach it.
 fn follow(target_at: usize) -> Step {
     if target_at <= POINTER_REACH {
         Step::Follow(target_at as u16)

@@ -88,15 +88,15 @@ impl Decision<'_> {
 
 /// The family of a service that answers a type; `None`: the type comes from the zone file.
 #[inline]
-pub fn family_for(service: &SteeredService, asked: RecordType) -> Option<ServiceFamily> {
-    match asked {
+pub fn family_for(service: &SteeredService, qtype: RecordType) -> Option<ServiceFamily> {
+    match qtype {
         RecordType::A if service.has_addresses => Some(ServiceFamily::V4),
         RecordType::AAAA if service.has_addresses => Some(ServiceFamily::V6),
         RecordType::MX if service.view(ServiceFamily::Mail).is_some() => Some(ServiceFamily::Mail),
         RecordType::SRV if service.view(ServiceFamily::Host).is_some() => Some(ServiceFamily::Host),
         // A name with a CNAME has nothing else (RFC 1034 section 3.6.2), so it is the answer to
         // every type.
-        _ if service.names_only || service.has_names && asked == RecordType::CNAME => {
+        _ if service.names_only || service.has_names && qtype == RecordType::CNAME => {
             Some(ServiceFamily::V4)
         }
         _ => None,
@@ -105,11 +105,11 @@ pub fn family_for(service: &SteeredService, asked: RecordType) -> Option<Service
 
 /// The family whose decision is shown for a type: of HTTPS and SVCB records that of the first
 /// hints.
-pub fn family_shown(service: &SteeredService, asked: RecordType) -> Option<ServiceFamily> {
-    if let Some(family) = family_for(service, asked) {
+pub fn family_shown(service: &SteeredService, qtype: RecordType) -> Option<ServiceFamily> {
+    if let Some(family) = family_for(service, qtype) {
         return Some(family);
     }
-    service.binding(asked)?;
+    service.binding(qtype)?;
     ServiceFamily::ALL
         .into_iter()
         .find(|family| service.view(*family).is_some())
@@ -123,15 +123,15 @@ impl Solver<'_, '_, '_, '_> {
         &mut self,
         id: ServiceId,
         owner: u16,
-        asked: RecordType,
+        qtype: RecordType,
         hop: usize,
     ) -> Result<Option<Disposition>, ReplyFull> {
         let context = self.context;
         let Some(service) = context.catalog().services.get(id.0 as usize) else {
             return Ok(None);
         };
-        let Some(family) = family_for(service, asked) else {
-            return self.solve_binding(id, service, owner, asked, hop);
+        let Some(family) = family_for(service, qtype) else {
+            return self.solve_binding(id, service, owner, qtype, hop);
         };
         let subnet = self.subnet_in_use(service.client_subnet);
         // The reply has one scope, so only one link of a chain can depend on the client (RFC 7871
@@ -162,7 +162,7 @@ impl Solver<'_, '_, '_, '_> {
             return Ok(Some(self.without_region(ending)));
         }
         let picks = decision.picks();
-        let disposition = self.put_picks(&picks, now, view, owner, asked)?;
+        let disposition = self.put_picks(&picks, now, view, owner, qtype)?;
         // Records that did not fit into the reply are not counted.
         if let (Some(lane), Some((region, _)), Some(view)) =
             (context.lane, picks.iter().next(), service.view(family))
@@ -219,19 +219,19 @@ impl Solver<'_, '_, '_, '_> {
         now: &LiveService,
         view: &LiveView,
         owner: u16,
-        asked: RecordType,
+        qtype: RecordType,
     ) -> Result<Disposition, ReplyFull> {
         let mut written = false;
         for (region, endpoint) in picks.iter() {
             match view.endpoint(region, endpoint) {
-                Some(EndpointData::V4(address)) if asked == RecordType::A => {
-                    self.reply.append_address(owner, asked, now.ttl, address)?;
+                Some(EndpointData::V4(address)) if qtype == RecordType::A => {
+                    self.reply.append_address(owner, qtype, now.ttl, address)?;
                 }
-                Some(EndpointData::V6(address)) if asked == RecordType::AAAA => {
-                    self.reply.append_address(owner, asked, now.ttl, address)?;
+                Some(EndpointData::V6(address)) if qtype == RecordType::AAAA => {
+                    self.reply.append_address(owner, qtype, now.ttl, address)?;
                 }
                 Some(EndpointData::Host(host)) => {
-                    self.put_compressed(owner, asked, now.ttl, &host.data)?
+                    self.put_compressed(owner, qtype, now.ttl, &host.data)?
                 }
                 Some(EndpointData::Name(target)) if !written => {
                     self.put_compressed(owner, RecordType::CNAME, now.ttl, &target.data)?;

@@ -1,8 +1,8 @@
 //! Turns the loads that endpoints report into weights, for `pick = "least-load"`.
 //!
-//! An endpoint's weight is multiplied by its headroom, the idle part of it, but never by less than a tenth: a full
-//! endpoint must keep a few clients, or nothing would show that it recovers. Reports are smoothed, because load follows
-//! the clients and the clients follow the reports.
+//! An endpoint's weight is multiplied by its headroom, the idle part of it, but never by less than
+//! a tenth: a full endpoint must keep a few clients, or nothing would show that it recovers.
+//! Reports are smoothed, because load follows the clients and the clients follow the reports.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -16,7 +16,8 @@ use crate::health::monitor::TargetHealth;
 const MEMORY: Duration = Duration::from_secs(30);
 /// The least headroom that counts.
 const LEAST: f64 = 0.1;
-/// Headroom is rounded to these parts, so that small changes do not change the answers. Weights are multiplied by it.
+/// Headroom is rounded to these parts, so that small changes do not change the answers. Weights are
+/// multiplied by it.
 const STEPS: f64 = 32.0;
 
 /// Smoothed reports by probe.
@@ -37,8 +38,8 @@ impl LoadReports {
         self.0.retain(|key, _| known.contains_key(key));
     }
 
-    /// The headroom of an endpoint with these probes, 0.1..=1.0, with its latest reports taken in; `None` if it
-    /// reports no load.
+    /// The headroom of an endpoint with these probes, 0.1..=1.0, with its latest reports taken in;
+    /// `None` if it reports no load.
     pub fn headroom(
         &mut self,
         probes: &[&TargetKey],
@@ -88,8 +89,8 @@ pub struct RegionHeadroom<'c> {
     pub endpoints: Vec<Option<f64>>,
 }
 
-/// The weights of a service's regions and endpoints under their headroom, in the given order. Endpoints that report
-/// nothing count as average; `None` if no endpoint reports anything.
+/// The weights of a service's regions and endpoints under their headroom, in the given order.
+/// Endpoints that report nothing count as average; `None` if no endpoint reports anything.
 pub fn weights(regions: &[RegionHeadroom<'_>]) -> Option<Vec<RegionWeights>> {
     let average = average(regions)?;
     Some(

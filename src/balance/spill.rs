@@ -1,8 +1,8 @@
 //! Computes shares that keep every region within its capacity while any region has room.
 //!
-//! Clients form groups that share an order of regions (a catchment's tiers). A client that a region does not take goes
-//! to the next region in the group's order, so lowering the share of a full region spills exactly its excess. The
-//! functions here are pure.
+//! Clients form groups that share an order of regions (a catchment's tiers). A client that a region
+//! does not take goes to the next region in the group's order, so lowering the share of a full
+//! region spills exactly its excess. The functions here are pure.
 
 /// Clients that share an order of regions.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,29 +24,30 @@ impl SpillGroup {
     }
 }
 
-/// Shares by region, 0.0..=1.0. No region is above its capacity while another has room, and demand above all capacity
-/// is divided in proportion to capacity.
+/// Shares by region, 0.0..=1.0. No region is above its capacity while another has room, and demand
+/// above all capacity is divided in proportion to capacity.
 ///
-/// `most` limits the share of each region: 0 when it is down, less than 1 while it ramps up. A capacity that is not
-/// finite is no limit. Demand that is not finite, and positions that do not exist, are ignored.
+/// `most` limits the share of each region: 0 when it is down, less than 1 while it ramps up. A
+/// capacity that is not finite is no limit. Demand that is not finite, and positions that do not
+/// exist, are ignored.
 pub fn shares(capacities: &[f64], most: &[f64], groups: &[SpillGroup]) -> Vec<f64> {
     let mut shares = Vec::with_capacity(capacities.len());
     for region in 0..capacities.len() {
         shares.push(share_limit(most, region));
     }
-    // A lowered share only adds to other regions, so the shares fall monotonically to the answer. Forty rounds settle
-    // chains of tiers to far below the resolution of a share.
+    // A lowered share only adds to other regions, so the shares fall monotonically to the answer.
+    // Forty rounds resolve chains of tiers to far below the resolution of a share.
     for _ in 0..40 * capacities.len().max(1) {
         let offered = offered(&shares, groups);
-        let mut settled = true;
+        let mut is_stable = true;
         for (region, share) in shares.iter_mut().enumerate() {
             let fits = capacity(capacities[region]) / offered[region];
             if fits < *share * (1.0 - 1e-9) {
                 *share = fits.max(0.0);
-                settled = false;
+                is_stable = false;
             }
         }
-        if settled {
+        if is_stable {
             break;
         }
     }
@@ -85,8 +86,8 @@ pub fn taken(shares: &[f64], groups: &[SpillGroup]) -> Vec<f64> {
     taken
 }
 
-/// Demand above all capacity must still be answered. It overloads the regions alike, as if every capacity were raised
-/// by the same factor.
+/// Demand above all capacity must still be answered. It overloads the regions alike, as if every
+/// capacity were raised by the same factor.
 fn relieve(shares: &mut Vec<f64>, capacities: &[f64], most: &[f64], groups: &[SpillGroup]) {
     let demand: f64 = groups.iter().map(SpillGroup::usable_demand).sum();
     let mut room = 0.0;

@@ -1,9 +1,10 @@
-//! Learns how much each group of clients asks, and computes the shares that keep every region within its capacity.
+//! Learns how much each group of clients asks, and computes the shares that keep every region
+//! within its capacity.
 //!
-//! A group is the clients of one family that are offered the regions in the same order. The demand of a group cannot be
-//! seen, but the answers of each region can. Every observation moves the demands toward what explains the answers best:
-//! one step of expectation maximization for Poisson counts. Before the first answers, a group is as large as its part of
-//! the address space.
+//! A group is the clients of one family that are offered the regions in the same order. The demand
+//! of a group cannot be seen, but the answers of each region can. Every observation moves the
+//! demands toward what explains the answers best: one step of expectation maximization for Poisson
+//! counts. Before the first answers, a group is as large as its part of the address space.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -68,7 +69,8 @@ impl TrafficModel {
         }
     }
 
-    /// Notes that the service is compiled anew: its groups may differ, and its counters start from zero.
+    /// Notes that the service is compiled anew: its groups may differ, and its counters start from
+    /// zero.
     pub fn outdate(&mut self) {
         self.outdated = true;
     }
@@ -105,10 +107,11 @@ impl TrafficModel {
         }
     }
 
-    /// Shares by region as listed, none above `most`, so that no region is above its capacity while another has room.
-    /// Before anything is learned, the shares are `most`.
+    /// Shares by region as listed, none above `most`, so that no region is above its capacity while
+    /// another has room. Before anything is learned, the shares are `most`.
     ///
-    /// With an all-down rule that gives no answer, a region is overloaded rather than a client left without one.
+    /// With an all-down rule that gives no answer, a region is overloaded rather than a client left
+    /// without one.
     pub fn shares(
         &self,
         capacities: &[Option<Capacity>],
@@ -136,7 +139,7 @@ impl TrafficModel {
             *share = ((*share * STEPS).ceil() / STEPS).min(*most);
         }
         if matches!(all_down, AllDown::NoData | AllDown::ServFail) {
-            leave_nobody_out(&mut shares, most, &groups);
+            serve_every_group(&mut shares, most, &groups);
         }
         shares
     }
@@ -200,7 +203,8 @@ fn total_demand(groups: &[SpillGroup]) -> f64 {
     groups.iter().map(|group| group.demand).sum()
 }
 
-/// Moves the demand of every group toward what explains these answers per second, as far as `weight` (0.0..=1.0) says.
+/// Moves the demand of every group toward what explains these answers per second, as far as
+/// `weight` (0.0..=1.0) says.
 fn learn(groups: &mut [SpillGroup], rates: &[f64], shares: &[f64], weight: f64) {
     let expected = spill::taken(shares, groups);
     for group in groups {
@@ -225,8 +229,9 @@ fn learn(groups: &mut [SpillGroup], rates: &[f64], shares: &[f64], weight: f64) 
     }
 }
 
-/// Gives the last healthy region of a group all of its clients where every region of the group takes only a part.
-fn leave_nobody_out(shares: &mut [f64], most: &[f64], groups: &[SpillGroup]) {
+/// Gives the last healthy region of a group all of its clients where every region of the group
+/// takes only a part.
+fn serve_every_group(shares: &mut [f64], most: &[f64], groups: &[SpillGroup]) {
     for group in groups {
         let mut last_whole = None;
         let mut is_served = false;
@@ -335,8 +340,8 @@ fn sizes(ranges: impl Iterator<Item = (f64, u32)>, end: f64) -> HashMap<u32, f64
     sizes
 }
 
-/// The groups of clients with these tiers, together of demand 1: each region of the first tier comes first for its
-/// part by weight, then follow the others.
+/// The groups of clients with these tiers, together of demand 1: each region of the first tier
+/// comes first for its part by weight, then follow the others.
 fn groups_of(tiers: &[Vec<WeightedRegion>]) -> Vec<SpillGroup> {
     let Some((first, rest)) = tiers.split_first() else {
         return Vec::new();
@@ -362,8 +367,8 @@ fn groups_of(tiers: &[Vec<WeightedRegion>]) -> Vec<SpillGroup> {
 mod tests {
     use super::*;
 
-    /// Three regions with room for 100 answers per second each, and two sorts of clients at each: those with one next
-    /// region and those with the other.
+    /// Three regions with room for 100 answers per second each, and two sorts of clients at each:
+    /// those with one next region and those with the other.
     struct Play {
         truth: Vec<SpillGroup>,
         believed: FamilyDemand,
@@ -440,7 +445,8 @@ mod tests {
     fn of_three_regions_at_60_percent_one_dies_and_no_survivor_is_above_its_capacity() {
         for capacity in [Capacity::Rate(100.0), Capacity::Part(100.0 / 180.0)] {
             let capacities = [Some(capacity); 3];
-            // Of the third's clients nearly all have the second next: without spill it would carry 114.
+            // Of the third's clients nearly all have the second next: without spill it would carry
+            // 114.
             let mut play = Play::new([30.0, 30.0, 30.0, 30.0, 6.0, 54.0]);
             let mut shares = vec![1.0; 3];
             for _ in 0..60 {
@@ -451,7 +457,8 @@ mod tests {
             shares = play.shares(&capacities, &[1.0, 1.0, 0.0]);
             for second in 0..300 {
                 let load = play.second(&shares);
-                // What the third's clients have next is not known before it dies; that is learned within seconds.
+                // What the third's clients have next is not known before it dies; that is learned
+                // within seconds.
                 let bound = if second < 30 { 115.0 } else { 100.0 };
                 assert!(
                     load.iter().all(|load| *load <= bound),

@@ -1,6 +1,8 @@
-//! Counts how many answers each region of each service gives per second, and how many a change moves elsewhere.
+//! Counts how many answers each region of each service gives per second, and how many a change
+//! moves elsewhere.
 //!
-//! The counters belong to the compiled catalog. A window of samples over the last seconds turns them into rates.
+//! The counters belong to the compiled catalog. A window of samples over the last seconds turns
+//! them into rates.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Weak};

@@ -1,7 +1,7 @@
 //! The client of the admin API, for the commands that talk to a running server.
 //!
-//! It speaks HTTP over TCP, TLS or a Unix socket, and sends the token if there is one. Errors of the
-//! server become sentences for the user.
+//! It speaks HTTP over TCP, TLS or a Unix socket, and sends the token if there is one. Errors of
+//! the server become sentences for the user.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

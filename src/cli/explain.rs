@@ -1,7 +1,7 @@
 //! `meridian explain`: shows why a client gets its answer.
 //!
-//! The command asks a running server, or loads a configuration and decides as a server would that has
-//! just started with it. This file also has the loading that other commands share.
+//! The command asks a running server, or loads a configuration and decides as a server would that
+//! has just started with it. This file also has the loading that other commands share.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -55,7 +55,7 @@ fn work_out(arguments: &ExplainArgs) -> Result<Explanation, String> {
     let question = ExplainQuestion {
         name: arguments.name.clone(),
         rtype: arguments.rtype,
-        asker: arguments.client,
+        client: arguments.client,
         down: arguments.down.clone(),
     };
     explain(&loaded.snapshot, &question, any_draw())

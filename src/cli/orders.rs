@@ -1,4 +1,9 @@
-//! `meridian drain`, `undrain`, `shift`, `unshift`, `force` and `weight`: orders to a running server.
+//! The commands that override the health or the weights of a running server: `meridian drain`,
+//! `undrain`, `shift`, `unshift`, `force` and `weight`.
+//!
+//! Each command becomes one request of the admin API: PUT sets an override, DELETE removes it. The
+//! path names the region, service or endpoint; the body carries the reason, the operator and the
+//! duration. The server checks the request and answers with the sentence that is printed.
 
 use std::process::ExitCode;
 
@@ -17,7 +22,7 @@ use crate::admin::{
 use crate::terminal::say;
 use crate::text::shown;
 
-/// Sends no clients there.
+/// `meridian drain`: sends no clients to a region, a service or an endpoint.
 pub fn drain(drain: &DrainArgs) -> Result<ExitCode, String> {
     let endpoint = drain.about.endpoint.as_deref();
     let parts = parts(
@@ -25,12 +30,7 @@ pub fn drain(drain: &DrainArgs) -> Result<ExitCode, String> {
         drain.about.service.as_deref(),
         endpoint,
     )?;
-    let Terms {
-        reason,
-        by,
-        lasting,
-        yes,
-    } = terms(&drain.why, &drain.reason)?;
+    let terms = terms(&drain.why, &drain.reason)?;
     match (time(drain.over.as_deref())?, endpoint) {
         (Some(_), Some(_)) => Err("an endpoint is drained at once: leave --over away".to_owned()),
         (None, Some(_)) => order(
@@ -39,10 +39,10 @@ pub fn drain(drain: &DrainArgs) -> Result<ExitCode, String> {
             parts,
             "drain",
             &EndpointDrainRequest {
-                reason,
-                by,
-                lasting,
-                yes,
+                reason: terms.reason,
+                by: terms.by,
+                lasting: terms.lasting,
+                yes: terms.yes,
             },
         ),
         (over, None) => order(
@@ -52,16 +52,16 @@ pub fn drain(drain: &DrainArgs) -> Result<ExitCode, String> {
             "drain",
             &DrainRequest {
                 over,
-                reason,
-                by,
-                lasting,
-                yes,
+                reason: terms.reason,
+                by: terms.by,
+                lasting: terms.lasting,
+                yes: terms.yes,
             },
         ),
     }
 }
 
-/// Sends a part of a region's clients elsewhere.
+/// `meridian shift`: sends a part of a region's clients to other regions.
 pub fn shift(shift: &ShiftArgs) -> Result<ExitCode, String> {
     let parts = parts(Some(&shift.region), shift.service.as_deref(), None)?;
     let number = shift.percent.trim().trim_end_matches('%').trim_end();
@@ -72,25 +72,20 @@ pub fn shift(shift: &ShiftArgs) -> Result<ExitCode, String> {
     let percent =
         percent.ok_or_else(|| format!("{:?} is no part from 0% to 100%", shift.percent))?;
     let (to, over) = (shift.to.clone(), time(shift.over.as_deref())?);
-    let Terms {
-        reason,
-        by,
-        lasting,
-        yes,
-    } = terms(&shift.why, &shift.reason)?;
+    let terms = terms(&shift.why, &shift.reason)?;
     let body = ShiftRequest {
         percent,
         to,
         over,
-        reason,
-        by,
-        lasting,
-        yes,
+        reason: terms.reason,
+        by: terms.by,
+        lasting: terms.lasting,
+        yes: terms.yes,
     };
     order(&shift.remote, Method::PUT, parts, "shift", &body)
 }
 
-/// Takes a shift back.
+/// `meridian unshift`: removes a shift.
 pub fn unshift(unshift: &UnshiftArgs) -> Result<ExitCode, String> {
     let parts = parts(Some(&unshift.region), unshift.service.as_deref(), None)?;
     let (by, over) = (by(unshift.by.as_deref())?, time(unshift.over.as_deref())?);
@@ -107,7 +102,7 @@ pub fn unshift(unshift: &UnshiftArgs) -> Result<ExitCode, String> {
     )
 }
 
-/// Takes a drain back.
+/// `meridian undrain`: removes a drain.
 pub fn undrain(undrain: &UndrainArgs) -> Result<ExitCode, String> {
     let about = &undrain.about;
     let parts = parts(
@@ -134,19 +129,14 @@ pub fn undrain(undrain: &UndrainArgs) -> Result<ExitCode, String> {
     order(&undrain.remote, Method::DELETE, parts, "drain", &body)
 }
 
-/// Takes something as up or down, or by its health again.
+/// `meridian force`: overrides the health of a region, a service or an endpoint, or stops doing so.
 pub fn force(force: &ForceArgs) -> Result<ExitCode, String> {
     let parts = parts(
         force.region.as_deref(),
         force.about.service.as_deref(),
         force.about.endpoint.as_deref(),
     )?;
-    let Terms {
-        reason,
-        by,
-        lasting,
-        yes,
-    } = terms(&force.why, force.reason.as_deref().unwrap_or(""))?;
+    let terms = terms(&force.why, force.reason.as_deref().unwrap_or(""))?;
     let state = match force.to {
         ForceTo::Up => ForcedState::Up,
         ForceTo::Down => ForcedState::Down,
@@ -156,7 +146,10 @@ pub fn force(force: &ForceArgs) -> Result<ExitCode, String> {
                 Method::DELETE,
                 parts,
                 "force",
-                &TakeBackRequest { reason, by },
+                &TakeBackRequest {
+                    reason: terms.reason,
+                    by: terms.by,
+                },
             );
         }
     };
@@ -167,34 +160,33 @@ pub fn force(force: &ForceArgs) -> Result<ExitCode, String> {
         "force",
         &ForceRequest {
             state,
-            reason,
-            by,
-            lasting,
-            yes,
+            reason: terms.reason,
+            by: terms.by,
+            lasting: terms.lasting,
+            yes: terms.yes,
         },
     )
 }
 
-/// Gives something another weight, or the configured one again.
+/// `meridian weight`: overrides the weight of a region or an endpoint, or restores the configured
+/// one.
 pub fn weight(weight: &WeightArgs) -> Result<ExitCode, String> {
     let parts = parts(
         Some(&weight.region),
         weight.service.as_deref(),
         weight.endpoint.as_deref(),
     )?;
-    let Terms {
-        reason,
-        by,
-        lasting,
-        yes,
-    } = terms(&weight.why, &weight.reason)?;
+    let terms = terms(&weight.why, &weight.reason)?;
     if weight.weight == "configured" {
         return order(
             &weight.remote,
             Method::DELETE,
             parts,
             "weight",
-            &TakeBackRequest { reason, by },
+            &TakeBackRequest {
+                reason: terms.reason,
+                by: terms.by,
+            },
         );
     }
     let number = weight.weight.parse().map_err(|_| {
@@ -205,14 +197,15 @@ pub fn weight(weight: &WeightArgs) -> Result<ExitCode, String> {
     })?;
     let body = WeightRequest {
         weight: number,
-        reason,
-        by,
-        lasting,
-        yes,
+        reason: terms.reason,
+        by: terms.by,
+        lasting: terms.lasting,
+        yes: terms.yes,
     };
     order(&weight.remote, Method::PUT, parts, "weight", &body)
 }
 
+/// Sends the request and prints the server's sentence.
 fn order(
     remote: &RemoteArgs,
     method: Method,
@@ -231,7 +224,7 @@ fn order(
     Ok(ExitCode::SUCCESS)
 }
 
-/// The path of what is ordered about, behind `/v1`.
+/// The path of the region, service or endpoint, below `/v1`.
 fn parts<'p>(
     region: Option<&'p str>,
     service: Option<&'p str>,
@@ -251,7 +244,7 @@ fn parts<'p>(
     })
 }
 
-/// What all orders have.
+/// The terms of an order: why, by whom, for how long, and whether the guard is overruled.
 struct Terms {
     reason: PlainText,
     by: PlainText,
@@ -260,10 +253,8 @@ struct Terms {
 }
 
 fn terms(why: &AuditArgs, reason: &str) -> Result<Terms, String> {
-    let told = |sentence: String| format!("--reason: {sentence}");
-    let reason = PlainText::try_from(reason.to_owned()).map_err(told)?;
     Ok(Terms {
-        reason,
+        reason: plain_text("--reason", reason.to_owned())?,
         by: by(why.by.as_deref())?,
         lasting: time(why.lasting.as_deref())?,
         yes: why.yes,
@@ -275,19 +266,24 @@ fn time(text: Option<&str>) -> Result<Option<OrderTime>, String> {
         .transpose()
 }
 
-/// Who says so.
+/// The operator who gives the order: as named, else the user of this process.
 fn by(named: Option<&str>) -> Result<PlainText, String> {
-    let told = |sentence: String| format!("--by: {sentence}");
-    PlainText::try_from(named.map_or_else(user, str::to_owned)).map_err(told)
+    plain_text("--by", named.map_or_else(user, str::to_owned))
 }
 
-/// The name of the user, as the environment has it; empty where it has none, and the server then takes the address.
+/// Checks the text of an option; the error names the option.
+fn plain_text(option: &str, text: String) -> Result<PlainText, String> {
+    PlainText::try_from(text).map_err(|sentence| format!("{option}: {sentence}"))
+}
+
+/// The user's name from the environment. If it is empty, the server records the client's address.
 fn user() -> String {
-    let named = ["SUDO_USER", "USER", "LOGNAME"]
-        .into_iter()
-        .filter_map(|key| std::env::var(key).ok());
-    named
-        .into_iter()
-        .find(|name| !name.trim().is_empty())
-        .unwrap_or_default()
+    for key in ["SUDO_USER", "USER", "LOGNAME"] {
+        if let Ok(name) = std::env::var(key)
+            && !name.trim().is_empty()
+        {
+            return name;
+        }
+    }
+    String::new()
 }

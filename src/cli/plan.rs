@@ -1,8 +1,8 @@
 //! `meridian plan`: shows what a reload would change.
 //!
-//! With a new configuration, the command compares it with the present one: settings, records and the
-//! clients of each service. Without one, it asks a running server to compare its files with what it
-//! serves. The exit code tells scripts whether something would change.
+//! With a new configuration, the command compares it with the present one: settings, records and
+//! the clients of each service. Without one, it asks a running server to compare its files with
+//! what it serves. The exit code tells scripts whether something would change.
 
 use std::process::ExitCode;
 

@@ -1,8 +1,8 @@
 //! `meridian verify-scopes`: proves that the ECS scopes of a service are consistent.
 //!
 //! The command walks the whole IPv4 space. It checks that the scopes cover it without overlap, and
-//! counts them: that is the number of cache entries of a resolver. For comparison it counts them with
-//! wider bands and with coarser client locations, too.
+//! counts them: that is the number of cache entries of a resolver. For comparison it counts them
+//! with wider bands and with coarser client locations, too.
 
 use std::process::ExitCode;
 use std::sync::Arc;

@@ -1,7 +1,9 @@
-//! `docs/configuration.md` states the defaults of the tables, key by key, and the schema describes every table.
+//! `docs/configuration.md` states the defaults of the tables, key by key, and the schema describes
+//! every table.
 //!
-//! A line `<!-- defaults of Server -->` in the page says that the rows of the next table are keys of the table `Server`. Their
-//! column `default` comes from the declaration. After a default has changed, this writes the column anew:
+//! A line `<!-- defaults of Server -->` in the page means that the rows of the next table are keys
+//! of
+//! `Server`. Their column `default` comes from the declaration. This command updates it:
 //!
 //! ```text
 //! MERIDIAN_WRITE_REFERENCE=1 cargo test --lib config::reference_tests

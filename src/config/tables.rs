@@ -1,8 +1,9 @@
-//! The file as written: every table and key, with its type, its bounds and its default.
+//! The tables of the configuration file: every key, with its type, its bounds and its default.
 //!
-//! Each table is declared once, in the words of the JSON Schema; see [`document::table`](super::document::table) for how.
-//! `docs/configuration.md` has the same defaults, which a test compares. A table is only the shape of the file: whether its
-//! keys go together is for [`truth`](super::truth) to say.
+//! Each table is declared once; see [`document::table`](super::document::table). The doc comments
+//! become the descriptions in the JSON Schema. `docs/configuration.md` states the same defaults,
+//! and a test compares them. A table describes only the shape of the file.
+//! [`truth`](super::truth) checks whether its keys fit together.
 
 use std::path::PathBuf;
 
@@ -41,21 +42,21 @@ tables! {
         server: Server,
         /// The certificate of the encrypted transports.
         tls: Tls,
-        /// How often one network is answered over UDP.
+        /// The rate limit for answers over UDP.
         limits: Limits,
-        /// Where operators look and act.
+        /// The admin server: API, metrics and console.
         admin: Admin,
         /// What is kept across restarts.
         state: State,
-        /// Who is told what happens.
+        /// The webhook that receives events.
         events: Events,
-        /// What a reload may not do unasked.
+        /// The changes that a reload refuses without confirmation.
         guard: Guard,
-        /// What is noted of who asks.
+        /// The sample of queries that is recorded.
         traffic: Traffic,
-        /// Where the zones are, and who may ask for them.
+        /// The zone files, and which clients may query each zone.
         zones: Zones,
-        /// Who is asked for the addresses of endpoints that are names.
+        /// The resolvers that look up endpoints that are names.
         resolver: Resolver,
         /// How clients are located.
         geo: Geo,
@@ -65,50 +66,50 @@ tables! {
         checks: NamedTables<Check>,
         /// Lists of fences by name (`[a-z0-9-]`, 1 to 63 characters), for services that share them.
         fences: NamedTables<SpannedList<Fence>>,
-        /// The names that are answered by steering; at most 100,000.
+        /// The steered names; at most 100,000.
         services: SpannedList<Service>,
     }
 
-    /// Where operators look and act.
+    /// The admin server: API, metrics and console.
     Admin {
-        /// A TCP address, or `unix:` and a path. Other than loopback needs `token_file`.
+        /// A TCP address, or `unix:` and a path. An address other than loopback needs `token_file`.
         listen: AdminListen = "127.0.0.1:8053",
         /// File that holds the token for calls that change state.
         token_file: PathBuf => "none",
-        /// Host names that it may be asked by, beside its addresses and localhost.
+        /// Host names that requests may use, besides its addresses and localhost.
         hosts: SpannedList<Name> = [],
-        /// The certificate by which it speaks HTTPS, over TCP alone.
+        /// The certificate for HTTPS. Only for a TCP address.
         tls: Tls => "plain HTTP",
     }
 
     /// What is kept across restarts.
     State {
-        /// Folder for drains, overrides and the last agreed health.
+        /// Folder for overrides, leases and the last known health.
         directory: PathBuf => "nothing is kept",
     }
 
-    /// Who is told what happens.
+    /// The webhook that receives events.
     Events {
-        /// URL that every event is sent to as JSON by POST, http or https, 1 to 2048 octets.
+        /// URL that receives every event as JSON by POST, http or https, 1 to 2048 octets.
         webhook: SingleLine<2048> => "none",
-        /// File that holds the token to show there as `Authorization: Bearer`.
+        /// File with the token that is sent as `Authorization: Bearer`.
         token_file: PathBuf => "none",
     }
 
     /// How clients are located.
     Geo {
-        /// MMDB files; the first that knows the client wins, the built-in data comes last.
+        /// MMDB files; the first that contains the client wins, the built-in data comes last.
         databases: SpannedList<PathBuf> = [],
-        /// Where a record stands that knows only its country: `"population"` (the country's
-        /// weighted centre) or `"database"` (where the database puts it).
+        /// The location of a record that has only a country: `"population"` (the country's
+        /// population centre) or `"database"` (the coordinates in the database).
         coarse_points: Keyword<CoarsePoints> = "population",
         /// Whether EDNS Client Subnet (RFC 7871) is used, unless a service says otherwise.
         client_subnet: bool = true,
-        /// The operator's own word about networks; it comes before every database.
+        /// Locations of networks that override every database.
         networks: SpannedList<Network> = [],
     }
 
-    /// Networks that the operator knows better than any database.
+    /// Networks whose location overrides every database.
     Network {
         /// One network or a list of them, IPv4 or IPv6. The longest prefix wins, then the later
         /// entry.
@@ -123,14 +124,14 @@ tables! {
         asn: WholeNumber<1, 4_294_967_295> => "unknown",
     }
 
-    /// One region: a place where endpoints stand.
+    /// One region: a place with endpoints.
     Region {
         /// `[latitude, longitude]` in degrees, or a known place.
         location: LocationValue
             => "none; *needed* where a service with `order = \"nearest\"` uses the region",
         /// Per cent, -99 to 99; positive draws clients from farther away.
         bias: WholeNumber<-99, 99> = 0,
-        /// The region's share where it divides a tier with others, 0 to 1,000,000; 0 is a standby.
+        /// Share of the region in a tier with several regions, 0 to 1,000,000; 0 is a standby.
         weight: WeightValue = 100,
     }
 }

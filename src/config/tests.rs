@@ -1137,7 +1137,8 @@ fn oddities_are_warned_of() {
     );
 }
 
-/// Two services with lists of fences; `lists` is `[fences]`, `one` and `other` are keys of the services.
+/// Two services with lists of fences; `lists` is `[fences]`, `one` and `other` are keys of the
+/// services.
 fn with_lists(lists: &str, one: &str, other: &str) -> String {
     format!(
         "[regions.fra]\n[regions.iad]\n{lists}\n[[services]]\nname = \"a.example\"\norder = \"priority\"\n{one}\n\

@@ -1,8 +1,9 @@
-//! The truth that the rest of the program works with: every value checked, every name resolved, every default in place.
+//! Resolves and checks the tables of the file, which gives the configuration of the program.
 //!
-//! [`model`] has the types; the other modules make them from the tables of the file, one module for each part of it.
-//! [`resolve()`](resolve::resolve) is the way in. Each module reports what does not go together, and goes on with a stand-in,
-//! so that one run tells every mistake.
+//! [`model`] has the types of the result. The other modules make them from the tables, one module
+//! for each part of the file, and [`resolve()`](resolve::resolve) calls them. In the result every
+//! value is checked, every name is resolved and every default is filled in. A module that finds a
+//! mistake reports it and continues with a placeholder, so that one run reports every mistake.
 
 pub mod model;
 pub mod resolve;

@@ -1,7 +1,7 @@
-//! How single values are written: durations, addresses, networks, places, names, words.
+//! The syntax of single values: durations, addresses, networks, places, names and keywords.
 //!
-//! Each type holds a value that was checked when it was read, and says by itself what a user should have written instead.
-//! Nothing here knows in which table a value stands.
+//! Each type holds a value that was checked when it was read. It also states what a user should
+//! have written instead, and its JSON Schema. Nothing here depends on the table that a value is in.
 
 pub mod addresses;
 pub mod bindings;

@@ -72,17 +72,17 @@ impl OverrideBook {
     /// Lets a gradual override start from where the one that it replaces is now. A shift back to 0
     /// % keeps the destination of the shift before it, so that clients leave that region gradually.
     pub fn set_out(&self, override_: &mut Override, now: BootTime) {
-        let before = self.get(&override_.subject, override_.demand.kind());
+        let before = self.get(&override_.subject, override_.action.kind());
         if let Some(pace) = &mut override_.pace {
             pace.from_percent = before.map_or(0.0, |before| before.moved(now) * 100.0);
         }
         let Some(before) = before else {
             return;
         };
-        if let OverrideAction::Shift { percent, to } = &mut override_.demand
+        if let OverrideAction::Shift { percent, to } = &mut override_.action
             && *percent == 0.0
             && to.is_none()
-            && let OverrideAction::Shift { to: former, .. } = &before.demand
+            && let OverrideAction::Shift { to: former, .. } = &before.action
         {
             to.clone_from(former);
         }
@@ -107,5 +107,5 @@ impl OverrideBook {
 }
 
 fn key_of(override_: &Override) -> BookKey {
-    (override_.subject.clone(), override_.demand.kind())
+    (override_.subject.clone(), override_.action.kind())
 }

@@ -48,7 +48,7 @@ pub struct LoadedFiles {
     pub atlas: AtlasCache,
     /// Fingerprints of configuration and zones.
     pub prints: ContentPrints,
-    /// The configuration as it stands in the file.
+    /// The text of the configuration file.
     pub text: Arc<str>,
 }
 

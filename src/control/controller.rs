@@ -12,9 +12,10 @@
 //! turn with the watchdog, so that a stuck one can be seen from outside.
 //!
 //! ```text
-//! files, API, probes, names ──► Change ──► queue ──► step(state, change, facts) ──► Effects ──► publish, keep, tell, reply
-//!                                  ▲                                                   │
-//!                                  └────────── worker threads (compile, probe) ◄───────┘
+//! files, API, probes, names ─► Change ─► queue ─► step(state, change, facts) ─► Effects
+//!                                ▲                                                │
+//!                                └───────── worker threads (compile, probe) ◄─────┤
+//!                                                     publish, keep, tell, reply ◄┘
 //! ```
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -88,7 +89,7 @@ impl StateView {
     pub fn of(state: &ControlState) -> StateView {
         let mut transitions = Vec::new();
         for health in [HealthState::Up, HealthState::Degraded, HealthState::Down] {
-            let count = state.told.transitions.get(&health);
+            let count = state.log.transitions.get(&health);
             transitions.push((health, count.copied().unwrap_or(0)));
         }
         StateView {
@@ -99,7 +100,7 @@ impl StateView {
             files: state.files.clone(),
             directory: state.directory.clone(),
             transitions,
-            moved: state.told.moved.clone(),
+            moved: state.log.moved.clone(),
             traffic: state.traffic.clone(),
         }
     }
@@ -253,7 +254,7 @@ impl TurningController {
         }
         Some(Observations {
             targets: monitor.health().targets,
-            events: monitor.timeline(self.state.told.event),
+            events: monitor.timeline(self.state.log.event),
             shortages: monitor.shortages(),
             verdicts,
         })

@@ -129,12 +129,12 @@ impl Control {
             .map_err(ChangeRefusal::Unknown)?;
         // A region of weight 0 is a standby: it still serves when all others are out.
         if matches!(
-            override_.demand,
+            override_.action,
             OverrideAction::ForceUp | OverrideAction::Weight { .. }
         ) {
             return Ok(());
         }
-        let what = format!("{subject} {}", override_.demand.words());
+        let what = format!("{subject} {}", override_.action.words());
         let mut book = OverrideBook::clone(&state.book);
         book.give(Override {
             subject,

@@ -92,7 +92,7 @@ impl RegionOverrides {
     /// region.
     fn add(&mut self, override_: &Override, to: Option<usize>, now: BootTime) {
         self.sentences.push(override_.sentence());
-        match &override_.demand {
+        match &override_.action {
             OverrideAction::Shift { .. } => self.add_shift(override_, to, now),
             OverrideAction::Drain if override_.is_underway(now) || override_.is_returning() => {
                 self.add_gradual_drain(override_, now);
@@ -143,7 +143,7 @@ impl RegionOverrides {
 impl WinningOverride {
     /// The override as a candidate; `None`: it does not affect health.
     fn of(override_: &Override) -> Option<WinningOverride> {
-        let (order, rank) = match override_.demand {
+        let (order, rank) = match override_.action {
             OverrideAction::Drain => (fold::HealthOverride::Drain, 3),
             OverrideAction::ForceUp => {
                 (fold::HealthOverride::ForceUp, precision(&override_.subject))
@@ -211,7 +211,7 @@ impl EffectiveOverrides {
             return;
         };
         let subject = &override_.subject;
-        let to = match &override_.demand {
+        let to = match &override_.action {
             OverrideAction::Shift { to: Some(to), .. } => position(config, configured, to),
             _ => None,
         };
@@ -282,7 +282,7 @@ mod tests {
         [[services]]\nname = \"www.example.com\"\n[services.endpoints]\nfra = [\"192.0.2.1\", \"192.0.2.3\"]\n\
         iad = \"192.0.2.2\"\n[[services]]\nname = \"api.example.com\"\n[services.endpoints]\niad = \"192.0.2.2\"\n";
 
-    fn order(service: &str, region: &str, endpoint: &str, demand: OverrideAction) -> Override {
+    fn order(service: &str, region: &str, endpoint: &str, action: OverrideAction) -> Override {
         let part = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         let subject = OverrideSubject {
             service: part(service),
@@ -291,7 +291,7 @@ mod tests {
         };
         Override {
             subject,
-            demand,
+            action,
             reason: String::new(),
             by: "me".to_owned(),
             since: 0,

@@ -20,28 +20,28 @@ const LAG: usize = 256;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum EventTopic {
-    /// A verdict about an endpoint changed, or a service lost or found its last region.
+    /// The health of an endpoint changed, or a service lost its last live region or has one again.
     Health,
     /// Clients of a service lost their last live region, or have one again.
     Coverage,
-    /// An order was given, lifted, or ended.
+    /// An override was set, removed, or ended.
     Order,
-    /// An endpoint came or left by its lease.
+    /// An endpoint joined or left by a lease.
     Lease,
-    /// A name of an endpoint has other addresses, does not resolve, or does again.
+    /// The name of an endpoint has new addresses, fails to resolve, or resolves again.
     Name,
-    /// The configuration was read anew, or refused.
+    /// The configuration was reloaded, or the reload was refused.
     Reload,
 }
 
 /// One event. Keys are added, never changed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Event {
-    /// From 1, without gaps; a restart begins anew.
+    /// The number of the event, from 1 without gaps. A restart begins again at 1.
     pub number: u64,
-    /// When, in milliseconds since 1970.
+    /// When it happened, in milliseconds since 1970.
     pub at: u64,
-    /// The server that tells it: `[server] nsid`, or the name of its host.
+    /// The server that reports it: `[server] nsid`, or its host name.
     #[serde(default)]
     pub server: String,
     /// What happened.
@@ -71,9 +71,9 @@ pub struct EventDraft {
     /// What is true now, in a word or two: `down`, `weight 10`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
-    /// How it came about: the reason of a probe or an order.
+    /// The cause: the result of a probe, or the reason of an override.
     pub cause: Option<String>,
-    /// Who ordered it: a name, an address, or the local socket.
+    /// Who requested it: a name, an address, or the local socket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
     /// Answers per second that go to other regions by it, over the last seconds before; absent if
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn who_watches_gets_each_once_and_who_sleeps_is_told() {
+    fn a_watcher_gets_each_event_once_and_a_slow_one_learns_that_it_lost_some() {
         let events = EventLog::new("ns1".to_owned());
         tell(&events, 3);
         let (past, mut fresh) = events.watch(1);

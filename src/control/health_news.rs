@@ -8,9 +8,9 @@ use std::collections::HashMap;
 
 use super::change::{Action, Effects};
 use super::events::{EventDraft, EventTopic};
+use super::log_state::LogState;
 use super::state::ControlState;
 use super::targets::ProbePlan;
-use super::told::LogState;
 use crate::catalog::Availability;
 use crate::catalog::availability::ServiceAvailability;
 use crate::catalog::keys::ByRegion;
@@ -37,20 +37,20 @@ impl ControlState {
             reason,
         } in shortages
         {
-            let was_short = self.told.short.contains(kind);
+            let was_short = self.log.short.contains(kind);
             if *held > 0 && !was_short {
                 tracing::error!(
                     missing = kind.word(),
                     "{reason}; {held} endpoints keep the health that was agreed"
                 );
-                self.told.short.insert(*kind);
+                self.log.short.insert(*kind);
             } else if *held == 0 && was_short {
                 tracing::info!(
                     missing = kind.word(),
                     count,
                     "every endpoint can be probed again"
                 );
-                self.told.short.remove(kind);
+                self.log.short.remove(kind);
             }
         }
     }
@@ -58,9 +58,9 @@ impl ControlState {
     /// Queues changes of health to be reported.
     pub(super) fn note_events(&mut self, events: &[HealthChange]) {
         for event in events {
-            if event.number > self.told.event {
-                self.told.event = event.number;
-                self.told.waiting.push(event.clone());
+            if event.number > self.log.event {
+                self.log.event = event.number;
+                self.log.waiting.push(event.clone());
             }
         }
     }
@@ -75,8 +75,8 @@ impl ControlState {
         if !self.is_probing {
             return;
         }
-        for event in std::mem::take(&mut self.told.waiting) {
-            *self.told.transitions.entry(event.to).or_default() += 1;
+        for event in std::mem::take(&mut self.log.waiting) {
+            *self.log.transitions.entry(event.to).or_default() += 1;
             let news = log_transition(event.clone(), &self.derived.config, &self.derived.plan);
             if event.from != HealthState::Unknown || event.to == HealthState::Down {
                 let mut moved_here = 0.0;
@@ -102,14 +102,14 @@ impl ControlState {
     ) -> Option<EventDraft> {
         let name = service.name.to_string();
         if now.regions.iter().any(|region| region.share > Share::NONE) {
-            if !self.told.all_down.remove(&name) {
+            if !self.log.all_down.remove(&name) {
                 return None;
             }
             let sentence = format!("some region of {name} serves again");
             tracing::warn!(service = name, "{sentence}");
             return Some(all_down_news(sentence, name, ["down", "up"]));
         }
-        if !self.told.all_down.insert(name.clone()) {
+        if !self.log.all_down.insert(name.clone()) {
             return None;
         }
         let rule = crate::explain::all_down_word(service.all_down);

@@ -75,19 +75,19 @@ pub fn note(config: &Config) -> Option<String> {
     }
     let held =
         "when everything that is checked falls silent at once, the last agreed health is held";
+    if free.is_empty() {
+        return Some(held.to_owned());
+    }
     let more = if free.len() > MOST_NAMED {
         format!(" and {} more", free.len() - MOST_NAMED)
     } else {
         String::new()
     };
     free.truncate(MOST_NAMED);
-    Some(match &free[..] {
-        [] => held.to_owned(),
-        named => format!(
-            "{held}, but not of {}{more}: a region there needs no check",
-            named.join(", ")
-        ),
-    })
+    let named = free.join(", ");
+    Some(format!(
+        "{held}, but not of {named}{more}: a region there needs no check"
+    ))
 }
 
 /// Whether some endpoint of the service is probed.
@@ -115,7 +115,7 @@ mod tests {
     use crate::config;
 
     #[test]
-    fn people_are_told_where_the_hold_applies() {
+    fn the_note_names_the_services_that_are_not_held() {
         let note = |endpoints: &str| {
             let regions = "[regions.a]\n[regions.b]\n[regions.c]\n[regions.d]\n[checks.web]\ntype = \"tcp\"\nport = 80\n";
             let service = "[[services]]\nname = \"www.example.com\"\norder = \"priority\"\n[services.endpoints]\n";

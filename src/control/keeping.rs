@@ -74,7 +74,7 @@ impl ControlState {
         let (Some(directory), Some(verdicts)) = (self.directory.clone(), verdicts) else {
             return;
         };
-        if self.told.saved.as_ref() == Some(verdicts) {
+        if self.log.saved.as_ref() == Some(verdicts) {
             return;
         }
         let (agreed, seconds) = (verdicts.clone(), now.wall.as_secs());
@@ -84,7 +84,7 @@ impl ControlState {
             name: state::NAME,
             write,
         }));
-        self.told.saved = Some(verdicts.clone());
+        self.log.saved = Some(verdicts.clone());
     }
 
     /// Saves which regions are ramping up, if these have changed.
@@ -94,8 +94,8 @@ impl ControlState {
         for ramp in &ramps {
             regions.push((ramp.service.clone(), ramp.region.clone()));
         }
-        if regions != self.told.ramps {
-            self.told.ramps = regions;
+        if regions != self.log.ramps {
+            self.log.ramps = regions;
             self.keep_list(RAMPS, ramps, now, effects);
         }
     }
@@ -110,8 +110,8 @@ impl ControlState {
     pub(super) fn keep_everything(&mut self, now: ClockReading, effects: &mut Effects) {
         self.keep_orders(now, effects);
         self.keep_leases(now, effects);
-        self.told.saved = None;
-        self.told.ramps.clear();
+        self.log.saved = None;
+        self.log.ramps.clear();
     }
 
     /// Notes that the wall clock was set. No deadline moves. The files are written again, because

@@ -17,40 +17,40 @@ use super::orders::{find_region, find_service};
 use crate::config::{Config, EndpointTarget, ServiceConfig};
 use crate::steering;
 
-/// Most leases at a time.
+/// The most leases at a time.
 pub const MOST: usize = 10_000;
-/// Most regions of a service, leased ones among them.
+/// The most regions of a service, including leased ones.
 const MOST_REGIONS: usize = 254;
 
-/// An endpoint for a while.
+/// An endpoint that registered itself for a limited time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "LeaseTerms")]
 pub struct Lease {
     /// The service that it belongs to.
     pub service: String,
-    /// Its region.
+    /// The region that it joins.
     pub region: String,
-    /// Where it is.
+    /// The address of the endpoint.
     #[schemars(with = "String")]
     pub address: IpAddr,
     /// 0..=1,000,000; 0 is a standby.
     pub weight: u32,
-    /// Where it is checked, instead of the check's own port.
+    /// The port that is probed, instead of the check's own port.
     pub port: Option<u16>,
     /// How long it stays without being renewed, in seconds.
     pub ttl: u64,
-    /// Who says so.
+    /// Who began the lease: a name, an address, or the local socket.
     pub by: String,
     /// When it leaves unless it is renewed.
     #[serde(skip)]
     pub ends: Deadline,
 }
 
-/// A lease as people and the state directory see it.
+/// A lease as the API and the state directory show it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "Lease")]
 pub struct LeaseRecord {
-    /// All but its end.
+    /// The lease without its end.
     #[serde(flatten)]
     pub lease: Lease,
     /// When it leaves unless it is renewed.
@@ -58,29 +58,29 @@ pub struct LeaseRecord {
     pub ending: EndTime,
 }
 
-/// What tells leases apart: service, region, address.
+/// The key of a lease: service, region, address.
 pub type LeaseKey = (String, String, IpAddr);
 
-/// Why a lease cannot be.
+/// Why a lease is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LeaseMistake {
     /// The service or region is not configured; a sentence.
     Unknown(String),
-    /// It is, and there is no room for such an endpoint; a sentence.
+    /// The endpoint cannot join the region; a sentence.
     NoRoom(String),
 }
 
-/// Every lease that runs.
+/// Every lease in force.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct LeaseTable(BTreeMap<LeaseKey, Lease>);
 
 impl Lease {
-    /// What tells it apart.
+    /// The key of the lease.
     pub fn key(&self) -> LeaseKey {
         (self.service.clone(), self.region.clone(), self.address)
     }
 
-    /// As people see it now.
+    /// The lease as the API and the state directory show it now.
     pub fn record(&self, now: &ClockReading) -> LeaseRecord {
         LeaseRecord {
             lease: self.clone(),
@@ -98,7 +98,7 @@ impl Lease {
         }
     }
 
-    /// The same with its whole time from now on.
+    /// The same lease, renewed for its whole time from now on.
     pub fn renewed(self, now: BootTime) -> Lease {
         Lease {
             ends: Deadline::after(now, Duration::from_secs(self.ttl)),
@@ -106,10 +106,10 @@ impl Lease {
         }
     }
 
-    /// The same with service and region in the spelling of the configuration, if it fits there.
+    /// The same lease, with its service and region as the configuration spells them.
     ///
     /// # Errors
-    /// The service or region is not there, or has no room for such an endpoint.
+    /// The service or region is not configured, or the endpoint cannot join it.
     pub fn resolve(&self, base: &Config) -> Result<Lease, LeaseMistake> {
         let service = find_service(base, &self.service).map_err(LeaseMistake::Unknown)?;
         let at = find_region(base, &self.region).map_err(LeaseMistake::Unknown)?;
@@ -126,19 +126,23 @@ impl Lease {
 
     fn check_room(&self, base: &Config, service: &ServiceConfig, at: usize) -> Result<(), String> {
         let (name, address) = (&service.name, self.address.to_canonical());
-        let endpoints = || service.regions.iter().flat_map(|region| &region.endpoints);
         if address.is_unspecified() || address.is_multicast() {
             return Err(format!("{address} is no address of an endpoint"));
         }
-        if endpoints().any(|endpoint| matches!(endpoint.target, EndpointTarget::Name(_))) {
-            return Err(format!(
-                "{name} is answered with names, so no address can join it"
-            ));
-        }
-        if endpoints().any(|endpoint| endpoint.target == EndpointTarget::Address(address)) {
-            return Err(format!(
-                "{address} is an endpoint of {name} by the configuration, so it needs no lease"
-            ));
+        for region in &service.regions {
+            for endpoint in &region.endpoints {
+                if matches!(endpoint.target, EndpointTarget::Name(_)) {
+                    return Err(format!(
+                        "{name} is answered with names, so no address can join it"
+                    ));
+                }
+                if endpoint.target == EndpointTarget::Address(address) {
+                    return Err(format!(
+                        "{address} is an endpoint of {name} by the configuration, so it needs no \
+                         lease"
+                    ));
+                }
+            }
         }
         let region = &base.regions[at];
         let is_listed = service
@@ -224,7 +228,7 @@ impl LeaseTable {
         self.0.values()
     }
 
-    /// Whether an endpoint is a leased one.
+    /// Whether a lease adds this endpoint.
     pub fn contains(&self, service: &str, region: &str, target: &EndpointTarget) -> bool {
         let EndpointTarget::Address(address) = target else {
             return false;
@@ -235,7 +239,7 @@ impl LeaseTable {
                 .contains_key(&(service.to_owned(), region.to_owned(), *address))
     }
 
-    /// Whether none runs.
+    /// Whether no lease is in force.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

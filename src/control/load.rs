@@ -24,42 +24,44 @@ use crate::geo::{Atlas, AtlasSources, OperatorNetwork, both};
 use crate::text::shown;
 use crate::zone;
 
-/// A configuration and what it comes to.
+/// A configuration and everything that was loaded with it.
 pub struct LoadedState {
-    /// The truth.
+    /// The configuration, checked.
     pub config: Config,
-    /// Ready to be published.
+    /// The compiled snapshot, with every endpoint up.
     pub snapshot: Snapshot,
-    /// What is odd but served; each names its place.
+    /// Likely mistakes that do not prevent serving; each names its place.
     pub warnings: Vec<String>,
-    /// For the next load.
+    /// The atlas, for the next load.
     pub atlas: AtlasCache,
-    /// What the encrypted transports show.
+    /// The certificates and keys of the encrypted transports.
     pub identity: OfEach<identity::FoundIdentity>,
-    /// The configuration and the zones, with all that they include.
+    /// The configuration and the zone files, with every file that they include.
     pub files: Vec<FileRead>,
-    /// What tells it from others.
+    /// Fingerprints of the configuration and the zones.
     pub prints: ContentPrints,
-    /// The configuration as it stands in the file.
+    /// The text of the configuration file.
     pub text: Arc<str>,
 }
 
-/// An atlas and what it was made from, so that a reload that changes neither data nor networks need not make it again.
+/// An atlas and the inputs that it was compiled from. A reload that changes neither databases nor
+/// networks uses it again.
 #[derive(Clone)]
 pub struct AtlasCache {
     key: AtlasKey,
     atlas: Arc<Atlas>,
-    /// How much was loaded with it.
+    /// The size of everything that was loaded with it.
     extent: MemoryExtent,
 }
 
 impl AtlasCache {
-    /// The atlas.
+    /// The compiled atlas.
     pub fn atlas(&self) -> Arc<Atlas> {
         self.atlas.clone()
     }
 }
 
+/// The inputs of an atlas.
 #[derive(Clone, PartialEq)]
 struct AtlasKey {
     sources: AtlasSources,
@@ -79,27 +81,18 @@ impl AtlasKey {
             .iter()
             .map(OperatorNetwork::from)
             .collect();
-        let prints = sources
-            .databases
-            .iter()
-            .map(|path: &PathBuf| FilePrint::of(path))
-            .collect();
         AtlasKey {
             sources,
-            prints,
+            prints: prints(config),
             networks,
         }
     }
 }
 
-/// Whether something changed that is fixed when the server starts.
+/// Whether a setting changed that only takes effect at a restart.
 pub(super) fn needs_restart(new: &Config, old: &Config) -> bool {
-    let listeners = |config: &Config| EncryptedListen {
-        identity: None,
-        ..config.server.encrypted.clone()
-    };
     new.server.listen != old.server.listen
-        || listeners(new) != listeners(old)
+        || encrypted_listeners(new) != encrypted_listeners(old)
         || new.server.workers != old.server.workers
         || new.admin.listen != old.admin.listen
         || new.admin.token_file != old.admin.token_file
@@ -107,7 +100,15 @@ pub(super) fn needs_restart(new: &Config, old: &Config) -> bool {
         || new.admin.tls.is_some() != old.admin.tls.is_some()
 }
 
-/// What tells the databases of a configuration from others.
+/// The encrypted listeners without their certificates, which a reload can replace.
+fn encrypted_listeners(config: &Config) -> EncryptedListen {
+    EncryptedListen {
+        identity: None,
+        ..config.server.encrypted.clone()
+    }
+}
+
+/// Fingerprints of the databases of a configuration.
 pub(super) fn prints(config: &Config) -> Vec<Option<FilePrint>> {
     config
         .geo
@@ -120,13 +121,13 @@ pub(super) fn prints(config: &Config) -> Vec<Option<FilePrint>> {
 /// Where a configuration comes from.
 #[derive(Debug, Clone)]
 pub enum ConfigOrigin {
-    /// A file; zones are where it says.
+    /// A file, which names the folder of the zones.
     File(PathBuf),
-    /// Texts that are part of the program: a configuration, and one zone instead of a folder of them.
+    /// Texts in the program: a configuration, and one zone instead of a folder of zones.
     BuiltIn {
-        /// The configuration.
+        /// The text of the configuration.
         configuration: String,
-        /// The zone.
+        /// The text of the zone.
         zone: &'static str,
     },
 }
@@ -140,16 +141,15 @@ impl std::fmt::Display for ConfigOrigin {
     }
 }
 
-/// How often everything is read that changes meanwhile.
+/// How often a load starts again because a file changed while it was being read.
 const ATTEMPTS: u32 = 3;
 
 impl ConfigOrigin {
-    /// `Origin::load` of files that nobody is writing just now: it waits until the youngest was left alone for
-    /// [`QUIET`], and reads all of them again if one was not. What is half written is neither served nor called wrong
-    /// while there is something to be served on.
+    /// Like [`ConfigOrigin::load`], but never reads a half-written file: it waits until no file has
+    /// been written for [`QUIET`], and reads all files again if one was.
     ///
     /// # Errors
-    /// The mistakes in the files, or which of them is being written.
+    /// The mistakes in the files, or the file that is still being written.
     pub fn load_settled(&self, before: &AtlasCache) -> Result<LoadedState, Vec<String>> {
         let mut changed = String::new();
         for _ in 0..ATTEMPTS {
@@ -164,7 +164,10 @@ impl ConfigOrigin {
         Err(vec![changed])
     }
 
-    /// Reads the configuration and everything that it names; every mistake is in the error, a line each.
+    /// Reads the configuration and everything that it names.
+    ///
+    /// # Errors
+    /// Every mistake, one line each.
     pub fn load(&self, before: Option<&AtlasCache>) -> Result<LoadedState, Vec<String>> {
         match self {
             ConfigOrigin::File(file) => {
@@ -187,12 +190,15 @@ impl ConfigOrigin {
     }
 }
 
-/// `Origin::load` of a file.
+/// Loads the configuration in a file, as [`ConfigOrigin::load`] does.
+///
+/// # Errors
+/// Every mistake, one line each.
 pub fn load(file: &Path, before: Option<&AtlasCache>) -> Result<LoadedState, Vec<String>> {
     ConfigOrigin::File(file.to_owned()).load(before)
 }
 
-/// The rest, from a configuration that is read already.
+/// Loads everything that a configuration names and compiles it.
 fn load_config(
     read: config::LoadedConfig,
     before: Option<&AtlasCache>,
@@ -204,42 +210,34 @@ fn load_config(
         let with_databases = before.key != AtlasKey::of(&config);
         memory::check(&before.extent, &extent, with_databases).map_err(|refusal| vec![refusal])?;
     }
-    // The database is by far the longest part; zones are read beside it.
+    // Databases take the longest, so zones are read in parallel.
     let (atlas, zones) = both(|| cached_atlas(&config, before), || zones(&config));
-    let atlas = atlas.map(|atlas| AtlasCache { extent, ..atlas });
-    let mut mistakes = Vec::new();
-    let atlas = atlas.map_err(|mistake| mistakes.push(mistake)).ok();
-    let zones = zones.map_err(|found| mistakes.extend(lines(found))).ok();
-    let cookies = cookie_secrets(&config)
-        .map_err(|mistake| mistakes.push(mistake))
-        .ok();
-    let identity = identity::read(&config)
-        .map_err(|found| mistakes.extend(found))
-        .ok();
-    let Some((((atlas, zones), cookies), identity)) = atlas.zip(zones).zip(cookies).zip(identity)
-    else {
-        return Err(mistakes);
-    };
+    let parts = LoadedParts::join(
+        atlas.map_err(|mistake| vec![mistake]),
+        zones.map_err(lines),
+        cookie_secrets(&config).map_err(|mistake| vec![mistake]),
+        identity::read(&config),
+    )?;
+    let LoadedParts {
+        atlas,
+        zones,
+        cookies,
+        identity,
+    } = parts;
     let mut warnings = lines(read.warnings);
     let prints = ContentPrints::of(read.text.as_bytes(), &zones.zones);
-    let files = read
-        .files
-        .into_iter()
-        .chain(zones.files.iter().cloned())
-        .collect();
+    let mut files = read.files;
+    files.extend(zones.files.iter().cloned());
     let (catalog, zone_warnings) = compile(&config, zones, atlas.atlas.clone())?;
     warnings.extend(zone_warnings);
-    warnings.extend(
-        [&identity.dns, &identity.admin]
-            .into_iter()
-            .filter_map(|found| found.warning.clone()),
-    );
+    warnings.extend(identity.dns.warning.clone());
+    warnings.extend(identity.admin.warning.clone());
     let snapshot = snapshot(&config, catalog, cookies)?;
     Ok(LoadedState {
         snapshot,
         config,
         warnings,
-        atlas,
+        atlas: AtlasCache { extent, ..atlas },
         identity,
         files,
         prints,
@@ -247,7 +245,42 @@ fn load_config(
     })
 }
 
-/// What server cookies are made with; `None`: cookies are off.
+/// Everything that a configuration names, read without a mistake.
+struct LoadedParts {
+    atlas: AtlasCache,
+    zones: zone::LoadedZones,
+    cookies: Option<CookieSecrets>,
+    identity: OfEach<identity::FoundIdentity>,
+}
+
+impl LoadedParts {
+    /// Joins the parts, or the mistakes of all that have some.
+    fn join(
+        atlas: Result<AtlasCache, Vec<String>>,
+        zones: Result<zone::LoadedZones, Vec<String>>,
+        cookies: Result<Option<CookieSecrets>, Vec<String>>,
+        identity: Result<OfEach<identity::FoundIdentity>, Vec<String>>,
+    ) -> Result<LoadedParts, Vec<String>> {
+        match (atlas, zones, cookies, identity) {
+            (Ok(atlas), Ok(zones), Ok(cookies), Ok(identity)) => Ok(LoadedParts {
+                atlas,
+                zones,
+                cookies,
+                identity,
+            }),
+            (atlas, zones, cookies, identity) => {
+                let mut mistakes = Vec::new();
+                mistakes.extend(atlas.err().unwrap_or_default());
+                mistakes.extend(zones.err().unwrap_or_default());
+                mistakes.extend(cookies.err().unwrap_or_default());
+                mistakes.extend(identity.err().unwrap_or_default());
+                Err(mistakes)
+            }
+        }
+    }
+}
+
+/// The secrets of server cookies; `None`: cookies are off.
 fn cookie_secrets(config: &Config) -> Result<Option<CookieSecrets>, String> {
     match &config.server.cookie_secrets_file {
         _ if !config.server.cookies => Ok(None),
@@ -256,25 +289,30 @@ fn cookie_secrets(config: &Config) -> Result<Option<CookieSecrets>, String> {
     }
 }
 
-/// A snapshot with everything up.
+/// A snapshot in which every endpoint is up.
 ///
 /// # Errors
-/// Access is stated of a zone that is not there.
+/// The configuration restricts access to a zone that does not exist.
 pub(crate) fn snapshot(
     config: &Config,
     catalog: Catalog,
     cookies: Option<CookieSecrets>,
 ) -> Result<Snapshot, Vec<String>> {
-    let zones = ZoneAccess::of(&config.zone_access, &catalog.zones).map_err(|unknown| {
-        let mistake = |stated: &config::ZoneAccessConfig| {
-            let place = format!("{}:{}:1", config.file.display(), stated.line);
-            format!(
-                "{place}: there is no zone {} whose access this could be; name the apex of a zone",
-                stated.zone
-            )
-        };
-        unknown.into_iter().map(mistake).collect::<Vec<_>>()
-    })?;
+    let zones = match ZoneAccess::of(&config.zone_access, &catalog.zones) {
+        Ok(zones) => zones,
+        Err(unknown) => {
+            let mut mistakes = Vec::new();
+            for stated in unknown {
+                mistakes.push(format!(
+                    "{}:{}:1: there is no zone {} whose access this could be; name the apex of a zone",
+                    config.file.display(),
+                    stated.line,
+                    stated.zone
+                ));
+            }
+            return Err(mistakes);
+        }
+    };
     let live = LiveState::compile(&catalog, &Availability::all_up(config), None);
     Ok(Snapshot {
         turns: Arc::new(RoundRobinCounters::new(catalog.services.len())),
@@ -285,31 +323,40 @@ pub(crate) fn snapshot(
     })
 }
 
-/// Zones and configuration joined; the warnings are the zones'.
+/// Compiles the catalog from a configuration and its zones. Also returns warnings about the zones.
+///
+/// # Errors
+/// Every contradiction between the configuration and the zones, with its place.
 pub fn compile(
     config: &Config,
     zones: zone::LoadedZones,
     atlas: Arc<Atlas>,
 ) -> Result<(Catalog, Vec<String>), Vec<String>> {
-    let catalog = Catalog::compile(config, &zones.zones, atlas).map_err(|mistakes| {
-        let place = |line: u32| format!("{}:{line}:1", config.file.display());
-        mistakes
-            .into_iter()
-            .map(|mistake| format!("{}: {}", place(mistake.line), mistake.sentence))
-            .collect::<Vec<_>>()
-    })?;
+    let catalog = match Catalog::compile(config, &zones.zones, atlas) {
+        Ok(catalog) => catalog,
+        Err(found) => {
+            let file = config.file.display();
+            let mut mistakes = Vec::new();
+            for mistake in found {
+                mistakes.push(format!("{file}:{}:1: {}", mistake.line, mistake.sentence));
+            }
+            return Err(mistakes);
+        }
+    };
     let mut warnings = lines(zones.warnings);
     warnings.extend(long_denials(config, &zones.zones, &catalog));
-    let unsteered = zones
-        .missing_addresses
-        .into_iter()
-        .filter(|(name, _)| catalog.service_named(name).is_none());
-    warnings.extend(unsteered.map(|(_, warning)| warning.to_string()));
+    for (name, warning) in zones.missing_addresses {
+        // A service needs no address records: its endpoints are the addresses.
+        if catalog.service_named(&name).is_none() {
+            warnings.push(warning.to_string());
+        }
+    }
     Ok((catalog, warnings))
 }
 
-/// Zones whose denials outlive what the services in them give: who asked for a name or a type just before it was added is
-/// told for so long that it is not there. (A denial of what a service has is never kept longer than its TTL.)
+/// Warns about zones whose negative TTL is longer than the TTL of a service in them. A resolver
+/// that queried a name just before it was added keeps the negative answer for that time. Negative
+/// answers for the name of a service itself never outlive the TTL of the service.
 fn long_denials(config: &Config, zones: &[zone::Zone], catalog: &Catalog) -> Vec<String> {
     let mut shortest: HashMap<&Name, &config::ServiceConfig> = HashMap::new();
     for service in &config.services {
@@ -331,14 +378,17 @@ fn long_denials(config: &Config, zones: &[zone::Zone], catalog: &Catalog) -> Vec
         };
         let (file, name, ttl) = (zone.file.display(), &service.name, service.ttl);
         warnings.push(format!(
-            "{file}:{line}:1: the SOA minimum lets resolvers keep for {kept} s that a name is missing, longer than the \
-             {ttl} s of {name}; lower it to {ttl}"
+            "{file}:{line}:1: the SOA minimum lets resolvers keep for {kept} s that a name is missing, \
+             longer than the {ttl} s of {name}; lower it to {ttl}"
         ));
     }
     warnings
 }
 
-/// The atlas of a configuration: the one before, if nothing that goes into it has changed.
+/// The atlas of a configuration. It is `before` if neither databases nor networks have changed.
+///
+/// # Errors
+/// A sentence: a database cannot be used.
 pub fn cached_atlas(config: &Config, before: Option<&AtlasCache>) -> Result<AtlasCache, String> {
     let key = AtlasKey::of(config);
     if let Some(before) = before.filter(|before| before.key == key) {

@@ -15,28 +15,29 @@ use crate::config::Config;
 use crate::files::{self, FileKind};
 
 const MIB: u64 = 1 << 20;
-/// What threads and whatever else goes on meanwhile may take.
+/// Memory for threads and other work that goes on during a reload.
 const SPARE: u64 = 16 * MIB;
-/// Octets for each octet of zone files: records, names and the table of all names.
+/// Octets of memory for each octet of zone files: records, names and the table of all names.
 const ZONE_FACTOR: u64 = 20;
-/// Octets for each octet of a database while it is read.
+/// Octets of memory for each octet of a database while it is read.
 const DATABASE_FACTOR: u64 = 4;
-/// For a service where there was none before: a table of the whole address space.
+/// Octets for the first service: a table of the whole address space.
 const FIRST_SERVICE: u64 = 32 * MIB;
-/// How deep folders of zones are looked into.
+/// How deep subfolders of the zones folder are measured.
 const DEEPEST: u32 = 8;
 
-/// How much there is to read and to compile.
+/// The size of what a configuration has to read and compile.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct MemoryExtent {
-    /// Octets of all files in the folder of zones.
+    /// Octets of all files in the zones folder.
     zones: u64,
     /// Octets of the databases.
     databases: u64,
+    /// The number of services.
     services: u64,
 }
 
-/// What a limit leaves.
+/// The memory that a limit leaves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Room {
     octets: u64,
@@ -45,58 +46,50 @@ struct Room {
 }
 
 impl MemoryExtent {
-    /// Looks at what a configuration names. What cannot be looked at counts as nothing: it cannot be read either.
+    /// Measures the files that a configuration names. A file that cannot be opened counts as empty,
+    /// because it cannot be loaded either.
     pub fn of(config: &Config) -> MemoryExtent {
-        let databases = config
-            .geo
-            .databases
-            .iter()
-            .filter_map(|path| fs::metadata(path).ok());
-        let databases = databases.map(|data| octets_read(FileKind::Database, data.len()));
+        let mut databases = 0;
+        for path in &config.geo.databases {
+            if let Ok(data) = fs::metadata(path) {
+                databases += octets_read(FileKind::Database, data.len());
+            }
+        }
         MemoryExtent {
             zones: octets_in(&config.zones_directory, DEEPEST),
-            databases: databases.sum(),
+            databases,
             services: config.services.len() as u64,
         }
     }
 
-    /// What taking its place may need at most, beside the `held` octets that are held now.
+    /// The most memory that a change to `new` may need, in octets. `held`: the memory in use now.
     fn need(&self, new: &MemoryExtent, with_databases: bool, held: u64) -> u64 {
         let each = held.checked_div(self.services).unwrap_or(FIRST_SERVICE);
-        let services = new
-            .services
-            .saturating_sub(self.services)
-            .saturating_mul(each);
-        let zones = new
-            .zones
-            .saturating_sub(self.zones)
-            .saturating_mul(ZONE_FACTOR);
-        let databases = if with_databases {
-            new.databases.saturating_mul(DATABASE_FACTOR)
-        } else {
-            0
-        };
-        [SPARE, services, zones, databases]
-            .into_iter()
-            .fold(held, u64::saturating_add)
+        let services = new.services.saturating_sub(self.services);
+        let zones = new.zones.saturating_sub(self.zones);
+        let databases = if with_databases { new.databases } else { 0 };
+        held.saturating_add(SPARE)
+            .saturating_add(services.saturating_mul(each))
+            .saturating_add(zones.saturating_mul(ZONE_FACTOR))
+            .saturating_add(databases.saturating_mul(DATABASE_FACTOR))
     }
 }
 
-/// How much of a file of this length is read: one that is too large for its kind is refused unread.
+/// How many octets of a file are read. A file that is too large for its kind is refused unread.
 fn octets_read(kind: FileKind, length: u64) -> u64 {
     if length > kind.most() { 0 } else { length }
 }
 
-/// Refuses to load `new` beside what is served, of which `old` was the extent, where there is no room for it.
+/// Checks that there is memory to load `new` beside `old`, which is being served.
 ///
 /// # Errors
-/// A sentence with what it may need and what is left.
+/// A sentence with the memory that the reload may need and the memory that is left.
 pub fn check(old: &MemoryExtent, new: &MemoryExtent, with_databases: bool) -> Result<(), String> {
     let need = old.need(new, with_databases, status("RssAnon:").unwrap_or(0));
     if let Some(Room { octets, limit }) = tightest().filter(|room| room.octets < need) {
         return Err(format!(
-            "there is no room for a reload: it may need {} MB beside what is served, and {limit} leaves {} MB; raise the \
-             limit, or restart the server",
+            "there is no room for a reload: it may need {} MB beside what is served, and {limit} leaves \
+             {} MB; raise the limit, or restart the server",
             megabytes(need),
             octets / MIB
         ));
@@ -104,61 +97,68 @@ pub fn check(old: &MemoryExtent, new: &MemoryExtent, with_databases: bool) -> Re
     reserve(need)
 }
 
-/// Has the system promise so much, and gives it back: limits that nobody thought of show here.
+/// Reserves this much memory and frees it again, which finds limits that [`tightest`] does not
+/// know.
 fn reserve(need: u64) -> Result<(), String> {
     let mut room: Vec<u8> = Vec::new();
     let promised = usize::try_from(need).is_ok_and(|need| room.try_reserve_exact(need).is_ok());
-    // Or the compiler would see that nobody uses it.
+    // Without this the compiler removes the unused allocation.
     std::hint::black_box(&room);
     if promised {
         return Ok(());
     }
     let need = megabytes(need);
     Err(format!(
-        "there is no room for a reload: it may need {need} MB beside what is served, and the system refuses them"
+        "there is no room for a reload: it may need {need} MB beside what is served, and the system \
+         refuses them"
     ))
 }
 
+/// Mebibytes, rounded up.
 fn megabytes(octets: u64) -> u64 {
     octets.div_ceil(MIB)
 }
 
-/// The limit that leaves least; `None`: there is none.
+/// The limit that leaves the least memory; `None`: there is no limit.
 fn tightest() -> Option<Room> {
-    let left = |resource, used: &str| getrlimit(resource).current?.checked_sub(status(used)?);
-    let space = left(Resource::As, "VmSize:").map(|octets| Room {
-        octets,
-        limit: "RLIMIT_AS (systemd: LimitAS=)",
-    });
-    let data = left(Resource::Data, "VmData:").map(|octets| Room {
-        octets,
-        limit: "RLIMIT_DATA (systemd: LimitDATA=)",
-    });
-    let group = group_room(
-        Path::new("/sys/fs/cgroup"),
-        &own_group().unwrap_or_default(),
-    );
-    let group = group.map(|octets| Room {
-        octets,
-        limit: "the memory limit of its control group (systemd: MemoryMax=)",
-    });
-    [space, data, group]
-        .into_iter()
-        .flatten()
-        .min_by_key(|room| room.octets)
+    let group = own_group().unwrap_or_default();
+    let limits = [
+        (
+            resource_room(Resource::As, "VmSize:"),
+            "RLIMIT_AS (systemd: LimitAS=)",
+        ),
+        (
+            resource_room(Resource::Data, "VmData:"),
+            "RLIMIT_DATA (systemd: LimitDATA=)",
+        ),
+        (
+            group_room(Path::new("/sys/fs/cgroup"), &group),
+            "the memory limit of its control group (systemd: MemoryMax=)",
+        ),
+    ];
+    let mut tightest: Option<Room> = None;
+    for (room, limit) in limits {
+        if let Some(octets) = room
+            && tightest.as_ref().is_none_or(|known| octets < known.octets)
+        {
+            tightest = Some(Room { octets, limit });
+        }
+    }
+    tightest
 }
 
-/// A line of `/proc/self/status` in octets: all that is mapped (`VmSize`), private data (`VmData`), what is in memory and
-/// belongs to no file (`RssAnon`).
+/// The octets that a resource limit leaves, given the line of [`status`] that it limits.
+fn resource_room(resource: Resource, used: &str) -> Option<u64> {
+    getrlimit(resource).current?.checked_sub(status(used)?)
+}
+
+/// A line of `/proc/self/status` in octets: the mapped memory (`VmSize`), the private data
+/// (`VmData`), or the resident memory that belongs to no file (`RssAnon`).
 fn status(line: &str) -> Option<u64> {
     let status = files::read_proc("/proc/self/status").ok()?;
     let value = status.lines().find_map(|found| found.strip_prefix(line))?;
-    value
-        .trim()
-        .strip_suffix(" kB")?
-        .parse::<u64>()
-        .ok()?
-        .checked_mul(1024)
+    let kibibytes: u64 = value.trim().strip_suffix(" kB")?.parse().ok()?;
+    kibibytes.checked_mul(1024)
 }
 
 /// The control group of this process (version 2), as a path below the mount.
@@ -168,24 +168,34 @@ fn own_group() -> Option<PathBuf> {
     Some(PathBuf::from(path))
 }
 
-/// What the limits of a group and of those that it lies in leave. What the kernel can take back at once counts as free.
+/// The octets that the limits of a control group and its ancestors leave.
 fn group_room(mount: &Path, group: &Path) -> Option<u64> {
-    let number = |path: PathBuf| files::read_proc(path).ok()?.trim().parse::<u64>().ok();
-    let room = |group: &Path| {
-        let folder = mount.join(group);
-        let (most, used) = (
-            number(folder.join("memory.max"))?,
-            number(folder.join("memory.current"))?,
-        );
-        let statistics = files::read_proc(folder.join("memory.stat")).unwrap_or_default();
-        let cached = statistics
-            .lines()
-            .find_map(|line| line.strip_prefix("inactive_file ")?.trim().parse().ok());
-        Some(most.saturating_sub(used.saturating_sub(cached.unwrap_or(0))))
-    };
-    group.ancestors().filter_map(room).min()
+    let mut least: Option<u64> = None;
+    for group in group.ancestors() {
+        if let Some(room) = own_room(&mount.join(group)) {
+            least = Some(least.map_or(room, |least| least.min(room)));
+        }
+    }
+    least
 }
 
+/// The octets that the limit of one control group leaves. File cache that the kernel can drop at
+/// once counts as free.
+fn own_room(folder: &Path) -> Option<u64> {
+    let most = read_number(folder.join("memory.max"))?;
+    let used = read_number(folder.join("memory.current"))?;
+    let statistics = files::read_proc(folder.join("memory.stat")).unwrap_or_default();
+    let cached = statistics
+        .lines()
+        .find_map(|line| line.strip_prefix("inactive_file ")?.trim().parse().ok());
+    Some(most.saturating_sub(used.saturating_sub(cached.unwrap_or(0))))
+}
+
+fn read_number(path: PathBuf) -> Option<u64> {
+    files::read_proc(path).ok()?.trim().parse().ok()
+}
+
+/// Octets of all files in a folder and in its subfolders down to this depth.
 fn octets_in(folder: &Path, depth: u32) -> u64 {
     let mut octets: u64 = 0;
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
@@ -206,7 +216,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_read_anew_is_reckoned_by_what_is_more_than_before() {
+    fn only_growth_of_the_input_adds_to_the_estimate() {
         let old = MemoryExtent {
             zones: 10 * MIB,
             databases: 50 * MIB,
@@ -244,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn a_control_group_leaves_what_the_tightest_above_it_does() {
+    fn the_tightest_limit_of_a_control_group_and_its_ancestors_counts() {
         let mount = tempfile::tempdir().unwrap();
         let write = |path: &str, text: &str| fs::write(mount.path().join(path), text).unwrap();
         fs::create_dir_all(mount.path().join("a/b")).unwrap();
@@ -259,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_promises_more_than_there_can_be() {
+    fn a_reservation_beyond_the_address_space_is_refused() {
         assert_eq!(reserve(MIB), Ok(()));
         assert!(
             reserve(u64::MAX / 2)

@@ -16,11 +16,12 @@ use super::running::Control;
 use crate::config::Config;
 use crate::resolve::{KnownNames, NameResolver};
 
-/// The least time between two changes of what names have come to.
+/// The least time between two changes of resolved names.
 const PAUSE: Duration = Duration::from_millis(200);
+
 impl Control {
-    /// Begins to resolve the names of endpoints and waits for the first results, no longer than one look-up may take. Must
-    /// be called inside a tokio runtime, before health starts.
+    /// Begins to resolve the names of endpoints and waits for the first results, for no longer than
+    /// one look-up may take. Must be called inside a tokio runtime, before health starts.
     pub async fn start_names(&self) {
         let state = self.state();
         let base = &state.derived.base;
@@ -42,40 +43,40 @@ impl Control {
         }
         if !resolving.names.first_round().await {
             tracing::warn!(
-                "some names of endpoints are not resolved yet; nobody is sent there until they are"
+                "some names of endpoints are not resolved yet; no clients are sent there until they are"
             );
         }
-        let (names, kept) = self.take_news();
-        if let Ok(edition) = self
-            .controller
-            .ask(|reply| Change::Resolved { names, kept, reply })
-            .await
-        {
-            self.compiled(edition).await;
-        }
+        let (names, kept) = self.report_names();
+        self.use_names(names, kept).await;
     }
 
-    /// Takes in every change of what names resolve to. Runs until it is dropped.
+    /// Applies every change of resolved names. Runs until it is dropped.
     pub async fn keep_names(self: Arc<Control>) {
         let Some(mut changes) = self.names.get().map(|resolving| resolving.names.changes()) else {
             return;
         };
         changes.mark_changed();
         while changes.changed().await.is_ok() {
-            let (names, kept) = self.take_news();
-            if let Ok(edition) = self
-                .controller
-                .ask(|reply| Change::Resolved { names, kept, reply })
-                .await
-            {
-                self.compiled(edition).await;
-            }
-            // Thousands of names change all the time; what they come to is worked out a few times a second only.
+            let (names, kept) = self.report_names();
+            self.use_names(names, kept).await;
+            // Thousands of names may change all the time. A pause limits how often services are
+            // compiled.
             tokio::time::sleep(PAUSE).await;
         }
     }
 
-    /// What is known of the names of endpoints.
+    /// Hands resolved names to the controller and waits until services are served with them.
+    async fn use_names(&self, names: KnownNames, kept: Option<Vec<KeptName>>) {
+        let edition = self
+            .controller
+            .ask(|reply| Change::Resolved { names, kept, reply })
+            .await;
+        if let Ok(edition) = edition {
+            self.compiled(edition).await;
+        }
+    }
+
+    /// The known addresses of the names of endpoints.
     pub fn known_names(&self) -> KnownNames {
         self.names
             .get()
@@ -83,9 +84,9 @@ impl Control {
             .unwrap_or_default()
     }
 
-    /// Resolves the names of a new configuration beside those of the present one, and waits for the first results. To be
-    /// called from a thread that may wait.
-    pub(super) fn meet_names(&self, new: &Config) {
+    /// Resolves the names of a new configuration in addition to the present ones, and waits for the
+    /// first results. Must be called from a thread that may block.
+    pub(super) fn resolve_new_names(&self, new: &Config) {
         let Some(resolving) = self.names.get() else {
             return;
         };
@@ -96,8 +97,8 @@ impl Control {
         resolving.runtime.block_on(resolving.names.first_round());
     }
 
-    /// Resolves the names of what is served now, and no others any more.
-    pub(super) fn settle_names(&self) {
+    /// Resolves only the names of the configuration in force from now on.
+    pub(super) fn drop_old_names(&self) {
         let Some(resolving) = self.names.get() else {
             return;
         };
@@ -108,12 +109,12 @@ impl Control {
             .replace(&base.resolver, base.resolved_names());
     }
 
-    /// Lets the names of this moment take effect. To be called from a thread that may wait.
-    pub(super) fn follow_names(&self) {
+    /// Applies the addresses that are known now. Must be called from a thread that may block.
+    pub(super) fn apply_names(&self) {
         let Some(resolving) = self.names.get() else {
             return;
         };
-        let (names, kept) = self.take_news();
+        let (names, kept) = self.report_names();
         if let Ok(edition) =
             self.controller
                 .ask_and_wait(|reply| Change::Resolved { names, kept, reply })
@@ -122,8 +123,9 @@ impl Control {
         }
     }
 
-    /// Tells what has happened to names; returns what is known now, and what is to be kept of it if that is new.
-    fn take_news(&self) -> (KnownNames, Option<Vec<KeptName>>) {
+    /// Reports changes of names. Returns the addresses that are known now, and the list to save if
+    /// it has changed.
+    fn report_names(&self) -> (KnownNames, Option<Vec<KeptName>>) {
         let Some(resolving) = self.names.get() else {
             return (KnownNames::new(), None);
         };

@@ -15,14 +15,14 @@ use super::running::Control;
 
 pub use super::outcome::{ChangeOutcome, ChangeRefusal};
 
-/// How long a change waits to be on disk before it is told that it is not.
+/// How long a caller waits until a change is on disk. After that the reply says that it is not.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Control {
-    /// Puts an order in force and keeps it.
+    /// Puts an override in force and saves it.
     ///
     /// # Errors
-    /// It is about nothing that is configured, there are too many, or it is in force and not kept yet.
+    /// Its subject is not configured, there are too many, or it is in force but not saved yet.
     pub async fn order(
         self: &Arc<Control>,
         order: Override,
@@ -34,10 +34,10 @@ impl Control {
         self.finish(pending).await
     }
 
-    /// Takes an order back; it is no error if there is none.
+    /// Removes an override; it is no error if there is none.
     ///
     /// # Errors
-    /// It is about nothing that is configured or ordered, or what is true now is not kept yet.
+    /// Its subject is not configured, or the removal is not saved yet.
     pub async fn lift(
         self: &Arc<Control>,
         subject: OverrideSubject,
@@ -56,7 +56,7 @@ impl Control {
         self.finish(pending).await
     }
 
-    /// Begins or renews a lease. A new endpoint is probed before this is over.
+    /// Begins or renews a lease. A new endpoint is probed before this returns.
     ///
     /// # Errors
     /// It does not fit what is configured, there are too many, or it runs and cannot be kept.
@@ -84,7 +84,8 @@ impl Control {
         self.finish(pending).await
     }
 
-    /// Waits until a change is in force, tells of it, and waits until it is kept, though not for a disk that hangs.
+    /// Waits until a change is in force, reports it, and waits until it is saved, but only briefly
+    /// for a disk that hangs.
     async fn finish(&self, pending: PendingChange) -> Result<ChangeOutcome, ChangeRefusal> {
         let PendingChange {
             sentence,

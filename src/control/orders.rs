@@ -13,10 +13,14 @@ use super::events::{EventDraft, EventTopic};
 pub use super::pace::ChangePace;
 use crate::config::error::nearest;
 use crate::config::values::duration_text;
-use crate::config::{Config, ServiceConfig};
+use crate::config::{Config, ServiceConfig, ServiceRegion};
 use crate::dns::Name;
 
-/// What an order is about: a region everywhere, a service, one service's region, or one endpoint of that.
+/// The most names that an error lists.
+const MOST_NAMED: usize = 20;
+
+/// The subject of an override: a service, a region of all services, a region of one service, or
+/// one endpoint of that region.
 #[derive(
     Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
@@ -32,88 +36,91 @@ pub struct OverrideSubject {
     pub endpoint: Option<String>,
 }
 
-/// What is demanded.
+/// What an override does to its subject.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "action", rename_all = "kebab-case")]
 pub enum OverrideAction {
-    /// Takes no clients, whatever its health, and not even by the all-down rule while anything else is left.
+    /// Takes no clients, whatever its health. The all-down rule uses it only when nothing else is
+    /// left.
     Drain,
-    /// Is taken as up.
+    /// Counts as up, whatever its health.
     ForceUp,
-    /// Is taken as down.
+    /// Counts as down, whatever its health.
     ForceDown,
     /// Has this weight instead of the configured one.
     Weight {
         /// 0..=1,000,000; 0 is a standby.
         weight: u32,
     },
-    /// A part of the clients that would come goes elsewhere: always the same ones, by a hash of their network.
+    /// Sends a part of its clients elsewhere. A hash of the client's network chooses them, so they
+    /// are always the same ones.
     Shift {
         /// 0 to 100.
         percent: f64,
-        /// The region that they are offered first; absent: each client's next one.
+        /// The region that they are sent to first; absent: each client's next region.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         to: Option<String>,
     },
 }
 
-/// The orders that one subject can be under beside each other.
+/// The kinds of override. A subject can have one override of each kind at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum OverrideKind {
-    /// `Demand::Drain`
+    /// A drain.
     Drain,
-    /// `Demand::ForceUp` and `Demand::ForceDown`
+    /// Forced up or forced down.
     Force,
-    /// `Demand::Weight`
+    /// Another weight.
     Weight,
-    /// `Demand::Shift`
+    /// A shift of clients.
     Shift,
 }
 
-/// One order.
+/// An override that an operator has set.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "OrderTerms")]
 pub struct Override {
-    /// What it is about.
+    /// The services, regions or endpoint that it applies to.
     #[serde(flatten)]
     pub subject: OverrideSubject,
-    /// What is demanded.
+    /// What it does.
     #[serde(flatten)]
-    pub demand: OverrideAction,
+    pub action: OverrideAction,
     /// Why; may be empty.
     pub reason: String,
-    /// Who says so.
+    /// Who set it: a name, an address, or the local socket.
     pub by: String,
-    /// When it was given, in seconds since 1970; for people.
+    /// When it was set, in seconds since 1970; for people.
     pub since: u64,
-    /// When it ends by itself; `None`: when it is lifted.
+    /// When it ends by itself; `None`: only when it is removed.
     #[serde(skip)]
     pub ends: Option<Deadline>,
-    /// How it comes into force; absent: at once.
+    /// How it takes effect gradually; absent: at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pace: Option<ChangePace>,
 }
 
-/// An order as people and the state directory see it.
+/// An override as the API and the state directory show it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "Order")]
 pub struct OrderRecord {
-    /// All but its end.
+    /// The override without its end.
     #[serde(flatten)]
     pub order: Override,
-    /// Its end.
+    /// When it ends.
     #[serde(flatten)]
     pub ending: EndTime,
-    /// Until it is in force as a whole, in milliseconds; absent where it came into force at once.
+    /// Time until it is in force completely, in milliseconds; absent if it took effect at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub milliseconds_to_go: Option<u64>,
-    /// The part of the clients that goes elsewhere by it now, in per cent; of shifts and drains alone.
+    /// The part of the clients that it sends elsewhere now, in per cent; only for shifts and
+    /// drains.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moved_percent: Option<f64>,
 }
 
 impl OverrideAction {
-    /// Its kind.
+    /// The kind that it belongs to.
     pub fn kind(&self) -> OverrideKind {
         match self {
             OverrideAction::Drain => OverrideKind::Drain,
@@ -137,7 +144,7 @@ impl OverrideAction {
         }
     }
 
-    /// What its subject is by it, for events: `drained`, `forced up`, `weight 10`
+    /// The state that it puts its subject in, for events: `drained`, `forced up`, `weight 10`
     pub fn state(&self) -> String {
         match self {
             OverrideAction::Drain => "drained".to_owned(),
@@ -150,13 +157,13 @@ impl OverrideAction {
 }
 
 impl OverrideKind {
-    /// `is drained`, without saying how: what an order that ends no longer does.
-    pub fn words(self) -> &'static str {
+    /// `drain`, `force`, `weight`, `shift`
+    pub fn word(self) -> &'static str {
         match self {
-            OverrideKind::Drain => "is drained",
-            OverrideKind::Force => "is forced",
-            OverrideKind::Weight => "has another weight",
-            OverrideKind::Shift => "has clients shifted",
+            OverrideKind::Drain => "drain",
+            OverrideKind::Force => "force",
+            OverrideKind::Weight => "weight",
+            OverrideKind::Shift => "shift",
         }
     }
 }
@@ -174,28 +181,26 @@ impl Override {
 
     /// `is drained over 15m`, `is undrained over 15m`
     pub fn words(&self) -> String {
-        let over = |pace: &ChangePace| {
-            format!(
-                " over {}",
-                duration_text(Duration::from_secs(pace.over_seconds))
-            )
-        };
         let words = if self.is_returning() {
             "is undrained".to_owned()
         } else {
-            self.demand.words()
+            self.action.words()
         };
-        format!("{words}{}", self.pace.as_ref().map_or(String::new(), over))
+        let Some(pace) = &self.pace else {
+            return words;
+        };
+        let over = duration_text(Duration::from_secs(pace.over_seconds));
+        format!("{words} over {over}")
     }
 
-    /// As people see it now.
+    /// The override as the API and the state directory show it now.
     pub fn record(&self, now: &ClockReading) -> OrderRecord {
         let to_go = self
             .pace
             .as_ref()
             .map(|pace| pace.arrives.left(now.boot).as_millis());
         let moves = matches!(
-            self.demand,
+            self.action,
             OverrideAction::Drain | OverrideAction::Shift { .. }
         );
         OrderRecord {
@@ -208,7 +213,7 @@ impl Override {
 }
 
 impl OrderRecord {
-    /// The order again, written down `gap` before `now`.
+    /// Restores an override that was saved `gap` before `now`.
     pub fn revived(self, gap: Option<Duration>, now: &ClockReading) -> Override {
         let left = Duration::from_millis(self.milliseconds_to_go.unwrap_or(0))
             .saturating_sub(gap.unwrap_or_default());
@@ -240,13 +245,14 @@ impl std::fmt::Display for OverrideSubject {
 }
 
 impl Override {
-    /// The same in the spelling of the configuration.
+    /// The same override with its names as the configuration spells them.
     ///
     /// # Errors
-    /// A sentence: it is about something that is not there, or shifts clients to where they come from.
+    /// A sentence: its subject is not configured, or it shifts clients to the region that they
+    /// come from.
     pub fn resolve(self, config: &Config) -> Result<Override, String> {
         let subject = self.subject.resolve(config)?;
-        if let OverrideAction::Shift { to: Some(to), .. } = &self.demand {
+        if let OverrideAction::Shift { to: Some(to), .. } = &self.action {
             let target = OverrideSubject {
                 service: subject.service.clone(),
                 region: Some(to.clone()),
@@ -264,7 +270,7 @@ impl Override {
 }
 
 impl OverrideSubject {
-    /// What is told of an order about it.
+    /// The event that reports a change of an override of this subject.
     pub(super) fn news(&self, sentence: String) -> EventDraft {
         EventDraft {
             services: self.service.iter().cloned().collect(),
@@ -274,10 +280,10 @@ impl OverrideSubject {
         }
     }
 
-    /// The same in the spelling of the configuration.
+    /// The same subject with its names as the configuration spells them.
     ///
     /// # Errors
-    /// A sentence: there is no such service, region or endpoint, and what may have been meant.
+    /// A sentence: there is no such service, region or endpoint, and which similar one there is.
     pub fn resolve(&self, config: &Config) -> Result<OverrideSubject, String> {
         let service = self
             .service
@@ -297,54 +303,62 @@ impl OverrideSubject {
         let Some((service, region)) = service.zip(region) else {
             return Ok(subject);
         };
-        let listed = service
-            .regions
-            .iter()
-            .find(|listed| usize::from(listed.region.0) == region);
-        let listed = listed.ok_or_else(|| {
-            let names = service
-                .regions
-                .iter()
-                .filter_map(|listed| config.regions.get(usize::from(listed.region.0)));
-            let names: Vec<&str> = names.map(|region| region.name.as_str()).collect();
-            let wanted = self.region.as_deref().unwrap_or("");
-            format!(
-                "{} has no region {wanted:?}; it has {}",
-                service.name,
-                names.join(", ")
-            )
-        })?;
+        let listed = find_listed_region(config, service, region)?;
         if let Some(wanted) = &self.endpoint {
-            let aliases = listed
-                .endpoints
-                .iter()
-                .filter_map(|endpoint| endpoint.alias.as_ref())
-                .map(Name::to_string);
-            let mut known: Vec<String> = listed
-                .endpoints
-                .iter()
-                .map(|endpoint| endpoint.target.to_string())
-                .collect();
-            known.extend(aliases);
-            known.dedup();
+            let known = endpoint_names(listed);
             let spelled = spell_endpoint(wanted);
             let found = known
                 .iter()
-                .find(|known| known.eq_ignore_ascii_case(&spelled))
-                .cloned();
-            subject.endpoint = Some(found.ok_or_else(|| {
+                .find(|known| known.eq_ignore_ascii_case(&spelled));
+            let Some(found) = found else {
                 let what = format!(
                     "{} has no endpoint {wanted:?} in {}",
                     service.name, config.regions[region].name
                 );
-                unknown(&what, wanted, known.iter().map(String::as_str))
-            })?);
+                return Err(unknown(&what, wanted, known.iter().map(String::as_str)));
+            };
+            subject.endpoint = Some(found.clone());
         }
         Ok(subject)
     }
 }
 
-/// An address as it is written in status, so that `2001:DB8::0:1` finds `2001:db8::1`.
+/// A configured region as a service lists it.
+fn find_listed_region<'c>(
+    config: &Config,
+    service: &'c ServiceConfig,
+    region: usize,
+) -> Result<&'c ServiceRegion, String> {
+    let mut names: Vec<&str> = Vec::new();
+    for listed in &service.regions {
+        let at = usize::from(listed.region.0);
+        if at == region {
+            return Ok(listed);
+        }
+        names.extend(config.regions.get(at).map(|region| region.name.as_str()));
+    }
+    Err(format!(
+        "{} has no region {:?}; it has {}",
+        service.name,
+        config.regions[region].name,
+        names.join(", ")
+    ))
+}
+
+/// The addresses and names of the endpoints in a region, and the aliases that they come from.
+fn endpoint_names(region: &ServiceRegion) -> Vec<String> {
+    let mut names = Vec::new();
+    for endpoint in &region.endpoints {
+        names.push(endpoint.target.to_string());
+    }
+    for endpoint in &region.endpoints {
+        names.extend(endpoint.alias.as_ref().map(Name::to_string));
+    }
+    names.dedup();
+    names
+}
+
+/// The canonical spelling of an address or name, so that `2001:DB8::0:1` finds `2001:db8::1`.
 fn spell_endpoint(text: &str) -> String {
     match text.parse::<std::net::IpAddr>() {
         Ok(address) => address.to_string(),
@@ -354,10 +368,10 @@ fn spell_endpoint(text: &str) -> String {
     }
 }
 
-/// The service of this name.
+/// The service with this name.
 ///
 /// # Errors
-/// A sentence with what may have been meant.
+/// A sentence: there is none, and which similar one there is.
 pub fn find_service<'c>(config: &'c Config, name: &str) -> Result<&'c ServiceConfig, String> {
     let wanted = name.parse::<Name>().ok();
     config
@@ -379,10 +393,10 @@ pub fn find_service<'c>(config: &'c Config, name: &str) -> Result<&'c ServiceCon
         })
 }
 
-/// Where the region of this name stands in the configuration.
+/// The position in the configuration of the region with this name.
 ///
 /// # Errors
-/// A sentence with what may have been meant.
+/// A sentence: there is none, and which similar one there is.
 pub fn find_region(config: &Config, name: &str) -> Result<usize, String> {
     config
         .regions
@@ -398,14 +412,14 @@ pub fn find_region(config: &Config, name: &str) -> Result<usize, String> {
         })
 }
 
+/// The error for a name that is not configured, with a similar name or all names.
 fn unknown<'n>(what: &str, wanted: &str, names: impl Iterator<Item = &'n str> + Clone) -> String {
-    const MOST_NAMED: usize = 20;
     match nearest(wanted, names.clone()) {
         Some(hint) => format!("{what} (did you mean \"{hint}\"?)"),
         None if names.clone().count() <= MOST_NAMED => {
             format!("{what}; there are {}", names.collect::<Vec<_>>().join(", "))
         }
-        None => format!("{what}; `meridian status` tells what there is"),
+        None => format!("{what}; `meridian status` lists them"),
     }
 }
 

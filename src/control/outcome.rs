@@ -38,7 +38,7 @@ pub struct Ended {
     pub edition: Option<u64>,
 }
 
-/// What became of a change.
+/// The outcome of a change that was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChangeOutcome {
     /// What is true now.
@@ -50,17 +50,17 @@ pub struct ChangeOutcome {
 /// Why a change was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ChangeRefusal {
-    /// It is about something that is not there.
+    /// Its subject is not configured.
     Unknown(String),
-    /// It does not fit what is there.
+    /// It contradicts the configuration or another change.
     Unfit(String),
     /// It would leave clients without a healthy region, and the request did not allow that.
     Uncovers(String),
     /// It is in force, but does not outlive a restart.
     NotKept(String),
-    /// The server has no time for it now; it was not begun.
+    /// The server is too busy; the change was not begun.
     Busy(String),
-    /// It ended early, by a mistake of ours.
+    /// It panicked, which is a bug.
     Failed(String),
 }
 

@@ -24,7 +24,7 @@ pub fn effective(
 ) -> Arc<Config> {
     let weights: Vec<&Override> = book
         .iter()
-        .filter(|order| order.demand.kind() == OverrideKind::Weight)
+        .filter(|order| order.action.kind() == OverrideKind::Weight)
         .collect();
     if weights.is_empty() && leases.is_empty() && !base.services.iter().any(has_alias) {
         return base.clone();
@@ -193,7 +193,7 @@ fn add(config: &mut Config, lease: &Lease) {
 
 /// Sets an overridden weight.
 fn weigh(config: &mut Config, order: &Override) {
-    let OverrideAction::Weight { weight } = order.demand else {
+    let OverrideAction::Weight { weight } = order.action else {
         return;
     };
     let Some(region) = order
@@ -279,7 +279,7 @@ mod tests {
         let (reason, by) = (String::new(), "me".to_owned());
         Override {
             subject,
-            demand: OverrideAction::Weight { weight },
+            action: OverrideAction::Weight { weight },
             reason,
             by,
             since: 0,
@@ -568,7 +568,7 @@ mod tests {
             let subject = subject.resolve(&config).expect("it is known");
             let book = OverrideBook::of(vec![Override {
                 subject,
-                demand: OverrideAction::Drain,
+                action: OverrideAction::Drain,
                 ..weight(None, 0)
             }]);
             let effect = EffectiveOverrides::of(&book, &config, BootTime::default());

@@ -17,8 +17,9 @@ use super::state::ControlState;
 use crate::config::values::duration_text;
 
 impl ControlState {
-    /// Gives an override. One that sends everybody back lifts the one that it is about, at once or once all are back.
-    pub(super) fn put_in_force(
+    /// Puts an override in force. A shift of 0 % or a gradual undrain removes the override of its
+    /// kind, at once or when all clients are back.
+    pub(super) fn set_override(
         &mut self,
         order: Override,
         now: ClockReading,
@@ -28,45 +29,37 @@ impl ControlState {
             .resolve(&self.derived.config)
             .map_err(ChangeRefusal::Unknown)?;
         if order.is_returning()
-            || matches!(order.demand, OverrideAction::Shift { percent: 0.0, .. })
+            || matches!(order.action, OverrideAction::Shift { percent: 0.0, .. })
         {
-            let kind = order.demand.kind();
+            let kind = order.action.kind();
             let known = self.inputs.book.get(&order.subject, kind).is_some();
             let Some(pace) = order.pace.as_ref().filter(|_| known) else {
-                return self.take_back(&order.subject, kind, &order.by, now, effects);
+                return self.remove_override(&order.subject, kind, &order.by, now, effects);
             };
-            // Once all clients are back there is no order any more.
+            // The override ends when all clients are back.
             order.ends = Some(pace.arrives);
         }
         self.inputs.book.set_out(&mut order, now.boot);
         Arc::make_mut(&mut self.inputs.book)
             .give(order.clone())
             .map_err(ChangeRefusal::Unfit)?;
-        let (edition, moved) = match order.demand.kind() {
+        let (edition, moved) = match order.action.kind() {
             OverrideKind::Weight => (Some(self.inputs.next_edition()), 0.0),
             _ => (None, self.apply_overrides(now, effects)),
         };
-        let left = order
-            .ends
-            .map(|deadline| deadline.left(now.boot).as_secs_f64().ceil());
-        let lasting = left.map_or(String::new(), |seconds| {
-            format!(
-                " for {}",
-                duration_text(Duration::from_secs((seconds as u64).max(1)))
-            )
-        });
+        let lasting = lasting(&order, now);
         let hint = self.weight_hint(&order);
         let sentence = format!("{} {}{lasting}{hint}", order.subject, order.words());
-        let told = format!("{} {}", order.subject, order.sentence());
+        let reported = format!("{} {}", order.subject, order.sentence());
         let news = EventDraft {
             to: Some(if order.is_returning() {
                 "undrained".to_owned()
             } else {
-                order.demand.state()
+                order.action.state()
             }),
             cause: Some(order.reason),
             by: Some(order.by),
-            ..order.subject.news(told).moving(moved)
+            ..order.subject.news(reported).moving(moved)
         };
         Ok(PendingChange {
             sentence,
@@ -77,8 +70,8 @@ impl ControlState {
         })
     }
 
-    /// Lifts an override; it is no error if there is none.
-    pub(super) fn take_back(
+    /// Removes an override; it is no error if there is none.
+    pub(super) fn remove_override(
         &mut self,
         subject: &OverrideSubject,
         kind: OverrideKind,
@@ -87,13 +80,13 @@ impl ControlState {
         effects: &mut Effects,
     ) -> Result<PendingChange, ChangeRefusal> {
         let known = self.inputs.book.get(subject, kind).is_some();
-        // What is not configured any more can still be lifted.
+        // An override of something that is no longer configured can still be removed.
         let subject = match subject.resolve(&self.derived.config) {
             Err(_) if known => subject.clone(),
             resolved => resolved.map_err(ChangeRefusal::Unknown)?,
         };
-        let Some(lifted) = Arc::make_mut(&mut self.inputs.book).lift(&subject, kind) else {
-            let sentence = format!("{subject}: no order says that it {}", kind.words());
+        let Some(removed) = Arc::make_mut(&mut self.inputs.book).lift(&subject, kind) else {
+            let sentence = format!("{subject}: no {} to remove", kind.word());
             let file = self.keep_orders(now, effects);
             return Ok(PendingChange {
                 sentence,
@@ -108,8 +101,8 @@ impl ControlState {
                 None
             }
         };
-        let sentence = format!("{subject}: the order that it {} is lifted", lifted.words());
-        let from = Some(lifted.demand.state());
+        let sentence = format!("{subject}: {} removed", kind.word());
+        let from = Some(removed.action.state());
         let news = EventDraft {
             from,
             by: Some(by.to_owned()),
@@ -175,7 +168,7 @@ impl ControlState {
     }
 
     /// Ends a lease; it is no error if there is none.
-    pub(super) fn take_lease(
+    pub(super) fn end_lease(
         &mut self,
         key: &LeaseKey,
         by: &str,
@@ -212,7 +205,7 @@ impl ControlState {
         }
     }
 
-    /// Takes out orders and leases that have ended.
+    /// Removes the overrides and leases whose time is over.
     pub(super) fn expire(&mut self, now: ClockReading, effects: &mut Effects) -> Ended {
         if let Some((forward, size)) = now.step_since(&self.clocks) {
             self.note_clock_step(forward, size, now, effects);
@@ -222,7 +215,7 @@ impl ControlState {
         let leases = Arc::make_mut(&mut self.inputs.leases).expire(now.boot);
         if orders
             .iter()
-            .any(|order| order.demand.kind() != OverrideKind::Weight)
+            .any(|order| order.action.kind() != OverrideKind::Weight)
         {
             self.apply_overrides(now, effects);
         }
@@ -232,7 +225,7 @@ impl ControlState {
         let is_compiled = !leases.is_empty()
             || orders
                 .iter()
-                .any(|order| order.demand.kind() == OverrideKind::Weight);
+                .any(|order| order.action.kind() == OverrideKind::Weight);
         let edition = is_compiled.then(|| self.inputs.next_edition());
         if !orders.is_empty() {
             self.keep_orders(now, effects);
@@ -247,10 +240,11 @@ impl ControlState {
         }
     }
 
-    /// What is to be said of a region's weight that changes nothing, because it shares clients with no other region.
+    /// A hint for a region's weight that has no effect, because the region shares its clients with
+    /// no other region.
     fn weight_hint(&self, order: &Override) -> String {
         let (OverrideAction::Weight { .. }, Some(name), None) = (
-            &order.demand,
+            &order.action,
             &order.subject.region,
             &order.subject.endpoint,
         ) else {
@@ -266,8 +260,21 @@ impl ControlState {
             return String::new();
         }
         format!(
-            "; that changes nothing now: {name} shares a tier with no other region (order = \"nearest\" needs a band \
-             for that, order = \"priority\" has none). To send a part of its clients elsewhere: meridian shift {name} 20%"
+            "; that changes nothing now: {name} shares a tier with no other region (order = \"nearest\" \
+             needs a band for that, order = \"priority\" has none). To send a part of its clients \
+             elsewhere: meridian shift {name} 20%"
         )
     }
+}
+
+/// ` for 2h`: how long an override stays in force; empty: until it is removed.
+fn lasting(order: &Override, now: ClockReading) -> String {
+    let Some(deadline) = order.ends else {
+        return String::new();
+    };
+    let seconds = deadline.left(now.boot).as_secs_f64().ceil() as u64;
+    format!(
+        " for {}",
+        duration_text(Duration::from_secs(seconds.max(1)))
+    )
 }

@@ -9,40 +9,42 @@ use serde::{Deserialize, Serialize};
 use super::clock::{BootTime, Deadline};
 use super::orders::{Override, OverrideAction};
 
-/// Steps in which clients go elsewhere little by little: the answers need not be worked out anew for less.
+/// A gradual change advances in this many steps, because each step recompiles the answers.
 const STEPS: f64 = 256.0;
 
-/// How an order comes into force little by little.
+/// How an override takes effect gradually.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ChangePace {
-    /// The part of the clients that went elsewhere when it began, in per cent.
+    /// The part of the clients that went elsewhere when the change began, in per cent.
     pub from_percent: f64,
-    /// How long it takes from there, in seconds.
+    /// How long the change takes, in seconds.
     pub over_seconds: u64,
-    /// It is a drain on its way back: clients return to what was drained.
+    /// A drain is being removed gradually, and clients return to its subject.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub returning: bool,
-    /// When it is in force as a whole.
+    /// When the change is complete.
     #[serde(skip)]
     pub arrives: Deadline,
 }
 
 impl Override {
-    /// Whether more, or fewer, clients go elsewhere by it in a while than now.
+    /// Whether the part of the clients that it moves is still changing.
     pub fn is_underway(&self, now: BootTime) -> bool {
         self.pace
             .as_ref()
             .is_some_and(|pace| !pace.arrives.is_over(now))
     }
 
-    /// Whether it is the way back of a drain, which ends with it.
+    /// Whether it is the gradual removal of a drain. The override ends when the removal is
+    /// complete.
     pub fn is_returning(&self) -> bool {
         self.pace.as_ref().is_some_and(|pace| pace.returning)
     }
 
-    /// The part of the clients that goes elsewhere by it now, 0.0..=1.0. It never goes back and forth on its way.
+    /// The part of the clients that it sends elsewhere now, 0.0..=1.0. During a change the part
+    /// only grows or only shrinks.
     pub fn moved(&self, now: BootTime) -> f64 {
-        let whole = match self.demand {
+        let whole = match self.action {
             OverrideAction::Drain if self.is_returning() => 0.0,
             OverrideAction::Drain => 1.0,
             OverrideAction::Shift { percent, .. } => (percent / 100.0).clamp(0.0, 1.0),
@@ -54,14 +56,13 @@ impl Override {
             return whole;
         };
         let from = (pace.from_percent / 100.0).clamp(0.0, 1.0);
-        let left =
-            (pace.arrives.left(now).as_secs_f64() / pace.over_seconds.max(1) as f64).min(1.0);
+        let seconds_left = pace.arrives.left(now).as_secs_f64();
+        let left = (seconds_left / pace.over_seconds.max(1) as f64).min(1.0);
         let steps = (whole + (from - whole) * left) * STEPS;
-        let moved = if from < whole {
-            steps.floor()
+        if from < whole {
+            (steps.floor() / STEPS).clamp(from, whole)
         } else {
-            steps.ceil()
-        } / STEPS;
-        moved.clamp(from.min(whole), from.max(whole))
+            (steps.ceil() / STEPS).clamp(whole, from)
+        }
     }
 }

@@ -10,10 +10,10 @@ use zeroize::Zeroizing;
 use crate::files::{self, FileKind, ReadError};
 use crate::text::shown;
 
-/// Fewest octets of a token: 16 random ones written in any usual way are not guessed.
+/// The fewest octets of a token. Nobody guesses 16 random characters.
 const LEAST: usize = 16;
 
-/// How mistakes about such a file are told.
+/// The words for errors about a kind of secret file.
 #[derive(Debug, Clone, Copy)]
 pub struct FileMessages {
     /// What it holds: `the token`.
@@ -58,10 +58,11 @@ impl From<PrivateFileError> for String {
     }
 }
 
-/// The text of a regular file that nobody but its owner may read; it is wiped when it is dropped.
+/// The text of a regular file that only its owner may read. The text is wiped when it is dropped.
 ///
 /// # Errors
-/// A sentence with the file: it cannot be read, is no such file or too large a one, or others could read it too.
+/// A sentence with the file: it cannot be read, is not a regular file, is too large, or others may
+/// read it.
 pub fn read(
     path: &Path,
     kind: FileKind,
@@ -75,21 +76,18 @@ pub fn read(
             kept,
         },
     ) = (shown(path.display()), words);
-    let told = |error: ReadError| {
+    let (mut octets, _) = files::read_secret(path, kind).map_err(|error| {
         let may_pass = error.may_pass();
         let sentence = match error {
             ReadError::Refused(error) => format!("{name}: cannot read {content}: {error}"),
-            ReadError::OpenToOthers(mode) => {
-                format!(
-                    "{name}: others may read {content} (mode {mode:o}); `chmod 600 {name}` {kept}"
-                )
-            }
+            ReadError::OpenToOthers(mode) => format!(
+                "{name}: others may read {content} (mode {mode:o}); `chmod 600 {name}` {kept}"
+            ),
             error => format!("{name}: {what} {error}"),
         };
         PrivateFileError { sentence, may_pass }
-    };
-    let (mut octets, _) = files::read_secret(path, kind).map_err(told)?;
-    // A text that is copied would leave a copy behind.
+    })?;
+    // The octets are moved, because a copy would not be wiped.
     let text = String::from_utf8(std::mem::take(&mut *octets)).map_err(|error| {
         drop(Zeroizing::new(error.into_bytes()));
         PrivateFileError::unfit(format!("{name}: {what} is not UTF-8 text"))
@@ -97,10 +95,11 @@ pub fn read(
     text.map(Zeroizing::new)
 }
 
-/// Reads a token file: one token, blank space around it left out. It is wiped when it is dropped.
+/// Reads a token file: one token, without the white space around it. The token is wiped when it is
+/// dropped.
 ///
 /// # Errors
-/// A sentence: it cannot be read, others could read it too, or the token is too short.
+/// A sentence: the file cannot be read, others may read it, or the token is too short.
 pub fn read_token(path: &Path) -> Result<Zeroizing<String>, PrivateFileError> {
     let name = path.display();
     let words = FileMessages {

@@ -1,6 +1,8 @@
 //! State that lives as long as the process, through every reload.
 //!
-//! This is the clock of the query path, the cookie secret and the memory.
+//! The query path must not read the system's clock for each packet, so a thread stores the time in
+//! atomic integers ten times a second. The cookie secret is drawn once, so that server cookies stay
+//! valid across reloads. The module also reads the memory and the host name for status and metrics.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::OnceLock;
@@ -10,12 +12,13 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use crate::dns::cookie::CookieSecret;
 use crate::files;
 
-/// How often the clocks of the query path are set.
+/// How often the clocks of the query path are updated.
 const BEAT: Duration = Duration::from_millis(100);
 
 static SECONDS: AtomicU32 = AtomicU32::new(0);
 
-/// Seconds since 1970, modulo 2^32, as of the last tenth: the query path reads this, not the system's clock.
+/// Seconds since 1970, modulo 2^32, at most a tenth of a second old. The query path reads this
+/// instead of the system's clock.
 pub fn clock() -> &'static AtomicU32 {
     if SECONDS.load(Ordering::Relaxed) == 0 {
         tick();
@@ -25,44 +28,45 @@ pub fn clock() -> &'static AtomicU32 {
 
 static BEATS: AtomicU32 = AtomicU32::new(0);
 
-/// Tenths of a second since some moment, as of the last of them; no step of the system's clock moves it.
+/// Tenths of a second since the start of the process. The clock is monotonic: setting the system's
+/// clock does not change it.
 pub fn beats() -> &'static AtomicU32 {
     &BEATS
 }
 
-/// Sets the clocks of the query path.
+/// Updates the clocks of the query path.
 fn tick() {
     static START: OnceLock<Instant> = OnceLock::new();
-    BEATS.store(
-        (START.get_or_init(Instant::now).elapsed().as_millis() / 100) as u32,
-        Ordering::Relaxed,
-    );
+    let elapsed = START.get_or_init(Instant::now).elapsed();
+    BEATS.store((elapsed.as_millis() / 100) as u32, Ordering::Relaxed);
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs());
     SECONDS.store(now as u32, Ordering::Relaxed);
 }
 
-/// Sets the clocks of the query path from now on, from a thread that lives as long as the process.
+/// Starts the thread that updates the clocks of the query path. It lives as long as the process.
 ///
 /// # Errors
-/// A sentence: the system has no thread left.
+/// A sentence: the system cannot start a thread.
 pub fn keep_time() -> Result<(), String> {
-    let keep = || {
-        loop {
-            tick();
-            std::thread::sleep(BEAT);
-        }
-    };
     let started = std::thread::Builder::new()
         .name("clock".to_owned())
-        .spawn(keep);
-    started
-        .map(drop)
-        .map_err(|error| format!("cannot make the thread \"clock\": {error}"))
+        .spawn(tick_forever);
+    match started {
+        Ok(_) => Ok(()),
+        Err(error) => Err(format!("cannot make the thread \"clock\": {error}")),
+    }
 }
 
-/// Octets of memory that the process holds (`VmRSS` of proc(5)); `None` where that cannot be read.
+fn tick_forever() {
+    loop {
+        tick();
+        std::thread::sleep(BEAT);
+    }
+}
+
+/// The resident memory of the process in octets (`VmRSS` of proc(5)); `None`: it cannot be read.
 pub fn resident() -> Option<u64> {
     let status = files::read_proc("/proc/self/status").ok()?;
     let line = status
@@ -72,20 +76,25 @@ pub fn resident() -> Option<u64> {
     kibibytes.checked_mul(1024)
 }
 
-/// The secret of this process, from the system's random numbers.
+/// The cookie secret of this process, drawn from the system's random numbers.
 pub fn cookie_secret() -> CookieSecret {
     static SECRET: OnceLock<CookieSecret> = OnceLock::new();
-    let random = |half: u8| RandomState::new().hash_one(half).to_le_bytes();
-    let make = || {
-        let mut octets = [0; 16];
-        octets[..8].copy_from_slice(&random(0));
-        octets[8..].copy_from_slice(&random(1));
-        CookieSecret::new(octets)
-    };
-    SECRET.get_or_init(make).clone()
+    SECRET
+        .get_or_init(|| {
+            let mut octets = [0; 16];
+            octets[..8].copy_from_slice(&random_octets(0));
+            octets[8..].copy_from_slice(&random_octets(1));
+            CookieSecret::new(octets)
+        })
+        .clone()
 }
 
-/// The name of this machine.
+/// Half of the secret. [`RandomState`] gets its keys from the system's random numbers.
+fn random_octets(half: u8) -> [u8; 8] {
+    RandomState::new().hash_one(half).to_le_bytes()
+}
+
+/// The host name of this machine.
 pub fn host_name() -> String {
     rustix::system::uname()
         .nodename()

@@ -21,8 +21,8 @@ use crate::catalog::keys::ByRegion;
 use crate::resolve::KnownNames;
 
 impl ControlState {
-    /// Folds what is known and publishes it: in a new snapshot of the same catalog, or of the one in `loaded`. Returns how
-    /// many answers per second go elsewhere by it, by the region that gave them.
+    /// Computes availability and publishes it, with the catalog in force or with the one in
+    /// `loaded`. Returns the answers per second that move elsewhere, by the region that gave them.
     pub(super) fn refresh(
         &mut self,
         loaded: Option<Snapshot>,
@@ -53,16 +53,17 @@ impl ControlState {
             self.publish(before.with(live), effects);
         }
         if is_new {
-            // Services and regions may have other numbers.
-            self.told.moved = MovedRates::default();
+            // Services and regions may have other positions now.
+            self.log.moved = MovedRates::default();
         }
-        self.told.moved.note(&moved, &folded.availability);
+        self.log.moved.note(&moved, &folded.availability);
         self.tell(&folded.availability, &moved, effects);
-        health_news::warn_of_certificates(&mut self.told, &self.derived.plan, &self.inputs.targets);
+        health_news::warn_of_certificates(&mut self.log, &self.derived.plan, &self.inputs.targets);
         moved
     }
 
-    /// Works out what overrides come to now, and publishes it. Returns how many answers per second go elsewhere.
+    /// Computes the effect of overrides now, and publishes it. Returns the answers per second that
+    /// move elsewhere.
     pub(super) fn apply_overrides(&mut self, now: ClockReading, effects: &mut Effects) -> f64 {
         self.progress = self.inputs.book.progress(now.boot);
         self.derived.effect = Arc::new(EffectiveOverrides::of(
@@ -73,7 +74,7 @@ impl ControlState {
         self.refresh(None, now, effects).values().sum()
     }
 
-    /// Publishes what moves with time, and keeps what has changed.
+    /// Publishes what changes with time, and saves the state that has changed.
     pub(super) fn tick(
         &mut self,
         observed: Option<&Observations>,
@@ -81,7 +82,7 @@ impl ControlState {
         effects: &mut Effects,
     ) {
         let hour = time(now).as_secs() / 3600;
-        let is_new_hour = std::mem::replace(&mut self.told.hour, hour) != hour;
+        let is_new_hour = std::mem::replace(&mut self.log.hour, hour) != hour;
         if self.moving || is_new_hour {
             self.refresh(None, now, effects);
         }
@@ -93,7 +94,7 @@ impl ControlState {
         self.keep_ramps(now, effects);
     }
 
-    /// Takes in the addresses of names. Returns the edition that services must be compiled with.
+    /// Applies the addresses of names. Returns the edition that services must be compiled with.
     pub(super) fn take_names(
         &mut self,
         names: KnownNames,

@@ -24,8 +24,8 @@ use super::worker::NotDone;
 use crate::config::Config;
 
 impl Control {
-    /// Reads everything anew and swaps it in whole, or refuses it whole; what is confirmed is done whatever
-    /// `[guard]` says. It is done on the thread for reloads, whatever it hangs on.
+    /// Reads everything again, and serves all of it or refuses all of it. Confirmed risks are not
+    /// checked against `[guard]`. It runs on the thread for reloads, because reading may hang.
     ///
     /// # Errors
     /// Another reload is under way, and some wait for it already.
@@ -40,7 +40,7 @@ impl Control {
             .await
     }
 
-    /// Looks for databases and a certificate that have changed, and takes them in. What is read may hang.
+    /// Loads databases and certificates that have changed. Reading them may hang.
     ///
     /// # Errors
     /// A reload is under way, and some wait for it already.
@@ -64,7 +64,8 @@ impl Control {
         self.files.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for the first results of endpoints that are new, so it must be called from a thread that may wait.
+    /// Reloads on this thread, which must be one that may block: it waits for the first probes of
+    /// new endpoints.
     fn reload_now(&self, files: &mut FileMemory, confirmed: ConfirmedRisks) -> ReloadResult {
         let start = Instant::now();
         let result = self.replace(files, confirmed);
@@ -125,15 +126,15 @@ impl Control {
         } else {
             prints(&loaded.config)
         };
-        self.meet_names(&loaded.config);
+        self.resolve_new_names(&loaded.config);
         let memory = FileMemory::of(&loaded, databases);
         let result = self.serve_loaded(loaded, config, confirmed);
         if result.is_ok() {
             *files = memory;
         }
-        self.settle_names();
+        self.drop_old_names();
         // They may have come to something else since it was laid out.
-        self.follow_names();
+        self.apply_names();
         result.map(|()| warnings)
     }
 

@@ -1,4 +1,4 @@
-//! What became of reloads.
+//! The history of reloads: how many were done and refused, and the result of the last one.
 
 use std::time::{Duration, SystemTime};
 
@@ -20,14 +20,14 @@ pub struct ReloadResult {
     pub at: SystemTime,
     /// How long it took.
     pub took: Duration,
-    /// Whether it was done, or refused and what was served before is served on.
+    /// Whether it was done. If it was refused, the state before it is still served.
     pub ok: bool,
     /// Warnings if it was done, all mistakes if it was refused; each names its place.
     pub messages: Vec<String>,
 }
 
 impl ReloadResult {
-    /// What happened, for people.
+    /// The result as a sentence.
     pub fn sentence(&self) -> String {
         let lines = self.messages.join("\n  ");
         match (self.ok, self.messages.is_empty()) {
@@ -39,7 +39,7 @@ impl ReloadResult {
         }
     }
 
-    /// Tells the log.
+    /// Logs the result.
     pub fn log(&self) {
         let milliseconds = self.took.as_millis() as u64;
         match self.ok {

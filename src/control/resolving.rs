@@ -12,19 +12,19 @@ use super::change::KeptName;
 use super::keep::{self, NAMES};
 use crate::resolve::{KnownNames, NameResolver, ResolvedName};
 
-/// How long what was known before a restart may be kept by others, in seconds.
+/// The TTL of addresses that were saved before a restart, in seconds.
 const OLD: u32 = 5;
 
 /// The resolver and its runtime.
 pub(super) struct BackgroundResolver {
     pub(super) names: NameResolver,
     pub(super) runtime: Handle,
-    /// As it was last handed in to be kept.
+    /// The list that was last handed over to be saved.
     pub(super) kept: Mutex<Vec<KeptName>>,
 }
 
 impl BackgroundResolver {
-    /// The last good addresses, if they are others than were last kept.
+    /// The last good addresses, if they differ from the list that was last saved.
     pub(super) fn to_keep(&self) -> Option<Vec<KeptName>> {
         let mut now = Vec::new();
         for (name, known) in self.names.known() {
@@ -46,17 +46,17 @@ impl BackgroundResolver {
     }
 }
 
-/// What was known before the restart, for as long as nothing newer is.
+/// The addresses that were saved before the restart. Look-ups replace them.
 pub(super) fn load(directory: &Path) -> KnownNames {
     let (kept, warning) = keep::load::<KeptName>(directory, NAMES);
-    warning
-        .iter()
-        .for_each(|warning| tracing::warn!("{warning}"));
-    let known = |kept: KeptName| {
-        Some((
-            kept.name.parse().ok()?,
-            ResolvedName::remembered(kept.addresses, OLD),
-        ))
-    };
-    kept.items.into_iter().filter_map(known).collect()
+    if let Some(warning) = warning {
+        tracing::warn!("{warning}");
+    }
+    let mut names = KnownNames::new();
+    for name in kept.items {
+        if let Ok(parsed) = name.name.parse() {
+            names.insert(parsed, ResolvedName::remembered(name.addresses, OLD));
+        }
+    }
+    names
 }

@@ -39,7 +39,7 @@ use crate::files::FilePrint;
 use crate::server::PublishedSnapshot;
 use crate::server::encrypted::TlsIdentity;
 
-/// How long a stop waits for what must be kept.
+/// How long a stop waits until the state is saved.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The running state and where it comes from.
@@ -55,11 +55,11 @@ pub struct Control {
     /// Absent until names are resolved.
     pub(super) names: OnceLock<BackgroundResolver>,
     pub(super) coverage: CoverageCache,
-    /// Another server is about to take over, and has read what is kept.
+    /// Another server is about to take over, and has read the saved state.
     closed: AtomicBool,
 }
 
-/// What tells files that were read from those that are there now.
+/// Fingerprints of the files that were read, to detect changes.
 pub(super) struct FileMemory {
     pub(super) databases: Vec<Option<FilePrint>>,
     pub(super) identity: OfEach<identity::IdentityPrints>,
@@ -81,10 +81,11 @@ impl FileMemory {
 }
 
 impl Control {
-    /// Takes charge of what was loaded first, and of what was kept before the restart.
+    /// Starts control with the first loaded configuration and the state that was saved before the
+    /// restart.
     ///
     /// # Errors
-    /// A sentence: a thread that it needs cannot be made.
+    /// A sentence: the system cannot start a thread.
     pub fn new(
         origin: ConfigOrigin,
         loaded: LoadedState,
@@ -140,13 +141,14 @@ impl Control {
         })
     }
 
-    /// From now on nothing is changed by operators, and all that was is on disk: another server is to know it.
+    /// Refuses changes by operators from now on and saves everything, before another server takes
+    /// over.
     pub(super) fn close_for_changes(&self) {
         self.closed.store(true, Ordering::SeqCst);
         self.finish_keeping();
     }
 
-    /// The other server did not come to be.
+    /// Accepts changes again, after a takeover has failed.
     pub(super) fn open_for_changes(&self) {
         self.closed.store(false, Ordering::SeqCst);
     }
@@ -156,7 +158,8 @@ impl Control {
         self.closed.load(Ordering::SeqCst)
     }
 
-    /// Before a stop: writes what is left, though neither a disk that hangs nor a stuck controller is waited for.
+    /// Saves everything before a stop. It waits only briefly for a hanging disk or a stuck
+    /// controller.
     pub fn finish_keeping(&self) {
         let (reply, handed) = sync_channel(1);
         if self.controller.offer(Change::WriteAll { reply }) {
@@ -165,22 +168,22 @@ impl Control {
         self.shared.state_writer.finish(PATIENCE);
     }
 
-    /// What the workers answer from.
+    /// The cell from which the workers take the snapshot.
     pub fn published(&self) -> Arc<PublishedSnapshot> {
         self.shared.published.clone()
     }
 
-    /// What the encrypted transports and the admin server show.
+    /// The certificates of the encrypted transports and the admin server.
     pub fn identity(&self) -> OfEach<Arc<TlsIdentity>> {
         self.identity.clone()
     }
 
-    /// What is being answered from at this moment.
+    /// The snapshot in force now.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.shared.published.load_full()
     }
 
-    /// The state of control at this moment.
+    /// The state of control now.
     pub(super) fn state(&self) -> Arc<StateView> {
         self.shared.view.load_full()
     }
@@ -195,22 +198,22 @@ impl Control {
         &self.origin
     }
 
-    /// What happens, for those who watch.
+    /// The log of events.
     pub fn events(&self) -> &EventLog {
         &self.shared.events
     }
 
-    /// What knows whether something is stuck.
+    /// The watchdog, which knows whether a part is stuck.
     pub fn watchdog(&self) -> &Watchdog {
         &self.shared.watchdog
     }
 
-    /// What tells the configuration and the zones that are served from others.
+    /// The fingerprint of the configuration and the zones in force.
     pub fn fingerprint(&self) -> String {
         self.state().files.prints.whole().to_string()
     }
 
-    /// Where what must outlive a restart is kept; `None`: nowhere.
+    /// The state directory; `None`: nothing is saved.
     pub fn state_directory(&self) -> Option<Arc<StateDirectory>> {
         self.state().directory.clone()
     }
@@ -224,7 +227,7 @@ impl Control {
     }
 }
 
-/// The overrides and leases from before the restart; what cannot be used is told.
+/// The overrides and leases from before the restart; a file that cannot be used is a warning.
 fn load_kept(directory: Option<&StateDirectory>, now: &ClockReading) -> (OverrideBook, LeaseTable) {
     let Some(directory) = directory.map(StateDirectory::path) else {
         return (OverrideBook::default(), LeaseTable::default());

@@ -8,11 +8,11 @@ use super::private_file::{self, FileMessages};
 use crate::dns::cookie::{CookieSecret, CookieSecrets};
 use crate::files::FileKind;
 
-/// Reads a file of one or two secrets, a line of 32 hexadecimal digits each; the first makes cookies, both are known.
-/// Empty lines and lines that start with `#` are passed over.
+/// Reads a file of one or two secrets, each a line of 32 hexadecimal digits. The first makes new
+/// cookies, and both verify cookies. Empty lines and lines that start with `#` are ignored.
 ///
 /// # Errors
-/// A sentence with the file: it cannot be read, others could read it too, or a line holds no secret.
+/// A sentence with the file: it cannot be read, others may read it, or a line is not a secret.
 pub fn read(path: &Path) -> Result<CookieSecrets, String> {
     let words = FileMessages {
         content: "the cookie secrets",

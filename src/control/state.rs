@@ -19,35 +19,35 @@ use super::change::{Action, Answer, Change, ChangeReply, Effects, StepFacts};
 use super::clock::ClockReading;
 use super::effect::EffectiveOverrides;
 use super::inputs::{ControlInputs, Derived, derive};
+use super::log_state::LogState;
 use super::probed::{ProbeAccount, ProbedTargets};
 use super::state_directory::StateDirectory;
-use super::told::LogState;
 use crate::answer::Snapshot;
 use crate::balance::traffic_rates::TrafficRates;
 
 /// Everything that control knows.
 pub struct ControlState {
-    /// What it was told.
+    /// The inputs of the configuration in force.
     pub inputs: ControlInputs,
     /// What is in force.
     pub derived: Derived,
     /// What is being answered from.
     pub snapshot: Arc<Snapshot>,
-    /// What was read beside the configuration.
+    /// The files that were read with the configuration.
     pub files: LoadedFiles,
-    /// Where things are kept; `None`: nowhere.
+    /// The state directory; `None`: nothing is saved.
     pub directory: Option<Arc<StateDirectory>>,
-    /// How regions stood before.
+    /// What the availability fold remembers of each region.
     pub memory: AvailabilityMemory,
     /// Availability may change though no probe does.
     pub moving: bool,
-    /// What was told already.
-    pub told: LogState,
-    /// How many answers each region gives.
+    /// What has been logged and saved already.
+    pub log: LogState,
+    /// The answer rates of regions.
     pub traffic: Arc<TrafficRates>,
-    /// How far overrides had come when their effect was worked out.
+    /// The progress of gradual overrides when their effect was last computed.
     pub progress: Vec<f64>,
-    /// A lease was renewed, which is written once a second only.
+    /// A lease was renewed and is not saved yet. Renewals are saved once a second.
     pub renewed: bool,
     /// The clocks at the last time that overrides and leases were ended.
     pub clocks: ClockReading,
@@ -81,7 +81,7 @@ impl ControlState {
             directory: directory.map(Arc::new),
             memory: AvailabilityMemory::default(),
             moving: false,
-            told: LogState::default(),
+            log: LogState::default(),
             traffic: Arc::default(),
             progress: Vec::new(),
             renewed: false,
@@ -93,7 +93,7 @@ impl ControlState {
         }
     }
 
-    /// Takes in one change and says what is to be done.
+    /// Applies one change, and returns what the controller has to do.
     pub fn step(&mut self, change: Change, facts: StepFacts) -> Effects {
         let mut effects = Effects::default();
         let now = facts.clocks;
@@ -135,7 +135,7 @@ impl ControlState {
                 effects.replies.push(Answer::Edition(reply, edition));
             }
             Change::Override { order, reply } => {
-                let made = self.put_in_force(order, now, &mut effects);
+                let made = self.set_override(order, now, &mut effects);
                 effects.replies.push(Answer::Made(reply, made));
             }
             Change::Lift {
@@ -144,7 +144,7 @@ impl ControlState {
                 by,
                 reply,
             } => {
-                let made = self.take_back(&subject, kind, &by, now, &mut effects);
+                let made = self.remove_override(&subject, kind, &by, now, &mut effects);
                 effects.replies.push(Answer::Made(reply, made));
             }
             Change::Lease { lease, reply } => {
@@ -152,7 +152,7 @@ impl ControlState {
                 effects.replies.push(Answer::Made(reply, made));
             }
             Change::EndLease { key, by, reply } => {
-                let made = self.take_lease(&key, &by, now, &mut effects);
+                let made = self.end_lease(&key, &by, now, &mut effects);
                 effects.replies.push(Answer::Made(reply, Ok(made)));
             }
             Change::Tick { reply } => {
@@ -173,20 +173,21 @@ impl ControlState {
                 effects.replies.push(Answer::Handed(reply));
             }
         }
-        if self.told.saved.is_none() {
+        if self.log.saved.is_none() {
             self.keep_verdicts(observed.as_ref(), now, &mut effects);
         }
         self.build(now, &mut effects);
         effects
     }
 
-    /// Answers from another snapshot from now on.
+    /// Publishes a snapshot, from which queries are answered from now on.
     pub(super) fn publish(&mut self, snapshot: Snapshot, effects: &mut Effects) {
         self.snapshot = Arc::new(snapshot);
         effects.actions.push(Action::Publish(self.snapshot.clone()));
     }
 
-    /// Compiles services if the inputs have a newer edition than those that are served, and nothing is compiled yet.
+    /// Starts to compile services if the inputs have a newer edition than the services in force and
+    /// no build is under way.
     fn build(&mut self, now: ClockReading, effects: &mut Effects) {
         if self.is_building || self.inputs.edition <= self.compiled {
             return;
@@ -211,7 +212,8 @@ impl ControlState {
         effects.actions.push(Action::Build(Box::new(job)));
     }
 
-    /// Serves what was built, and goes on with the reload that has waited for it.
+    /// Serves the services that were built, and continues with the reload that waited for the
+    /// build.
     fn take_built(&mut self, built: BuiltServices, now: ClockReading, effects: &mut Effects) {
         self.is_building = false;
         let BuiltServices {
@@ -282,7 +284,7 @@ impl ControlState {
         self.keep_zones(now, effects);
     }
 
-    /// Puts services in force; what is remembered of their parts stays.
+    /// Puts services in force, and keeps the memory of the regions that stay.
     fn install(
         &mut self,
         derived: Derived,
@@ -327,7 +329,7 @@ impl ControlState {
     }
 }
 
-/// The clock that regions come back by.
+/// The monotonic time since the boot, which ramps are measured by.
 pub(super) fn time(now: ClockReading) -> Duration {
     now.boot.elapsed()
 }

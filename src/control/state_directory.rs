@@ -35,25 +35,25 @@ pub struct StateDirectory {
 
 #[derive(Debug)]
 enum Ownership {
-    /// It could not be locked yet.
+    /// The lock could not be taken yet.
     Wanted,
-    /// It is ours as long as this file is open.
+    /// This process owns the directory as long as this file is open.
     Held(Arc<File>),
     /// Another server has taken over.
     GivenUp,
 }
 
-/// Why a lock cannot be had.
+/// Why the lock cannot be taken.
 enum LockError {
-    /// Somebody has it: the number of the process, where the file says so.
+    /// Another process holds it; its process id, if the file contains one.
     Taken(Option<u32>),
-    /// The system does not let us.
+    /// The directory or the file cannot be created, opened or locked.
     Unusable(io::Error),
 }
 
 impl StateDirectory {
-    /// Makes the directory if it is not there, and this process its owner. One that cannot be made or locked is a warning:
-    /// whoever is to be answered is answered all the same.
+    /// Creates the directory if it is missing, and makes this process its owner. If it cannot be
+    /// created or locked, a warning is logged, because the server can answer without it.
     ///
     /// # Errors
     /// A sentence: another process owns it.
@@ -65,7 +65,7 @@ impl StateDirectory {
                 Ownership::Held(Arc::new(file))
             }
             Err(LockError::Taken(owner)) => return Err(taken(path, owner)),
-            // What [`unusable`] has told already.
+            // The checks before a start have reported what [`unusable`] finds.
             Err(LockError::Unusable(error)) => {
                 if unusable(path).is_none() {
                     tracing::warn!("{}", nothing_kept(path, &error));
@@ -79,7 +79,7 @@ impl StateDirectory {
         })
     }
 
-    /// The directory of the server that this one takes the place of, with its lock.
+    /// The directory of the server that this one replaces, with its lock.
     pub fn inherited(path: &Path, lock: OwnedFd) -> StateDirectory {
         StateDirectory {
             path: path.to_owned(),
@@ -87,12 +87,12 @@ impl StateDirectory {
         }
     }
 
-    /// Where it is.
+    /// The path of the directory.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Whether another path leads there, too.
+    /// Whether another path leads to the same directory.
     pub fn is_at(&self, path: &Path) -> bool {
         let (ours, other) = (
             fs::canonicalize(&self.path).ok(),
@@ -101,17 +101,18 @@ impl StateDirectory {
         self.path == path || ours.is_some() && ours == other
     }
 
-    /// Puts a whole new file in the place of an old one that only its owner may read; on disk when this returns.
+    /// Replaces a file as a whole. The new file is readable only by its owner, and on disk when
+    /// this returns.
     ///
     /// # Errors
-    /// What the system says; the old file stays.
+    /// The error of the system; the old file stays.
     pub fn replace(&self, name: &str, text: &[u8]) -> io::Result<()> {
-        // Not under the lock: a disk that hangs would hang whoever wants to pass the directory on.
+        // Not under the mutex: a disk that hangs must not delay a takeover.
         let _held = self.held()?;
         disk::replace(&self.path.join(name), text, 0o600)
     }
 
-    /// The lock, to be passed to the server that takes over; `None`: it is not ours.
+    /// A copy of the lock, for the server that takes over; `None`: this process does not hold it.
     pub fn passed_on(&self) -> Option<OwnedFd> {
         match &*self.ownership() {
             Ownership::Held(file) => file.try_clone().ok().map(OwnedFd::from),
@@ -119,12 +120,12 @@ impl StateDirectory {
         }
     }
 
-    /// Nothing is written there any more, since another server has taken over.
+    /// Ends all writing, because another server has taken over.
     pub fn give_up(&self) {
         *self.ownership() = Ownership::GivenUp;
     }
 
-    /// Says in the lock's file that it is this process that has it: when it has taken over.
+    /// Writes the id of this process into the lock file, after a takeover.
     pub fn take_charge(&self) {
         if let Ownership::Held(file) = &*self.ownership() {
             write_number(file);
@@ -135,7 +136,7 @@ impl StateDirectory {
         self.lock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The lock; if it could not be had before, perhaps now.
+    /// The lock. If it could not be taken before, this tries again.
     fn held(&self) -> io::Result<Arc<File>> {
         let mut ownership = self.ownership();
         match &*ownership {
@@ -155,7 +156,7 @@ impl StateDirectory {
     }
 }
 
-/// Makes the directory, opens the file in it and locks it; waits so long for whoever has it.
+/// Creates the directory, opens the lock file and locks it. Waits this long for another owner.
 fn lock(directory: &Path, patience: Duration) -> Result<File, LockError> {
     let file = make(directory)
         .and_then(|()| open(&directory.join(LOCK)))
@@ -167,7 +168,8 @@ fn lock(directory: &Path, patience: Duration) -> Result<File, LockError> {
             Err(Errno::WOULDBLOCK) if Instant::now() < end => std::thread::sleep(AGAIN),
             Err(Errno::WOULDBLOCK) => return Err(LockError::Taken(read_number(&file))),
             Err(Errno::INTR) => {}
-            // Some network file systems have no locks. Better unlocked than nothing kept.
+            // Some network file systems have no locks. Saving without a lock is better than not
+            // saving.
             Err(Errno::NOLCK | Errno::OPNOTSUPP | Errno::NOSYS) => {
                 let directory = directory.display();
                 tracing::warn!(
@@ -180,7 +182,7 @@ fn lock(directory: &Path, patience: Duration) -> Result<File, LockError> {
     }
 }
 
-/// For its owner alone; what it lies in is made as folders usually are.
+/// Creates the directory for its owner alone, and missing parents with the usual permissions.
 fn make(directory: &Path) -> io::Result<()> {
     if directory.is_dir() {
         return Ok(());
@@ -189,7 +191,7 @@ fn make(directory: &Path) -> io::Result<()> {
     DirBuilder::new().mode(0o700).create(directory)
 }
 
-/// Follows no link, and does not wait should somebody have laid a pipe there.
+/// Opens the lock file. It follows no symbolic link, and does not block if the file is a pipe.
 fn open(path: &Path) -> io::Result<File> {
     let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
     let file = OpenOptions::new()
@@ -207,7 +209,7 @@ fn open(path: &Path) -> io::Result<File> {
     }
 }
 
-/// For people alone, so a full disk is no reason to stop.
+/// Writes the process id for people. Errors, such as a full disk, do not matter.
 fn write_number(file: &File) {
     let number = format!("{}\n", std::process::id());
     let _ = file
@@ -221,21 +223,22 @@ fn read_number(mut file: &File) -> Option<u32> {
     text.trim().parse().ok()
 }
 
+/// The error that another process owns the directory.
 fn taken(path: &Path, owner: Option<u32>) -> String {
     let owner = owner.map_or_else(
         || "another server".to_owned(),
         |number| format!("another server (process {number})"),
     );
     format!(
-        "{}: {owner} uses this state directory; stop it, take its place with `meridian serve --take-over`, or give this \
-         one a [state] directory of its own",
+        "{}: {owner} uses this state directory; stop it, take its place with `meridian serve \
+         --take-over`, or give this one a [state] directory of its own",
         path.display()
     )
 }
 
-/// What keeps this process from keeping anything there, found out without making or changing anything.
+/// Why this process cannot save anything in the directory; `None`: it can. Changes nothing.
 pub fn unusable(path: &Path) -> Option<String> {
-    // What is not there yet is made in the nearest folder that is.
+    // Missing folders are created in the nearest one that exists.
     let there = path
         .ancestors()
         .find(|folder| fs::symlink_metadata(folder).is_ok());
@@ -256,7 +259,7 @@ pub fn unusable(path: &Path) -> Option<String> {
     refusal.err().map(|error| nothing_kept(path, &error.into()))
 }
 
-/// A warning where not only its owner may write there: whoever may can drain regions.
+/// A warning if other users may write into the directory, because they could drain regions.
 pub fn open_to_others(path: &Path) -> Option<String> {
     let mode = fs::metadata(path).map_or(0, |data| data.permissions().mode() & 0o777);
     let path = path.display();
@@ -267,7 +270,7 @@ pub fn open_to_others(path: &Path) -> Option<String> {
     })
 }
 
-/// Who owns it at this moment: a note, since that may be the very server that is asked about.
+/// A note on the process that owns the directory now. That may be the server that is meant.
 pub fn owner(path: &Path) -> Option<String> {
     let file = OpenOptions::new()
         .read(true)

@@ -27,60 +27,55 @@ use crate::server::{MOST_PASSED, PassedSockets, StatsTotals};
 
 /// The socket in the state directory.
 const NAME: &str = "succession.sock";
-/// What the new server says first, with the version of what follows: the lock of the state directory is the first of the
-/// descriptors.
+/// The request of the new server, with the version of the protocol. In version 2 the lock of the
+/// state directory is the first descriptor.
 const REQUEST: &[u8; 22] = b"meridian succession 2\n";
-/// The same of a server that knows of no lock.
+/// The request of version 1, which passes no lock.
 const UNLOCKED: &[u8; 22] = b"meridian succession 1\n";
-/// What it says when it answers.
+/// The message of the new server when it answers queries.
 const READY: &[u8] = b"ready\n";
-/// How long either waits for the other's next word.
+/// How long each side waits for the next message of the other.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long the new server may take from the sockets to its first answer: the first round of probes, and a large zone.
+/// How long the new server may take from receiving the sockets to its first answer. It loads zones
+/// and waits for the first round of probes meanwhile.
 const LONGEST_START: Duration = Duration::from_secs(120);
-/// Most octets of what was counted.
+/// The most octets of the counters.
 const LARGEST: u32 = 1 << 20;
 
-/// What is given besides the sockets.
+/// The state that is passed along with the sockets.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct HandedState {
-    /// What became of the queries so far.
+    /// The query counters.
     pub counted: StatsTotals,
     /// The first descriptor is the lock of the state directory.
     #[serde(default)]
     pub locked: bool,
 }
 
-/// The server whose place is taken.
+/// The running server that this process replaces.
 #[derive(Debug)]
 pub struct Predecessor {
     stream: UnixStream,
-    /// Its sockets.
+    /// The sockets that it passed.
     pub passed: PassedSockets,
-    /// What else it leaves.
-    pub legacy: HandedState,
+    /// The state that it passed.
+    pub state: HandedState,
     /// Its lock of the state directory; `None`: it has none.
     pub lock: Option<OwnedFd>,
 }
 
 impl Predecessor {
-    /// Asks the server that uses this state directory for its sockets; `None`: there is no such server.
+    /// Asks the server that uses this state directory for its sockets; `None`: no server runs.
     ///
     /// # Errors
-    /// A sentence: it refuses, or does not understand.
+    /// A sentence: the server refuses, or speaks another version of the protocol.
     pub fn ask(directory: &Path) -> Result<Option<Predecessor>, String> {
         let path = directory.join(NAME);
-        let told = |error: io::Error| {
-            format!(
-                "the running server does not hand over ({}: {error}); it serves on",
-                path.display()
-            )
-        };
         let Some(mut stream) = connect(&path)? else {
             return Ok(None);
         };
         let received = match receive(&mut stream, REQUEST) {
-            // It hangs up on words that it does not know.
+            // A server that only knows version 1 closes the connection.
             Err(error)
                 if matches!(
                     error.kind(),
@@ -95,29 +90,34 @@ impl Predecessor {
             }
             received => received,
         };
-        let (mut descriptors, legacy) = received.map_err(told)?;
-        let lock = (legacy.locked && !descriptors.is_empty()).then(|| descriptors.remove(0));
+        let (mut descriptors, state) = received.map_err(|error| {
+            format!(
+                "the running server does not hand over ({}: {error}); it serves on",
+                path.display()
+            )
+        })?;
+        let lock = (state.locked && !descriptors.is_empty()).then(|| descriptors.remove(0));
         let passed = PassedSockets::of(descriptors)?;
         Ok(Some(Predecessor {
             stream,
             passed,
-            legacy,
+            state,
             lock,
         }))
     }
 
-    /// Tells it that it can go: queries are answered here.
+    /// Tells the old server to stop, because this process answers queries.
     ///
     /// # Errors
-    /// A sentence: it is gone, or has given this one up and serves on.
+    /// A sentence: it has gone, or it has given up the takeover and keeps serving.
     pub fn relieve(mut self) -> Result<(), String> {
         self.stream
             .write_all(READY)
-            .map_err(|error| format!("the server before has given this one up: {error}"))
+            .map_err(|error| format!("the old server has given up the takeover: {error}"))
     }
 }
 
-/// Where a server waits for the one that takes its place.
+/// The socket on which a server waits for its successor.
 #[derive(Debug)]
 pub struct Succession {
     listener: UnixListener,
@@ -125,24 +125,24 @@ pub struct Succession {
 }
 
 impl Succession {
-    /// Opens the socket in a directory that this process owns, in the place of a predecessor's. Needs a tokio runtime.
+    /// Opens the socket in a directory that this process owns, and replaces the socket of its
+    /// predecessor. Needs a tokio runtime.
     ///
     /// # Errors
-    /// A sentence: it cannot be opened.
+    /// A sentence: the socket cannot be opened.
     pub fn open(directory: &Path) -> Result<Succession, String> {
         let path = directory.join(NAME);
-        let told = |error: io::Error| {
+        let listener = bind(&path).map_err(|error| {
             format!(
                 "{}: {error}; no server can take over from this one",
                 path.display()
             )
-        };
-        let listener = bind(&path).map_err(told)?;
+        })?;
         Ok(Succession { listener, path })
     }
 
-    /// Waits until another server has taken over; `sockets` are given to it. One that fails before it is ready changes
-    /// nothing.
+    /// Waits until another server has taken over, with the sockets and state that `give` returns. A
+    /// takeover that fails before the new server is ready changes nothing.
     pub async fn wait(
         &self,
         control: &Arc<Control>,
@@ -155,10 +155,10 @@ impl Succession {
                 .await
                 .and_then(|(stream, _)| stream.into_std());
             let given = accepted.and_then(|stream| Ok((stream, give()?)));
-            let (stream, (sockets, legacy)) = match given {
+            let (stream, (sockets, state)) = match given {
                 Ok(given) => given,
                 Err(error) => {
-                    tracing::warn!("nobody could be asked to take over: {error}");
+                    tracing::warn!("cannot accept a takeover: {error}");
                     tokio::time::sleep(Duration::from_millis(100)).await;
                     continue;
                 }
@@ -167,7 +167,7 @@ impl Succession {
             let done = control
                 .threads
                 .hand_over
-                .run(move || hand_over(&old, stream, sockets, legacy))
+                .run(move || hand_over(&old, stream, sockets, state))
                 .await;
             match done
                 .map_err(|not_done| io::Error::other(not_done.to_string()))
@@ -181,7 +181,7 @@ impl Succession {
         }
     }
 
-    /// Removes the socket from the file system: nobody takes over any more.
+    /// Removes the socket from the file system, so that no server can take over any more.
     pub fn close(self) {
         let _ = std::fs::remove_file(&self.path);
     }
@@ -203,9 +203,9 @@ fn connect(path: &Path) -> Result<Option<UnixStream>, String> {
     }
 }
 
-/// A socket that only its owner can reach, put where another may have been.
+/// Binds a socket that only its owner can reach, and replaces an existing one.
 fn bind(path: &Path) -> io::Result<UnixListener> {
-    // Named as the temporary files of the directory are, so that it is found if it is left.
+    // Named like the temporary files of the directory, so that a leftover is removed at a start.
     let fresh = path.with_file_name(format!(".{NAME}.{}", std::process::id()));
     let _ = std::fs::remove_file(&fresh);
     let listener = UnixListener::bind(&fresh)?;
@@ -214,12 +214,12 @@ fn bind(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// The old server's part. Changes are refused while it goes on, unless it fails.
+/// The old server's side of a takeover. Changes are refused from now on, unless it fails.
 fn hand_over(
     control: &Control,
     stream: UnixStream,
     sockets: Vec<OwnedFd>,
-    legacy: HandedState,
+    state: HandedState,
 ) -> io::Result<()> {
     stream.set_nonblocking(false)?;
     refuse_others(&stream)?;
@@ -227,7 +227,7 @@ fn hand_over(
     let lock = control
         .state_directory()
         .and_then(|directory| directory.passed_on());
-    let done = converse(stream, sockets, lock, legacy);
+    let done = converse(stream, sockets, lock, state);
     match done {
         Ok(()) => control
             .state_directory()
@@ -238,11 +238,12 @@ fn hand_over(
     done
 }
 
+/// Passes the sockets to the new server and waits until it is ready.
 fn converse(
     mut stream: UnixStream,
     sockets: Vec<OwnedFd>,
     lock: Option<OwnedFd>,
-    legacy: HandedState,
+    state: HandedState,
 ) -> io::Result<()> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
@@ -254,23 +255,23 @@ fn converse(
         _ => {
             return Err(io::Error::new(
                 ErrorKind::InvalidData,
-                "it speaks another language",
+                "the other server sent an unknown message",
             ));
         }
     };
-    let legacy = HandedState {
+    let state = HandedState {
         locked: lock.is_some(),
-        ..legacy
+        ..state
     };
     let descriptors: Vec<OwnedFd> = lock.into_iter().chain(sockets).collect();
-    send(&mut stream, &descriptors, &serde_json::to_vec(&legacy)?)?;
-    // The other one has its own now; while this waits nobody else may find these open.
+    send(&mut stream, &descriptors, &serde_json::to_vec(&state)?)?;
+    // The new server has its own copies now. These must not stay open during the wait.
     drop(descriptors);
     stream.set_read_timeout(Some(LONGEST_START))?;
     expect(&mut stream, READY)
 }
 
-/// Only the same user and root may ask: whoever has the sockets answers for all zones.
+/// Refuses other users than this one and root, because the sockets allow to answer for all zones.
 fn refuse_others(stream: &UnixStream) -> io::Result<()> {
     let asks = sockopt::socket_peercred(stream)?.uid;
     if asks == rustix::process::geteuid() || asks.is_root() {
@@ -282,6 +283,7 @@ fn refuse_others(stream: &UnixStream) -> io::Result<()> {
     ))
 }
 
+/// Reads exactly this message.
 fn expect(stream: &mut UnixStream, words: &[u8]) -> io::Result<()> {
     let mut heard = vec![0; words.len()];
     stream.read_exact(&mut heard)?;
@@ -290,12 +292,12 @@ fn expect(stream: &mut UnixStream, words: &[u8]) -> io::Result<()> {
     } else {
         Err(io::Error::new(
             ErrorKind::InvalidData,
-            "it speaks another language",
+            "the other server sent an unknown message",
         ))
     }
 }
 
-/// The length of the text, with the sockets; then the text.
+/// Sends the length of the text together with the sockets, then the text.
 fn send(stream: &mut UnixStream, sockets: &[OwnedFd], text: &[u8]) -> io::Result<()> {
     let sockets: Vec<BorrowedFd<'_>> = sockets.iter().map(AsFd::as_fd).collect();
     let mut room = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_PASSED))];
@@ -317,7 +319,7 @@ fn send(stream: &mut UnixStream, sockets: &[OwnedFd], text: &[u8]) -> io::Result
     stream.write_all(text)
 }
 
-/// The new server's part, up to what it is given.
+/// The new server's side, up to receiving the sockets and the state.
 fn receive(stream: &mut UnixStream, request: &[u8]) -> io::Result<(Vec<OwnedFd>, HandedState)> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
@@ -335,14 +337,12 @@ fn receive(stream: &mut UnixStream, request: &[u8]) -> io::Result<(Vec<OwnedFd>,
     if heard == 0 {
         return Err(ErrorKind::UnexpectedEof.into());
     }
-    let rights = |message| {
-        if let RecvAncillaryMessage::ScmRights(sockets) = message {
-            Some(sockets)
-        } else {
-            None
+    let mut sockets = Vec::new();
+    for message in ancillary.drain() {
+        if let RecvAncillaryMessage::ScmRights(received) = message {
+            sockets.extend(received);
         }
-    };
-    let sockets = ancillary.drain().filter_map(rights).flatten().collect();
+    }
     stream.read_exact(&mut length[heard..])?;
     let length = u32::from_be_bytes(length);
     if length > LARGEST {
@@ -377,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn the_lock_goes_first_to_whoever_knows_of_it_and_to_nobody_else() {
+    fn the_lock_is_passed_first_in_version_2_and_not_in_version_1() {
         for (request, locked) in [(REQUEST, true), (UNLOCKED, false)] {
             let (old, mut new) = UnixStream::pair().unwrap();
             let (given, lock) = (
@@ -393,9 +393,9 @@ mod tests {
                 )
             };
             let old = std::thread::spawn(words);
-            let (descriptors, legacy) = receive(&mut new, request).unwrap();
+            let (descriptors, state) = receive(&mut new, request).unwrap();
             assert_eq!(
-                (descriptors.len(), legacy.locked),
+                (descriptors.len(), state.locked),
                 (1 + usize::from(locked), locked)
             );
             new.write_all(READY).unwrap();
@@ -404,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_speaks_otherwise_or_leaves_is_given_up() {
+    fn a_wrong_message_or_a_closed_connection_ends_the_takeover() {
         for words in [&b"GET / HTTP/1.1\r\n\r\n......"[..], b"", REQUEST] {
             let (old, mut new) = UnixStream::pair().unwrap();
             new.write_all(words).unwrap();

@@ -142,7 +142,7 @@ impl ProbeRef {
         targets
     }
 
-    fn rests_on(&self, key: &TargetKey) -> bool {
+    fn depends_on(&self, key: &TargetKey) -> bool {
         self.targets().contains(&key)
     }
 }
@@ -194,7 +194,7 @@ impl ProbePlan {
     pub fn places(&self, key: &TargetKey) -> Vec<RegionKey> {
         let mut places = Vec::new();
         for (place, probes) in self.probes.iter() {
-            if probes.iter().flatten().any(|probe| probe.rests_on(key)) {
+            if probes.iter().flatten().any(|probe| probe.depends_on(key)) {
                 places.push(place);
             }
         }
@@ -229,25 +229,32 @@ impl Checks<'_> {
     /// The probes of one endpoint; `None` if it has no check.
     fn probe_endpoint(&mut self, endpoint: &Endpoint) -> Option<ProbeRef> {
         match &endpoint.target {
-            EndpointTarget::Address(address) => self.ask(endpoint.check?, *address, endpoint.port),
+            EndpointTarget::Address(address) => {
+                self.probe_address(endpoint.check?, *address, endpoint.port)
+            }
             EndpointTarget::Name(name) | EndpointTarget::Host(TargetHost { name, .. }) => {
-                Some(self.ask_all(endpoint.check?, name, endpoint.port))
+                Some(self.probe_name(endpoint.check?, name, endpoint.port))
             }
             EndpointTarget::Alias(name) => {
                 let known = self.names.get(name);
-                Some(nobody(name, known, self.service.private_targets))
+                Some(unresolved(name, known, self.service.private_targets))
             }
         }
     }
 
     /// The probes that a check makes of an address. The configuration guarantees that combinations
     /// have no circles and few parts.
-    fn ask(&mut self, id: CheckId, address: IpAddr, port: Option<u16>) -> Option<ProbeRef> {
+    fn probe_address(
+        &mut self,
+        id: CheckId,
+        address: IpAddr,
+        port: Option<u16>,
+    ) -> Option<ProbeRef> {
         let check = self.config.checks.get(usize::from(id.0))?;
         if let CheckKind::Combined { rule, parts } = &check.kind {
             let mut probes = Vec::with_capacity(parts.len());
             for part in parts {
-                probes.extend(self.ask(*part, address, None));
+                probes.extend(self.probe_address(*part, address, None));
             }
             return Some(ProbeRef::Several(*rule, probes));
         }
@@ -271,22 +278,22 @@ impl Checks<'_> {
     }
 
     /// The probes that a check makes of a name: one of each address, of which one must be good.
-    fn ask_all(&mut self, id: CheckId, name: &Name, port: Option<u16>) -> ProbeRef {
+    fn probe_name(&mut self, id: CheckId, name: &Name, port: Option<u16>) -> ProbeRef {
         let known = self.names.get(name);
         let addresses = known.map_or_else(Vec::new, ResolvedName::addresses);
         if addresses.is_empty() {
-            return nobody(name, known, true);
+            return unresolved(name, known, true);
         }
         let mut probes = Vec::with_capacity(addresses.len());
         for address in addresses {
-            probes.extend(self.ask(id, address, port));
+            probes.extend(self.probe_address(id, address, port));
         }
         ProbeRef::Several(CheckCombination::Any, probes)
     }
 }
 
-/// Stands for a name of which some or all addresses are missing.
-fn nobody(name: &Name, known: Option<&ResolvedName>, private_targets: bool) -> ProbeRef {
+/// Takes the place of the probes of a name that has no usable address.
+fn unresolved(name: &Name, known: Option<&ResolvedName>, private_targets: bool) -> ProbeRef {
     let known = known.cloned().unwrap_or_default();
     let verdict = if known.untried() == 0 {
         HealthState::Down

@@ -1,6 +1,7 @@
-//! Everything between probes and answers, played on a clock that stands still until everybody sleeps: the monitor, the
-//! controller's step, the compiled live, and the code that answers. Faults come from a seed, which is named when a law is broken:
-//! `MERIDIAN_SEED=7 cargo test simulation` plays that one again.
+//! A simulation of everything between probes and answers: the monitor, the controller's step, the
+//! compiled live state, and the code that answers. It runs on a paused clock that only advances
+//! when every task sleeps. Faults come from a seed, which a failed assertion names.
+//! `MERIDIAN_SEED=7 cargo test simulation` runs that seed again.
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
@@ -30,13 +31,15 @@ use crate::resolve::KnownNames;
 use crate::steering::pick::next_draw;
 use crate::steering::{AllDown, Share};
 
-/// How long a play lasts.
+/// How long a simulation lasts.
 const HOUR: Duration = Duration::from_secs(3600);
-/// Who hangs is out after 10 s at the latest; who was asked just before a network came back, a little later.
+/// A hanging endpoint is down after at most 10 s. If it was probed just before a network returned,
+/// it takes a little longer.
 const DETECTED: Duration = Duration::from_secs(15);
-/// Who has fallen often must be good for 160 probes, the first of which may be 12 s away.
+/// An endpoint that failed often needs 160 good probes, and the first may be 12 s away.
 const RETURNED: Duration = Duration::from_secs(520);
-/// Most changes of one verdict in an hour: each return takes twice as long as the one before, up to 432 s.
+/// The most changes of one endpoint's health in an hour. Damping doubles the time of each return,
+/// up to 432 s.
 const MOST_CHANGES: usize = 40;
 
 const ZONE: &str =
@@ -286,7 +289,7 @@ fn load(configuration: String) -> LoadedState {
     loaded
 }
 
-/// A server without threads and sockets: the monitor finds what the script says, and the step does the rest.
+/// A server without threads and sockets. The script decides the results of probes.
 struct Play {
     state: ControlState,
     monitor: Monitor,
@@ -344,7 +347,7 @@ impl Play {
         let health = self.monitor.health();
         let observations = Observations {
             targets: health.targets,
-            events: self.monitor.timeline(self.state.told.event),
+            events: self.monitor.timeline(self.state.log.event),
             shortages: self.monitor.shortages(),
             verdicts: Some(self.monitor.verdicts()),
         };

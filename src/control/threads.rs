@@ -7,30 +7,31 @@ use super::worker::WorkerPool;
 
 /// Reloads that may wait for the one that is under way.
 const MOST_RELOADS: usize = 16;
-/// Orders and leases that may wait; each takes some milliseconds.
+/// Overrides and leases that may wait; each takes some milliseconds.
 const MOST_ORDERS: usize = 256;
 
 /// One for each kind of work.
 pub(super) struct WorkerThreads {
-    /// Reads configuration, zones and databases anew, and looks at files for a change.
+    /// Reloads configuration, zones and databases, and looks for changed files.
     pub(super) reload: WorkerPool,
-    /// Widens what was published in haste.
+    /// Computes wide ECS blocks for a snapshot that was published with narrow ones.
     pub(super) widen: WorkerPool,
     /// Counts the clients that have a live region.
     pub(super) coverage: WorkerPool,
-    /// Says what an order would take from clients, for which it may have to count them: orders do not wait behind that.
+    /// Predicts the effect of an override. That may mean counting clients, so overrides do not wait
+    /// for it.
     pub(super) foresight: WorkerPool,
-    /// Reads what the webhook must show.
+    /// Reads the token of the webhook.
     pub(super) secrets: WorkerPool,
     /// Hands the sockets over to the next server.
     pub(super) hand_over: WorkerPool,
 }
 
 impl WorkerThreads {
-    /// Makes them all.
+    /// Starts all threads.
     ///
     /// # Errors
-    /// A sentence: the system makes no more threads.
+    /// A sentence: the system cannot start more threads.
     pub(super) fn start() -> Result<WorkerThreads, String> {
         Ok(WorkerThreads {
             reload: WorkerPool::start("reload", 1, MOST_RELOADS)?,

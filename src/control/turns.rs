@@ -15,11 +15,12 @@ use super::running::Control;
 use super::watchdog::WatchedPart;
 use crate::answer::Snapshot;
 
-/// How often each of them turns, and the least time between two writes of the state.
+/// How often each task turns, and the least time between two writes of the state.
 const TICK: Duration = Duration::from_secs(1);
 
 impl Control {
-    /// Notes that the monitor turns, as long as no probe takes much longer than it may. Runs until it is dropped.
+    /// Reports the monitor to the watchdog, unless a probe takes much longer than its timeout. Runs
+    /// until it is dropped.
     pub async fn keep_monitor(self: Arc<Control>) {
         let mut tick = tokio::time::interval(TICK);
         loop {
@@ -33,7 +34,7 @@ impl Control {
         }
     }
 
-    /// Publishes every change of health from now on, and keeps the state directory. Runs until it is dropped.
+    /// Publishes every change of health, and saves the state. Runs until it is dropped.
     pub async fn keep_health(self: Arc<Control>) {
         let Some(mut changes) = self.watch().map(|watch| watch.monitor.changes()) else {
             return;
@@ -41,7 +42,7 @@ impl Control {
         changes.mark_changed();
         let mut tick = tokio::time::interval(TICK);
         let mut before = self.snapshot();
-        // A change that could not be published is tried again.
+        // If a change could not be published, the next turn tries again.
         let mut is_due = false;
         loop {
             is_due |= tokio::select! {
@@ -59,27 +60,28 @@ impl Control {
                 is_due = false;
                 self.watchdog().note(WatchedPart::Publisher);
             }
-            // The next change need not wait for this; and what still changes every second is not worth the work.
+            // Widening takes a while, so it runs on its own thread, and only when availability has
+            // not changed for a turn.
             let now = self.snapshot();
             if Arc::ptr_eq(&now, &before) && now.live.is_narrow() {
                 let (control, narrow) = (self.clone(), now.clone());
-                // If its thread is busy with this already, the next turn is early enough.
+                // If the thread is still busy, the next turn offers the work again.
                 self.threads.widen.offer(move || control.widen(narrow));
             }
             before = now;
-            // Nothing that is published waits for this either.
+            // Publishing does not wait for this count either.
             let control = self.clone();
             self.threads.coverage.offer(move || control.count_clients());
         }
     }
 
-    /// Widens the blocks of a snapshot that was published at once.
+    /// Computes wide ECS blocks for a snapshot that was published with narrow ones.
     fn widen(&self, narrow: Arc<Snapshot>) {
         let live = narrow.live.widened(&narrow.catalog);
         self.controller.send(Change::Widened { narrow, live });
     }
 
-    /// Ends what has ended. Runs until it is dropped.
+    /// Ends overrides and leases when their time is over. Runs until it is dropped.
     pub async fn keep_demands(self: Arc<Control>) {
         let mut tick = tokio::time::interval(TICK);
         loop {
@@ -89,13 +91,14 @@ impl Control {
             };
             self.watchdog().note(WatchedPart::Timer);
             if !ended.orders.is_empty() || !ended.leases.is_empty() {
-                // What has to be compiled away may take its time; what ends meanwhile does not wait for it.
+                // Removing weights and leases means compiling services. The next overrides to end
+                // do not wait for that.
                 tokio::spawn(self.clone().tell_ended(ended));
             }
         }
     }
 
-    /// Waits until what has ended is out of force, and tells of it.
+    /// Waits until the ended overrides and leases are out of force, and reports them.
     async fn tell_ended(self: Arc<Control>, ended: Ended) {
         let Ended {
             orders,
@@ -114,7 +117,7 @@ impl Control {
             tracing::info!("{sentence}");
             let cause = Some("its time is over".to_owned());
             self.events().tell(EventDraft {
-                from: Some(order.demand.state()),
+                from: Some(order.action.state()),
                 cause,
                 ..order.subject.news(sentence)
             });

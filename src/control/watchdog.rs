@@ -12,19 +12,19 @@ use std::time::{Duration, Instant};
 /// How long a part may go without a turn. Each turns once a second when all is well.
 pub const ALLOWED: Duration = Duration::from_secs(10);
 
-/// Stands for a moment where a part need not turn any more.
+/// The value of a part that need not turn any more.
 const RESTING: u64 = u64::MAX;
 
-/// What must turn.
+/// A part that must turn regularly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WatchedPart {
     /// Probes endpoints.
     Monitor,
-    /// Takes in every change.
+    /// Applies every change.
     Controller,
-    /// Carries what probes have found to the answers.
+    /// Publishes the results of probes.
     Publisher,
-    /// Ends orders and leases.
+    /// Ends overrides and leases.
     Timer,
 }
 
@@ -47,7 +47,7 @@ impl WatchedPart {
         }
     }
 
-    /// What it means that the part is stuck.
+    /// The consequence if the part is stuck.
     fn consequence(self) -> &'static str {
         match self {
             WatchedPart::Monitor => "endpoints are not checked",
@@ -61,9 +61,9 @@ impl WatchedPart {
 /// A part that has not turned for longer than it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StuckPart {
-    /// Which.
+    /// The part.
     pub part: WatchedPart,
-    /// Since its last turn.
+    /// The time since its last turn.
     pub silent: Duration,
 }
 
@@ -82,7 +82,8 @@ impl fmt::Display for StuckPart {
 #[derive(Debug)]
 pub struct Watchdog {
     start: Instant,
-    /// Milliseconds from `start` to the last turn, plus one, in the order of [`Part::ALL`]; 0: it need not turn yet.
+    /// Milliseconds from `start` to the last turn, plus one, in the order of [`WatchedPart::ALL`].
+    /// 0: the part has not begun to turn.
     turns: [AtomicU64; WatchedPart::ALL.len()],
 }
 
@@ -103,21 +104,24 @@ impl Watchdog {
             .for_each(|part| self.note(part));
     }
 
-    /// From now on no part need turn, whoever still does.
+    /// From now on no part is required to turn, as during a stop.
     pub fn rest(&self) {
-        self.turns
-            .iter()
-            .for_each(|turn| turn.store(RESTING, Ordering::SeqCst));
+        for turn in &self.turns {
+            turn.store(RESTING, Ordering::SeqCst);
+        }
     }
 
-    /// A part has turned.
+    /// Records a turn of a part.
     pub fn note(&self, part: WatchedPart) {
         let now = self.start.elapsed().as_millis() as u64 + 1;
-        let later = |last: u64| (last != RESTING).then(|| last.max(now));
-        let _ = self.turns[part as usize].fetch_update(Ordering::SeqCst, Ordering::SeqCst, later);
+        let turn = &self.turns[part as usize];
+        // A watchdog that rests stays at rest, so no update is not an error.
+        let _ = turn.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |last| {
+            (last != RESTING).then(|| last.max(now))
+        });
     }
 
-    /// What is stuck at this moment.
+    /// The parts that are stuck now.
     pub fn stuck(&self) -> Vec<StuckPart> {
         let turns = WatchedPart::ALL.map(|part| self.turns[part as usize].load(Ordering::SeqCst));
         let turns = turns.map(|turn| {
@@ -131,14 +135,14 @@ impl Watchdog {
         stuck(turns, self.start.elapsed())
     }
 
-    /// What is stuck at this moment, in one sentence; `None`: nothing is.
+    /// The parts that are stuck now, in one sentence; `None`: no part is stuck.
     pub fn sentence(&self) -> Option<String> {
         sentence(&self.stuck())
     }
 }
 
-/// Which parts have not turned for longer than they may. `turns` are the moments of their last turns, in the order of
-/// `Part::ALL`; `None`: it need not turn.
+/// The parts that have not turned for longer than they may. `turns`: the times of their last turns,
+/// in the order of [`WatchedPart::ALL`]; `None`: the part has not begun to turn.
 pub fn stuck(turns: [Option<Duration>; WatchedPart::ALL.len()], now: Duration) -> Vec<StuckPart> {
     let mut stuck = Vec::new();
     for (part, turn) in WatchedPart::ALL.into_iter().zip(turns) {

@@ -1,48 +1,55 @@
 //! Detects changed files for `[zones] watch`.
 //!
-//! A changed file is loaded without a command once it has not been written for a while, so that
-//! no half-written file is read.
+//! The server looks at the configuration and the zone files periodically. A changed file is loaded
+//! without a command once two looks in a row find it unchanged, so that no half-written file is
+//! read. A change that is refused is not read again until the files change again.
 
 use std::path::{Path, PathBuf};
 
 use crate::files::{FilePrint, FileRead};
 use crate::zone;
 
-/// The files of a configuration, and what each was; `None`: it cannot be looked at.
+/// The files of a configuration with their fingerprints; `None`: the file cannot be read.
 pub type FileStates = Vec<(PathBuf, Option<FilePrint>)>;
 
-/// What was loaded, and what was seen since.
+/// The files that were loaded, and their state at the last look.
 #[derive(Debug, Default)]
 pub struct WatchedFiles {
     loaded: FileStates,
     seen: FileStates,
 }
 
-/// The files as they were read.
+/// The state of the files at the time that they were read.
 pub fn as_read(files: &[FileRead]) -> FileStates {
-    sorted(
-        files
-            .iter()
-            .map(|file| (file.path.clone(), Some(file.print.clone())))
-            .collect(),
-    )
+    let mut states = FileStates::new();
+    for file in files {
+        states.push((file.path.clone(), Some(file.print.clone())));
+    }
+    sorted(states)
 }
 
-/// The same files, and the zones that the folder has, as they are now.
+/// The present state of the same files, and of the zone files that the folder has now.
 pub fn now(before: &FileStates, zones: &Path) -> FileStates {
-    let known = before.iter().map(|(path, _)| path.clone());
-    let look = |path: PathBuf| (path.clone(), FilePrint::of(&path));
-    sorted(known.chain(zone::files_in(zones)).map(look).collect())
+    let mut states = FileStates::new();
+    for (path, _) in before {
+        states.push((path.clone(), FilePrint::of(path)));
+    }
+    for path in zone::files_in(zones) {
+        let print = FilePrint::of(&path);
+        states.push((path, print));
+    }
+    sorted(states)
 }
 
-fn sorted(mut look: FileStates) -> FileStates {
-    look.sort_by(|(one, _), (other, _)| one.cmp(other));
-    look.dedup_by(|(one, _), (other, _)| one == other);
-    look
+/// The files by path, each once.
+fn sorted(mut states: FileStates) -> FileStates {
+    states.sort_by(|(one, _), (other, _)| one.cmp(other));
+    states.dedup_by(|(one, _), (other, _)| one == other);
+    states
 }
 
 impl WatchedFiles {
-    /// From now on these are served.
+    /// These files are loaded and served.
     pub fn of(loaded: FileStates) -> WatchedFiles {
         WatchedFiles {
             seen: loaded.clone(),
@@ -50,13 +57,13 @@ impl WatchedFiles {
         }
     }
 
-    /// What to look at.
+    /// The files to look at, as they were loaded.
     pub fn loaded(&self) -> &FileStates {
         &self.loaded
     }
 
-    /// Takes notice of how the files are; true when they are others than those that were loaded, and were left alone since
-    /// the last time. What is then refused is not read again until it changes again.
+    /// Records the present state of the files. Returns true once if they differ from the loaded
+    /// ones and have not changed since the last look.
     pub fn has_settled(&mut self, now: FileStates) -> bool {
         let is_settled = now != self.loaded && now == self.seen;
         if is_settled {
@@ -72,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_changes_is_told_once_when_it_was_left_alone() {
+    fn a_change_is_reported_once_when_it_is_no_longer_being_written() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("a.zone");
         std::fs::write(&file, "a").unwrap();

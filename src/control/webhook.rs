@@ -1,7 +1,8 @@
 //! The webhook: sends every event to one URL, in order.
 //!
-//! A delivery that fails is tried again for a while. The URL comes from the configuration in force
-//! at that moment.
+//! A delivery that fails is tried again with growing pauses, and given up after some minutes. Later
+//! events wait in the log of events; if too many wait, the oldest are lost and a warning says how
+//! many. The URL and the token come from the configuration in force at the time of each try.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,11 +22,11 @@ const TIME: Duration = Duration::from_secs(10);
 /// The pause after the first failure; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-/// Tries of one event: three minutes or so. Others wait meanwhile, as many as are kept.
+/// Tries for one event, over about three minutes. Later events wait in the log of events.
 const TRIES: u32 = 10;
 
 impl Control {
-    /// Sends every event to the webhook of the configuration, as it is at that moment. Runs until it is dropped.
+    /// Sends every event to the configured webhook. Runs until it is dropped.
     pub async fn deliver_events(self: Arc<Control>) {
         let (mut last, mut client) = (0, None);
         let (_, mut fresh) = self.events().watch(u64::MAX);
@@ -53,7 +54,7 @@ impl Control {
     async fn deliver(&self, client: &mut Option<Client>, event: &Event) {
         let mut reason = String::new();
         for attempt in 0..TRIES {
-            // A reload may have changed it meanwhile.
+            // A reload may have changed the webhook since the last try.
             let hook = self.webhook();
             let Some(url) = &hook.webhook else { return };
             match self.send(client, url, &hook, event).await {
@@ -88,7 +89,7 @@ impl Control {
             .header(header::CONTENT_TYPE, "application/json")
             .body(body);
         if let Some(file) = hook.token_file.clone() {
-            // Whatever the file lies on, the runtime does not wait for it.
+            // Reading the file may block, so it happens on another thread.
             let token = self.threads.secrets.run(move || read_token(&file)).await;
             request = request.bearer_auth(token.map_err(|busy| busy.to_string())??.as_str());
         }
@@ -109,7 +110,8 @@ fn pause(failure: u32) -> Duration {
         .min(LONGEST_PAUSE)
 }
 
-/// One client, with the system's roots of trust. Events hold names of the inside, so no redirect is followed.
+/// An HTTP client that trusts the roots of the system. It follows no redirects, because events
+/// contain internal names.
 fn make_client() -> Result<Client, String> {
     let (trust, _) = TrustStore::from_system()?;
     let client = Client::builder()

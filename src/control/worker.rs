@@ -3,7 +3,7 @@
 //! Each kind of work has its own threads and its own queue, so urgent work never waits behind slow
 //! work. The threads are created when the server starts, and a failure is an error of the start.
 //! Queues are bounded: work that finds no room is refused at once. Work that panics is reported to
-//! its caller, and its thread continues. The threads end with their [`Workers`], after their
+//! its caller, and its thread continues. The threads end with their [`WorkerPool`], after their
 //! current work. The stop does not wait for them, because a disk or a mount may hang for ever.
 
 use std::fmt;
@@ -24,7 +24,7 @@ pub struct WorkerPool {
 /// Why there is no result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotDone {
-    /// Every thread of this name is busy, and as much as may waits already: it was not begun.
+    /// Every thread of this name is busy and the queue is full. The work was not begun.
     Busy(&'static str),
     /// The work panicked on a thread of this name; the log says where.
     Panicked(&'static str),
@@ -46,10 +46,10 @@ impl fmt::Display for NotDone {
 }
 
 impl WorkerPool {
-    /// Starts `threads` threads of this name, at most 15 octets long. At most `room` pieces of work wait for one.
+    /// Starts `threads` threads with this name of at most 15 octets. At most `room` jobs wait.
     ///
     /// # Errors
-    /// A sentence: the system makes no more threads.
+    /// A sentence: the system cannot start more threads.
     pub fn start(name: &'static str, threads: usize, room: usize) -> Result<WorkerPool, String> {
         let (jobs, waiting) = sync_channel::<Job>(room);
         let waiting = Arc::new(Mutex::new(waiting));
@@ -68,7 +68,7 @@ impl WorkerPool {
         Ok(WorkerPool { name, jobs })
     }
 
-    /// Has it done and waits for the result. It is done even if nobody waits any longer.
+    /// Runs work and waits for the result. The work runs even if the caller stops waiting.
     ///
     /// # Errors
     /// There is no room for it, or it panicked.
@@ -83,7 +83,7 @@ impl WorkerPool {
         self.result(taken, result).await
     }
 
-    /// The same of work that is of no use once nobody waits for it: then it is not begun.
+    /// Like [`WorkerPool::run`], but work whose caller has stopped waiting is not begun.
     ///
     /// # Errors
     /// There is no room for it, or it panicked.
@@ -100,7 +100,7 @@ impl WorkerPool {
         self.result(taken, result).await
     }
 
-    /// Has it done if there is room, and does not wait for it; whether there was.
+    /// Runs work if the queue has room, without waiting for it. Returns whether there was room.
     pub fn offer(&self, work: impl FnOnce() + Send + 'static) -> bool {
         self.jobs.try_send(Box::new(work)).is_ok()
     }
@@ -113,16 +113,16 @@ impl WorkerPool {
     }
 }
 
-/// The life of a thread: one piece of work after the other, until nobody can bring any more.
+/// The loop of a thread: runs one job after the other, until the pool is dropped.
 fn work(waiting: &Mutex<Receiver<Job>>) {
     loop {
-        // Whoever holds the lock waits for the next piece, the other threads wait for the lock.
+        // One thread waits for the next job and holds the lock; the others wait for the lock.
         let job = waiting
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .recv();
         let Ok(job) = job else { return };
-        // The panic was told by the hook; whoever waits learns of it because the sender of the result is dropped.
+        // The panic hook logs the panic. The caller sees it because its result is dropped unsent.
         let _ = catch_unwind(AssertUnwindSafe(job));
     }
 }

@@ -1,12 +1,12 @@
 //! Drops the privileges that a nameserver does not need, before it reads any input.
 //!
-//! The process keeps `CAP_NET_BIND_SERVICE` if it has it, so that a reload can open ports below 1024.
-//! It also sets `no_new_privs`, so that programs run as checks gain no rights.
+//! The process keeps `CAP_NET_BIND_SERVICE` if it has it, so that a reload can open ports below
+//! 1024. It also sets `no_new_privs`, so that programs run as checks gain no rights.
 
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
-/// Drops all capabilities except `CAP_NET_BIND_SERVICE`, and sets `no_new_privs`. Call it before there
-/// is a second thread, because capabilities belong to threads.
+/// Drops all capabilities except `CAP_NET_BIND_SERVICE`, and sets `no_new_privs`. Call it before
+/// there is a second thread, because capabilities belong to threads.
 ///
 /// # Errors
 /// A sentence: the system refuses.

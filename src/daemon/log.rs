@@ -1,11 +1,11 @@
 //! The log: text on a terminal, JSON otherwise. `MERIDIAN_LOG` sets the level.
 //!
-//! Every line goes through one queue ([`log_queue`]), also those about a panic, so a blocked or closed
-//! stderr can neither delay nor end the server.
+//! Every line goes through one queue ([`log_queue`]), also those about a panic, so a blocked or
+//! closed stderr can neither delay nor end the server.
 //!
-//! Logged values may come from outside and hold control characters. On a terminal each field is escaped
-//! by itself, because the line has colour codes of its own (`write_field`). A JSON line is escaped as
-//! a whole (`JsonLines`).
+//! Logged values may come from outside and hold control characters. On a terminal each field is
+//! escaped by itself, because the line has colour codes of its own (`write_field`). A JSON line is
+//! escaped as a whole (`JsonLines`).
 
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
@@ -23,8 +23,8 @@ use crate::text::{in_json, shown, shown_lines};
 /// How long a process that ends waits until its last lines are written.
 const PATIENCE: Duration = Duration::from_millis(150);
 
-/// Starts logging to stderr at this level, or at the level in `MERIDIAN_LOG`. At `info` nothing is logged
-/// per query.
+/// Starts logging to stderr at this level, or at the level in `MERIDIAN_LOG`. At `info` nothing is
+/// logged per query.
 pub fn start(level: &str) {
     let filter = EnvFilter::try_from_env("MERIDIAN_LOG").unwrap_or_else(|_| EnvFilter::new(level));
     let terminal = io::stderr().is_terminal();

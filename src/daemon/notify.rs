@@ -1,8 +1,8 @@
 //! Reports the state of the server to the service manager (`sd_notify(3)`).
 //!
-//! With `WatchdogSec=` in the unit, a thread sends `WATCHDOG=1` while no part of the server is stuck;
-//! systemd restarts a server that stops sending it. The same thread logs which part is stuck, also
-//! without a service manager.
+//! With `WatchdogSec=` in the unit, a thread sends `WATCHDOG=1` while no part of the server is
+//! stuck; systemd restarts a server that stops sending it. The same thread logs which part is
+//! stuck, also without a service manager.
 
 use std::ffi::OsStr;
 use std::io;
@@ -27,8 +27,8 @@ pub fn tell(state: &str) {
     }
 }
 
-/// Starts the thread that checks the watchdog, logs what is stuck, and sends `WATCHDOG=1` while nothing
-/// is.
+/// Starts the thread that checks the watchdog, logs what is stuck, and sends `WATCHDOG=1` while
+/// nothing is.
 ///
 /// # Errors
 /// A sentence: the system has no thread left.
@@ -77,7 +77,8 @@ fn log_change(control: &Control, before: usize, stuck: usize) {
     }
 }
 
-/// The watchdog interval that the service manager set (`sd_watchdog_enabled(3)`); `None` without one.
+/// The watchdog interval that the service manager set (`sd_watchdog_enabled(3)`); `None` without
+/// one.
 fn watchdog_interval() -> Option<Duration> {
     let is_for_another = std::env::var_os("WATCHDOG_PID").is_some()
         && environment_number("WATCHDOG_PID") != Some(std::process::id().into());

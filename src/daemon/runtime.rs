@@ -1,7 +1,7 @@
 //! The tokio runtime of everything except the UDP workers.
 //!
-//! Tokio panics if the system has no thread for it. [`make`] turns that into an error, so that a server
-//! on a full machine ends with a sentence instead of a crash.
+//! Tokio panics if the system has no thread for it. [`make`] turns that into an error, so that a
+//! server on a full machine ends with a sentence instead of a crash.
 
 use std::panic;
 use std::sync::mpsc::sync_channel;

@@ -1,9 +1,10 @@
 //! `meridian serve`: starts the server, runs it and stops it.
 //!
-//! The start loads and checks the configuration, makes the first probes, opens the sockets or takes them
-//! over from a running server, and prints the ready line. No query is answered before the first probes
-//! are done, so no client is sent to an endpoint that was not seen healthy. The server runs until a
-//! signal or a successor ends it. The demo runs the same code with a built-in configuration.
+//! The start loads and checks the configuration, makes the first probes, opens the sockets or takes
+//! them over from a running server, and prints the ready line. No query is answered before the
+//! first probes are done, so no client is sent to an endpoint that was not seen healthy. The server
+//! runs until a signal or a successor ends it. The demo runs the same code with a built-in
+//! configuration.
 
 use std::io;
 use std::net::SocketAddr;
@@ -133,7 +134,7 @@ pub fn run_loaded(
         (left, _) => left?,
     }
     if let Some(predecessor) = predecessor {
-        server.stats().count_on(&predecessor.legacy.counted);
+        server.stats().count_on(&predecessor.state.counted);
         predecessor.relieve()?;
         if let Some(directory) = control.state_directory() {
             directory.take_charge();
@@ -182,7 +183,8 @@ pub fn run_loaded(
     Ok(ExitCode::SUCCESS)
 }
 
-/// The state directory, with the lock of the predecessor if there is one; `None` if none is configured.
+/// The state directory, with the lock of the predecessor if there is one; `None` if none is
+/// configured.
 ///
 /// # Errors
 /// A sentence: another server owns the directory.
@@ -236,7 +238,8 @@ fn end_early(runtime: Runtime) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// The socket on which a successor can ask to take over; `None`, with a warning, if it cannot be opened.
+/// The socket on which a successor can ask to take over; `None`, with a warning, if it cannot be
+/// opened.
 fn succession(directory: &StateDirectory) -> Option<Succession> {
     match Succession::open(directory.path()) {
         Ok(succession) => Some(succession),
@@ -346,7 +349,8 @@ async fn reload_on_demand(control: Arc<Control>, mut hangups: Receiver<()>) {
             Some(()) = hangups.recv() => true,
             _ = tick.tick() => false,
         };
-        // An error means that a reload is under way. It reads the files itself, or the next round does.
+        // An error means that a reload is under way. It reads the files itself, or the next round
+        // does.
         if !demanded {
             let _ = control.look_at_files().await;
             continue;

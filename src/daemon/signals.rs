@@ -1,8 +1,8 @@
 //! Signal handling, on a thread of its own for the whole life of the process.
 //!
-//! SIGTERM and SIGINT stop the server. If it does not stop in time, the thread ends the process, so that
-//! a signal takes effect within a second even while the server is blocked. A second signal ends the
-//! process at once. SIGHUP asks for a reload. SIGUSR1 and SIGUSR2 are logged and ignored.
+//! SIGTERM and SIGINT stop the server. If it does not stop in time, the thread ends the process, so
+//! that a signal takes effect within a second even while the server is blocked. A second signal
+//! ends the process at once. SIGHUP asks for a reload. SIGUSR1 and SIGUSR2 are logged and ignored.
 
 use std::io;
 use std::time::Duration;
@@ -13,8 +13,8 @@ use tokio::sync::{mpsc, watch};
 
 use super::log;
 
-/// How long the server may take to stop by itself. Flushing the log takes up to half of the rest of the
-/// second.
+/// How long the server may take to stop by itself. Flushing the log takes up to half of the rest of
+/// the second.
 const STOP_TIMEOUT: Duration = Duration::from_millis(700);
 
 /// What the received signals ask for.
@@ -83,7 +83,8 @@ impl Signals {
         }
     }
 
-    /// Receives a message for each SIGHUP since the start; several may be merged. There is one receiver.
+    /// Receives a message for each SIGHUP since the start; several may be merged. There is one
+    /// receiver.
     pub fn take_hangups(&mut self) -> Option<mpsc::Receiver<()>> {
         self.hangups.take()
     }

@@ -1,8 +1,8 @@
 //! Prints what happens while the demo runs.
 //!
 //! The narrator runs on its own thread. It compares the published snapshot with the one before, and
-//! prints new events and every question of the tour whose answer changed. With `--show` it also breaks
-//! the first region and mends it ten seconds later.
+//! prints new events and every question of the tour whose answer changed. With `--show` it also
+//! breaks the first region and mends it ten seconds later.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

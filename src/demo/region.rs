@@ -73,7 +73,8 @@ impl DemoSockets {
         }
     }
 
-    /// A port that the kernel calls free on the first address may be taken on another: a few are tried.
+    /// A port that the kernel calls free on the first address may be taken on another: a few are
+    /// tried.
     fn bind_any(addresses: &[IpAddr]) -> io::Result<DemoSockets> {
         let Some(&first) = addresses.first() else {
             return Ok(DemoSockets(Vec::new()));

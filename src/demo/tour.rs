@@ -1,7 +1,8 @@
 //! The text that the demo prints at its start.
 //!
-//! It lists the regions, `dig` commands with the answers to expect, and commands that break, drain or
-//! explain. The answers come from the loaded snapshot. The narrator compares them after each change.
+//! It lists the regions, `dig` commands with the answers to expect, and commands that break, drain
+//! or explain. The answers come from the loaded snapshot. The narrator compares them after each
+//! change.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -122,7 +123,7 @@ pub fn steps(snapshot: &Snapshot) -> Vec<TourStep> {
         let question = ExplainQuestion {
             name: name.parse().ok()?,
             rtype: rtype.parse().ok()?,
-            asker: subnet.parse().ok()?,
+            client: subnet.parse().ok()?,
             down: Vec::new(),
         };
         let explanation = explain(snapshot, &question, 0).ok()?;

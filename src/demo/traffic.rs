@@ -1,7 +1,7 @@
 //! Sample traffic of the demo: a few queries a second from clients all over the world.
 //!
-//! The queries go to the demo's own port over loopback. Each carries a client subnet, like those of a
-//! resolver. Clients are picked in proportion to the population around them.
+//! The queries go to the demo's own port over loopback. Each carries a client subnet, like those of
+//! a resolver. Clients are picked in proportion to the population around them.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};

@@ -2,7 +2,7 @@
 //! be cached, and padding.
 //!
 //! HTTPS sends the cache time in a header (RFC 8484), and encrypted replies are padded, so that
-//! their length says little about what was asked (RFC 8467). None of this is on the UDP path.
+//! their length reveals little about the question (RFC 8467). None of this is on the UDP path.
 
 use super::RecordType;
 use super::edns::OPTION_PADDING;

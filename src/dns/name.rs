@@ -396,18 +396,18 @@ mod tests {
 
     #[test]
     fn letters_beyond_ascii_are_refused_with_the_form_in_ascii() {
-        let told = |text: &str| text.parse::<Name>().expect_err("refused").to_string();
+        let message = |text: &str| text.parse::<Name>().expect_err("refused").to_string();
         let sentence = "the name has characters outside ASCII; write it in its xn-- form";
         assert_eq!(
-            told("www.b\u{fc}cher.example."),
+            message("www.b\u{fc}cher.example."),
             format!("{sentence}, www.xn--bcher-kva.example.")
         );
         assert_eq!(
-            told("*.B\u{dc}CHER.example"),
+            message("*.B\u{dc}CHER.example"),
             format!("{sentence}, *.xn--bcher-kva.example")
         );
         assert_eq!(
-            told("\u{200b}\u{202e}.example"),
+            message("\u{200b}\u{202e}.example"),
             sentence,
             "it is no host name"
         );

@@ -1,4 +1,7 @@
 //! Record types by number and mnemonic (IANA "Resource Record (RR) TYPEs").
+//!
+//! Any 16-bit number is a type. A type without a mnemonic here is written `TYPE123` (RFC 3597
+//! section 5), and text is read in both forms.
 
 use std::fmt;
 use std::str::FromStr;

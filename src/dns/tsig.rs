@@ -1,5 +1,8 @@
-//! TSIG (RFC 8945) of a server without keys: a signed query is refused with BADKEY, not answered as
-//! if it were unsigned.
+//! TSIG (RFC 8945) for a server that has no keys.
+//!
+//! A signed query is refused with NOTAUTH and BADKEY (section 5.2.1), instead of being answered as
+//! if it were unsigned. [`TsigRecord`] finds the parts of the record in the query, from which the
+//! reply's unsigned TSIG record is written.
 
 use super::wire::WireReader;
 use super::{CLASS_ANY, RecordType};

@@ -1,4 +1,7 @@
-//! The place of an address and the sources of geodata, as JSON and as text.
+//! The location of an address and the sources of the geodata, in JSON and as text.
+//!
+//! `meridian locate`, `meridian explain` and the API share these structures. They are copies of what
+//! the [`Atlas`] holds, with codes as strings and times as numbers, so clients can parse them back.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -9,50 +12,48 @@ use serde::{Deserialize, Serialize};
 
 use crate::geo::{Atlas, DataSource, PlaceCode, PlaceId, SourceKind, locations};
 
-/// What the geodata say of an address. Every part may be unknown.
+/// The location of an address according to the geodata. Every part may be unknown.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PlaceFacts {
-    /// ISO 3166-1 alpha-2.
+    /// The country's ISO 3166-1 alpha-2 code.
     pub country: Option<String>,
     /// The country's English name.
     pub country_name: Option<String>,
-    /// ISO 3166-2 without the country part.
+    /// The subdivision's ISO 3166-2 code, without the country part.
     pub subdivision: Option<String>,
-    /// AF AN AS EU NA OC SA.
+    /// The continent: `AF`, `AN`, `AS`, `EU`, `NA`, `OC` or `SA`.
     pub continent: Option<String>,
     /// Degrees north.
     pub latitude: Option<f64>,
     /// Degrees east.
     pub longitude: Option<f64>,
-    /// Autonomous system number.
+    /// The autonomous system number.
     pub asn: Option<u32>,
-    /// Who says so: `geo.networks`, a database's own name, or the built-in table's.
+    /// The source of these data: `geo.networks`, or the name of a database or the built-in table.
     pub source: Option<String>,
-    /// Only the country or state is known, so the coordinates are its middle.
+    /// Whether only the country or state is known, so that the coordinates are its centre.
     pub coarse: bool,
-    /// Private or special-purpose space, which is nowhere.
+    /// Whether the address is private or special-purpose, and so has no location.
     pub unroutable: bool,
 }
 
 impl PlaceFacts {
-    /// What an atlas says of an address, which must not be an IPv6 form of an IPv4 one.
+    /// Looks an address up. It must not be an IPv6 address that embeds an IPv4 address.
     pub fn of(atlas: &Atlas, address: IpAddr) -> PlaceFacts {
         let id = atlas.locate(address).place;
         let place = atlas.place(id);
-        let text = |code: Option<PlaceCode>| code.map(|code| code.to_string());
-        let known = id != PlaceId::UNKNOWN && id != PlaceId::UNROUTABLE;
-        let source = atlas
-            .sources()
-            .get(usize::from(place.source))
-            .filter(|_| known);
+        let is_known = id != PlaceId::UNKNOWN && id != PlaceId::UNROUTABLE;
+        let source = if is_known {
+            atlas.sources().get(usize::from(place.source))
+        } else {
+            None
+        };
+        let country_name = place.country.and_then(locations::country_name);
         PlaceFacts {
-            country: text(place.country),
-            country_name: place
-                .country
-                .and_then(locations::country_name)
-                .map(str::to_owned),
-            subdivision: text(place.subdivision),
-            continent: text(place.continent),
+            country: code_text(place.country),
+            country_name: country_name.map(str::to_owned),
+            subdivision: code_text(place.subdivision),
+            continent: code_text(place.continent),
             latitude: place.point.map(|point| point.latitude()),
             longitude: place.point.map(|point| point.longitude()),
             asn: place.asn,
@@ -63,8 +64,12 @@ impl PlaceFacts {
     }
 }
 
+fn code_text(code: Option<PlaceCode>) -> Option<String> {
+    code.map(|code| code.to_string())
+}
+
 impl fmt::Display for PlaceFacts {
-    /// `DE-BE, 52.52,13.40`
+    /// Formats the location like `DE-BE, 52.52,13.40`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let code = match (&self.country, &self.subdivision) {
             (Some(country), Some(subdivision)) => Some(format!("{country}-{subdivision}")),
@@ -76,7 +81,7 @@ impl fmt::Display for PlaceFacts {
             (Some(code), Some(point)) => write!(f, "{code}, {point}"),
             (Some(one), None) | (None, Some(one)) => f.write_str(&one),
             (None, None) if self.unroutable => f.write_str("private or special-purpose space"),
-            (None, None) => f.write_str("nobody knows where"),
+            (None, None) => f.write_str("unknown location"),
         }
     }
 }
@@ -84,20 +89,20 @@ impl fmt::Display for PlaceFacts {
 /// One source of geodata.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SourceFacts {
-    /// What it calls itself.
+    /// The name that the source gives itself.
     pub name: String,
     /// `operator`, `database` or `built-in`.
     pub kind: String,
-    /// The file, if it is one.
+    /// The file that it was read from, if any.
     pub path: Option<String>,
     /// When the data were built, in seconds since 1970; absent if unknown.
     pub built: Option<u64>,
-    /// How old the data are, in days.
+    /// The age of the data in days; absent if unknown.
     pub age_days: Option<u64>,
 }
 
 impl SourceFacts {
-    /// What a source is at a time.
+    /// Describes a source; its age is counted until `now`.
     pub fn of(source: &DataSource, now: SystemTime) -> SourceFacts {
         let kind = match source.kind {
             SourceKind::Operator => "operator",

@@ -1,7 +1,8 @@
-//! Asks the server's own code on behalf of a client and reads the reply back.
+//! Answers a query with the server's own code on behalf of a client, and parses the reply.
 //!
-//! The question becomes a message, with a client subnet where one is given. The reply comes from
-//! [`crate::answer`], so an explanation can never differ from what a client gets.
+//! The question becomes a DNS message, with an EDNS Client Subnet option (RFC 7871) if the client is
+//! a subnet. The reply comes from [`crate::answer`], so an explanation can never differ from what a
+//! client gets.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
@@ -18,42 +19,43 @@ use crate::dns::edns::OPTION_CLIENT_SUBNET;
 use crate::dns::{CLASS_IN, ClientSubnet, Name, QueryScratch, RecordType};
 use crate::net::ClientAddress;
 
-/// The client of a question: an address, or a client subnet that a resolver sends.
+/// The client of a question: an address, or a client subnet as a resolver sends it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ExplainClient {
     address: IpAddr,
     prefix: Option<u8>,
 }
 
-/// The text is neither an address nor a client subnet.
+/// The error of a text that is neither an address nor a client subnet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NoAsker;
+pub struct ParseClientError;
 
-impl std::fmt::Display for NoAsker {
+impl std::fmt::Display for ParseClientError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("a client is an address (203.0.113.7) or a client subnet (203.0.113.0/24)")
     }
 }
 
-impl std::error::Error for NoAsker {}
+impl std::error::Error for ParseClientError {}
 
 impl FromStr for ExplainClient {
-    type Err = NoAsker;
+    type Err = ParseClientError;
 
-    /// `203.0.113.7` or `203.0.113.0/24`; bits behind the prefix are cleared, as a resolver would.
-    fn from_str(text: &str) -> Result<ExplainClient, NoAsker> {
+    /// Parses `203.0.113.7` or `203.0.113.0/24`. The bits behind the prefix are cleared, as RFC 7871
+    /// section 6 requires of a resolver.
+    fn from_str(text: &str) -> Result<ExplainClient, ParseClientError> {
         let Some((address, prefix)) = text.split_once('/') else {
             return Ok(ExplainClient {
-                address: text.parse().map_err(|_| NoAsker)?,
+                address: text.parse().map_err(|_| ParseClientError)?,
                 prefix: None,
             });
         };
-        let address: IpAddr = address.parse().map_err(|_| NoAsker)?;
+        let address: IpAddr = address.parse().map_err(|_| ParseClientError)?;
         let most = if address.is_ipv4() { 32 } else { 128 };
         let digits = prefix.bytes().all(|octet| octet.is_ascii_digit());
-        let prefix: u8 = prefix.parse().map_err(|_| NoAsker)?;
+        let prefix: u8 = prefix.parse().map_err(|_| ParseClientError)?;
         if !digits || prefix > most {
-            return Err(NoAsker);
+            return Err(ParseClientError);
         }
         Ok(ExplainClient {
             address: cleared(address, prefix),
@@ -86,20 +88,22 @@ impl std::fmt::Display for ExplainClient {
 }
 
 impl ExplainClient {
-    /// The address that is located: the subnet if it can be, else the resolver.
-    pub fn seen(&self) -> LookupAddress {
-        self.subnet()
-            .as_ref()
-            .and_then(LookupAddress::of_subnet)
-            .unwrap_or_else(|| LookupAddress::of(self.address.into()))
+    /// The address whose location decides: the subnet's if it has one, else the resolver's.
+    pub fn lookup_address(&self) -> LookupAddress {
+        if let Some(subnet) = self.subnet()
+            && let Some(address) = LookupAddress::of_subnet(&subnet)
+        {
+            return address;
+        }
+        LookupAddress::of(self.address.into())
     }
 
-    /// Whether a client subnet is sent along.
+    /// Whether the query carries a client subnet that says something about the client.
     pub fn is_subnet(&self) -> bool {
         self.prefix.is_some_and(|prefix| prefix > 0)
     }
 
-    /// The source address of the query. The resolver of a subnet is unknown, so it has no place.
+    /// The source address of the query. The resolver of a client subnet is unknown: `0.0.0.0`.
     pub fn source(&self) -> ClientAddress {
         if self.prefix.is_some() {
             Ipv4Addr::UNSPECIFIED.into()
@@ -108,49 +112,52 @@ impl ExplainClient {
         }
     }
 
-    /// The client subnet that a resolver would send for it.
+    /// The client subnet that a resolver would send; `None` if the client is an address.
     pub fn subnet(&self) -> Option<ClientSubnet> {
         Some(ClientSubnet::around(self.address, self.prefix?))
     }
 }
 
-/// A query as a resolver would send it.
-pub fn message(name: &Name, rtype: RecordType, asker: &ExplainClient) -> Vec<u8> {
+/// The message of a query, as a resolver would send it.
+pub fn message(name: &Name, rtype: RecordType, client: &ExplainClient) -> Vec<u8> {
     let mut message = vec![0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1];
     message.extend_from_slice(name.as_wire());
     message.extend_from_slice(&rtype.0.to_be_bytes());
     message.extend_from_slice(&CLASS_IN.to_be_bytes());
-    let option = asker.subnet().map_or(Vec::new(), |subnet| option(&subnet));
+    let option = match client.subnet() {
+        Some(subnet) => client_subnet_option(&subnet),
+        None => Vec::new(),
+    };
     // OPT (RFC 6891 section 6.1.2): the root, type 41, 1232 octets of payload, no flags.
     message.extend_from_slice(&[0, 0, 41, 0x04, 0xd0, 0, 0, 0, 0, 0, option.len() as u8]);
     message.extend_from_slice(&option);
     message
 }
 
-fn option(subnet: &ClientSubnet) -> Vec<u8> {
+fn client_subnet_option(subnet: &ClientSubnet) -> Vec<u8> {
     let mut option = vec![0; 4 + subnet.size()];
     option[1] = OPTION_CLIENT_SUBNET as u8;
     option[3] = subnet.size() as u8;
     let written = subnet.write(0, &mut option[4..]);
-    debug_assert!(written.is_some(), "the place is as long as the subnet says");
+    debug_assert!(written.is_some(), "the buffer has the size of the subnet");
     option
 }
 
 /// One record of a reply.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RecordFacts {
-    /// Owner.
+    /// The owner name.
     pub name: String,
-    /// Seconds.
+    /// The time to live, in seconds.
     pub ttl: u32,
-    /// Record type.
+    /// The record type's mnemonic.
     #[serde(rename = "type")]
     pub rtype: String,
-    /// Record data in presentation form.
+    /// The record data in presentation format.
     pub data: String,
 }
 
-/// A reply, read.
+/// The parts of a reply that an explanation shows.
 #[derive(Debug, Clone)]
 pub struct ParsedReply {
     /// The result of the query.
@@ -165,18 +172,18 @@ pub struct ParsedReply {
     pub scope: Option<u8>,
 }
 
-/// Asks the server and reads its reply.
+/// Answers a query of a client and parses the reply.
 pub fn ask(
     name: &Name,
     rtype: RecordType,
-    asker: &ExplainClient,
+    client: &ExplainClient,
     context: &QueryContext<'_>,
 ) -> ParsedReply {
-    let message = message(name, rtype, asker);
+    let message = message(name, rtype, client);
     let mut buffer = vec![0; usize::from(u16::MAX)];
     let answered = answer(
         &message,
-        asker.source(),
+        client.source(),
         Transport::Stream,
         context,
         &mut QueryScratch::default(),
@@ -240,7 +247,11 @@ mod tests {
             "::1/129",
             "1.2.3.4/",
         ] {
-            assert_eq!(text.parse::<ExplainClient>(), Err(NoAsker), "{text}");
+            assert_eq!(
+                text.parse::<ExplainClient>(),
+                Err(ParseClientError),
+                "{text}"
+            );
         }
     }
 
@@ -251,15 +262,15 @@ mod tests {
             "::ffff:203.0.113.7/128",
             "203.0.113.7/32",
         ] {
-            let asker: ExplainClient = text.parse().unwrap();
+            let client: ExplainClient = text.parse().unwrap();
             assert_eq!(
-                asker.seen().address(),
+                client.lookup_address().address(),
                 IpAddr::from([203, 0, 113, 7]),
                 "{text}"
             );
         }
-        let asker: ExplainClient = "::ffff:203.0.113.7".parse().unwrap();
-        assert_eq!(asker.source(), "203.0.113.7".parse().unwrap());
+        let client: ExplainClient = "::ffff:203.0.113.7".parse().unwrap();
+        assert_eq!(client.source(), "203.0.113.7".parse().unwrap());
     }
 
     #[test]
@@ -270,13 +281,13 @@ mod tests {
             "2001:db8::/33",
             "0.0.0.0/0",
         ] {
-            let asker: ExplainClient = client.parse().unwrap();
-            let octets = message(&"www.example.com".parse().unwrap(), RecordType::A, &asker);
+            let client: ExplainClient = client.parse().unwrap();
+            let octets = message(&"www.example.com".parse().unwrap(), RecordType::A, &client);
             let mut scratch = QueryScratch::default();
             let query = query::parse(&octets, &mut scratch).unwrap();
             assert_eq!(
                 query.edns.unwrap().client_subnet,
-                asker.subnet(),
+                client.subnet(),
                 "{client}"
             );
         }

@@ -1,6 +1,8 @@
 //! Writes the summary of an explanation: one sentence with the answer and its reason.
 //!
-//! The sentence is made from the facts alone, so it says nothing that the JSON form does not.
+//! The sentence is made from the facts alone, so it says nothing that the JSON form does not. It
+//! names the query, the client, the endpoints that may be returned, and the rule that selects them:
+//! order and distance, the regions that are out, the fence, and the all-down rule.
 
 use super::candidates::CandidateFacts;
 use super::service::{EndpointFacts, ServiceFacts};
@@ -9,7 +11,7 @@ use super::{Explanation, RecordFacts};
 /// Most endpoints that are named one by one.
 const MOST_NAMED: usize = 4;
 
-/// `NAME TYPE for CLIENT (PLACE): what, because why`
+/// The summary: `NAME TYPE for CLIENT (PLACE): ANSWER, because REASON`.
 pub fn summary(explanation: &Explanation) -> String {
     let Explanation {
         name,
@@ -18,34 +20,33 @@ pub fn summary(explanation: &Explanation) -> String {
         ..
     } = explanation;
     let via = match &explanation.service {
-        Some(service) if !explanation.names.is_empty() => format!("goes on to {}: ", service.name),
+        Some(service) if !explanation.names.is_empty() => format!("alias of {}: ", service.name),
         _ => String::new(),
     };
     format!(
         "{name} {rtype} for {} ({}): {via}{}",
         client.given,
         client.place,
-        outcome(explanation)
+        answer(explanation)
     )
 }
 
-fn outcome(explanation: &Explanation) -> String {
+/// The answer with its reason.
+fn answer(explanation: &Explanation) -> String {
     match &explanation.service {
         Some(service) if service.tier.is_some() && !service.endpoints.is_empty() => {
-            format!("{}, because {}", given(service), because(service))
+            format!("{}, because {}", endpoints(service), because(service))
         }
-        Some(service) => format!("nothing, {}", why_nothing(service, &explanation.rtype)),
+        Some(service) => format!("nothing, {}", because_empty(service, &explanation.rtype)),
         None => unsteered(explanation),
     }
 }
 
-/// `because ...`, for a client that no region of the service serves.
-fn why_nothing(service: &ServiceFacts, rtype: &str) -> String {
-    let embargo = service
-        .fence
-        .as_ref()
-        .filter(|fence| fence.regions.is_empty());
-    if let Some(fence) = embargo {
+/// The reason why no region of the service serves the client: `because ...`.
+fn because_empty(service: &ServiceFacts, rtype: &str) -> String {
+    if let Some(fence) = &service.fence
+        && fence.regions.is_empty()
+    {
         return format!(
             "fenced: no region is meant for these clients (fence {}, {})",
             fence.title(),
@@ -59,10 +60,7 @@ fn why_nothing(service: &ServiceFacts, rtype: &str) -> String {
         );
     }
     if !service.all_regions_down {
-        return format!(
-            "because nobody knows the addresses of its aliases yet{}",
-            fence(service)
-        );
+        return format!("because its aliases are not resolved yet{}", fence(service));
     }
     format!(
         "because every region is down and all_down is {}{}",
@@ -71,11 +69,12 @@ fn why_nothing(service: &ServiceFacts, rtype: &str) -> String {
     )
 }
 
+/// The answer to a query that no service answers.
 fn unsteered(explanation: &Explanation) -> String {
     let Explanation { rtype, zone, .. } = explanation;
     let zone = zone.as_deref().unwrap_or("the root");
     match explanation.result.as_str() {
-        "refused" => "refused, because the name lies in no zone that is served here".to_owned(),
+        "refused" => "refused, because the name is in no zone of this server".to_owned(),
         "no-name" => format!("NXDOMAIN, because the zone {zone} has no such name"),
         "no-data" => {
             format!("no records, because the zone {zone} has the name but no {rtype} there")
@@ -99,51 +98,52 @@ fn records(records: &[RecordFacts]) -> String {
     }
 }
 
-/// `fra, 192.0.2.3` or `fra 192.0.2.3 (80%) or ams 192.0.2.9 (20%)`
-fn given(service: &ServiceFacts) -> String {
+/// The endpoints that may be returned: `fra, 192.0.2.3`, or with their odds
+/// `fra 192.0.2.3 (80%) or ams 192.0.2.9 (20%)`.
+fn endpoints(service: &ServiceFacts) -> String {
     let endpoints = &service.endpoints;
-    let many = usize::from(service.answers) > 1 && endpoints.len() > 1;
-    let ahead = if many {
-        format!("{} of ", endpoints.len().min(usize::from(service.answers)))
-    } else {
-        String::new()
-    };
-    match &endpoints[..] {
-        [one] => format!("{}, {}", one.region, one.endpoint),
-        some if some.len() <= MOST_NAMED => format!("{ahead}{}", alternatives(some, service)),
-        some => {
-            let mut regions: Vec<&str> = some
-                .iter()
-                .map(|endpoint| endpoint.region.as_str())
-                .collect();
-            regions.dedup();
-            let count = if many { ahead } else { "one of ".to_owned() };
-            format!("{}, {count}{} endpoints", join(&regions, "or"), some.len())
-        }
+    if let [endpoint] = &endpoints[..] {
+        return format!("{}, {}", endpoint.region, endpoint.endpoint);
     }
+    let answers = usize::from(service.answers).min(endpoints.len());
+    if endpoints.len() <= MOST_NAMED {
+        let alternatives = alternatives(endpoints, service);
+        return match answers {
+            0 | 1 => alternatives,
+            _ => format!("{answers} of {alternatives}"),
+        };
+    }
+    let mut regions: Vec<&str> = endpoints.iter().map(|one| one.region.as_str()).collect();
+    regions.dedup();
+    let count = match answers {
+        0 | 1 => "one".to_owned(),
+        _ => answers.to_string(),
+    };
+    format!(
+        "{}, {count} of {} endpoints",
+        join(&regions, "or"),
+        endpoints.len()
+    )
 }
 
 fn alternatives(endpoints: &[EndpointFacts], service: &ServiceFacts) -> String {
     let in_turn = service.pick == "round-robin";
-    let one = |endpoint: &EndpointFacts| match in_turn {
-        true => format!("{} {}", endpoint.region, endpoint.endpoint),
-        false => format!(
-            "{} {} ({})",
-            endpoint.region,
-            endpoint.endpoint,
-            percent(endpoint.percent)
-        ),
-    };
-    let all: Vec<String> = endpoints.iter().map(one).collect();
-    let all: Vec<&str> = all.iter().map(String::as_str).collect();
-    format!(
-        "{}{}",
-        join(&all, "or"),
-        if in_turn { " in turn" } else { "" }
-    )
+    let mut alternatives = Vec::with_capacity(endpoints.len());
+    for endpoint in endpoints {
+        let mut text = format!("{} {}", endpoint.region, endpoint.endpoint);
+        if !in_turn {
+            text.push_str(&format!(" ({})", percent(endpoint.percent)));
+        }
+        alternatives.push(text);
+    }
+    let mut text = join(&alternatives, "or");
+    if in_turn {
+        text.push_str(" in turn");
+    }
+    text
 }
 
-/// 33.3% and 80%, never 100% for what is not certain.
+/// Formats a percentage: `33.3%`, `80%`; never `0%` or `100%` for a value between them.
 pub fn percent(value: f64) -> String {
     let text = format!("{value:.1}");
     let text = text.strip_suffix(".0").unwrap_or(&text);
@@ -154,6 +154,7 @@ pub fn percent(value: f64) -> String {
     }
 }
 
+/// The rule that selects the regions that serve.
 fn because(service: &ServiceFacts) -> String {
     let located = service
         .candidates
@@ -167,7 +168,7 @@ fn because(service: &ServiceFacts) -> String {
     let reason = match service.order.as_str() {
         "nearest" if !located => {
             format!(
-                "nobody knows where the client is, and then the order listed decides{}",
+                "the location of the client is unknown, so the listed order decides{}",
                 left_out(service)
             )
         }
@@ -179,16 +180,17 @@ fn because(service: &ServiceFacts) -> String {
         ),
         _ => format!("every region shares every client{}", left_out(service)),
     };
-    let rule = match service.all_regions_down {
-        true => format!(
+    let mut text = format!("{reason}{}", fence(service));
+    if service.all_regions_down {
+        text.push_str(&format!(
             "; every region is down, so the all-down rule {} answers",
             service.all_down
-        ),
-        false => String::new(),
-    };
-    format!("{reason}{}{rule}", fence(service))
+        ));
+    }
+    text
 }
 
+/// The reason of regions that are nearest: `it is the nearest of 4 (423 km; next ams, 586 km)`.
 fn nearest(service: &ServiceFacts, serving: &[&CandidateFacts]) -> String {
     let allowed = service
         .candidates
@@ -206,37 +208,43 @@ fn nearest(service: &ServiceFacts, serving: &[&CandidateFacts]) -> String {
         .iter()
         .find(|region| region.tier > service.tier);
     let out = left_out(service);
-    let (left, of) = if out.is_empty() {
-        ("", format!(" of {allowed}"))
+    let of = if out.is_empty() {
+        format!("of {allowed}")
     } else {
-        (" that is left", String::new())
+        "that is left".to_owned()
     };
     format!(
-        "{} the nearest{left}{of}{}{out}",
+        "{} the nearest {of}{}{out}",
         is_or_are(serving),
         distances(serving, next)
     )
 }
 
-/// ` (12 km; next ams, 362 km)`
+/// The distances of the regions that serve and of the next one: ` (12 km; next ams, 362 km)`.
 fn distances(serving: &[&CandidateFacts], next: Option<&CandidateFacts>) -> String {
-    let own: Vec<String> = serving
-        .iter()
-        .filter_map(|region| kilometres(region))
-        .collect();
+    let mut own = Vec::new();
+    for region in serving {
+        own.extend(kilometres(region));
+    }
     if own.is_empty() {
         return String::new();
     }
-    let next =
-        next.and_then(|region| Some(format!("; next {}, {}", region.region, kilometres(region)?)));
-    format!(" ({}{})", own.join(", "), next.unwrap_or_default())
+    let mut text = own.join(", ");
+    if let Some(next) = next
+        && let Some(distance) = kilometres(next)
+    {
+        text.push_str(&format!("; next {}, {distance}", next.region));
+    }
+    format!(" ({text})")
 }
 
 fn kilometres(region: &CandidateFacts) -> Option<String> {
     let distance = region.distance_km?;
-    Some(match region.biased_km.filter(|_| region.bias != 0) {
-        Some(biased) => format!("{distance:.0} km, counted as {biased:.0} km"),
-        None => format!("{distance:.0} km"),
+    Some(match region.biased_km {
+        Some(biased) if region.bias != 0 => {
+            format!("{distance:.0} km, counted as {biased:.0} km")
+        }
+        _ => format!("{distance:.0} km"),
     })
 }
 
@@ -248,19 +256,14 @@ fn is_or_are(serving: &[&CandidateFacts]) -> &'static str {
     }
 }
 
-/// `; fra is down`, for regions before the tier that serves, or in it and without clients.
+/// The preferred regions that do not serve, with their reasons: `; fra is down`.
 fn left_out(service: &ServiceFacts) -> String {
-    let out_of_it = |region: &CandidateFacts| {
-        region.tier < service.tier
-            || region.tier == service.tier && !region.serves && region.share_percent == 0.0
-    };
-    let before = service
-        .candidates
-        .iter()
-        .filter(|region| region.tier.is_some() && out_of_it(region));
-    let out: Vec<String> = before
-        .map(|region| format!("{} {}", region.region, region.reason))
-        .collect();
+    let mut out = Vec::new();
+    for region in &service.candidates {
+        if is_left_out(region, service.tier) {
+            out.push(format!("{} {}", region.region, region.reason));
+        }
+    }
     if out.is_empty() {
         String::new()
     } else {
@@ -268,25 +271,37 @@ fn left_out(service: &ServiceFacts) -> String {
     }
 }
 
+/// Whether a region is in a tier before the one that serves, or in that tier and without clients.
+fn is_left_out(region: &CandidateFacts, active: Option<usize>) -> bool {
+    let is_before = region.tier < active;
+    let is_idle = region.tier == active && !region.serves && region.share_percent == 0.0;
+    region.tier.is_some() && (is_before || is_idle)
+}
+
+/// The fence that applies: `; fence 1 (countries IN) leaves only bom`.
 fn fence(service: &ServiceFacts) -> String {
     let Some(fence) = &service.fence else {
         return String::new();
     };
-    let regions: Vec<&str> = fence.regions.iter().map(String::as_str).collect();
     format!(
         "; fence {} ({}) leaves only {}",
         fence.title(),
         fence.clients,
-        join(&regions, "and")
+        join(&fence.regions, "and")
     )
 }
 
-/// `a, b or c`
-fn join(items: &[&str], word: &str) -> String {
-    match items {
-        [] => "nothing".to_owned(),
-        [one] => (*one).to_owned(),
-        [first @ .., last] => format!("{} {word} {last}", first.join(", ")),
+/// Joins a list with commas and a word before its last item: `a, b or c`.
+fn join<T: AsRef<str>>(items: &[T], word: &str) -> String {
+    let Some((last, first)) = items.split_last() else {
+        return "nothing".to_owned();
+    };
+    let first: Vec<&str> = first.iter().map(AsRef::as_ref).collect();
+    let last = last.as_ref();
+    if first.is_empty() {
+        last.to_owned()
+    } else {
+        format!("{} {word} {last}", first.join(", "))
     }
 }
 

@@ -19,12 +19,15 @@ use crate::geo::{Place, PlaceCode};
 use crate::steering::pick::chances;
 use crate::steering::{AllDown, PickMethod, RegionOrder, Tiers, UnitVector};
 
+/// Most countries, networks and so on that the text of a fence lists.
+const MOST_LISTED: usize = 8;
+
 /// A service as one client sees it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ServiceFacts {
-    /// Its name; may be a wildcard.
+    /// The name of the service; may be a wildcard.
     pub name: String,
-    /// Seconds.
+    /// The time to live of its records now, in seconds.
     pub ttl: u32,
     /// `nearest`, `priority` or `none`.
     pub order: String,
@@ -34,55 +37,55 @@ pub struct ServiceFacts {
     pub band: String,
     /// Endpoints per reply.
     pub answers: u8,
-    /// The rule for when no region is available.
+    /// The rule that answers when no region is available.
     pub all_down: String,
-    /// That rule is what answers now.
+    /// Whether that rule answers now.
     pub all_regions_down: bool,
     /// The first fence that applies to this client.
     pub fence: Option<FenceFacts>,
-    /// Region names in the order in which this client gets them; the first tier with an available
+    /// Region names by tier, in this client's order of preference. The first tier with an available
     /// region serves.
     pub tiers: Vec<Vec<String>>,
     /// The tier that serves, from 1; absent if none does.
     pub tier: Option<usize>,
     /// Every region of the service.
     pub candidates: Vec<CandidateFacts>,
-    /// The endpoints that this client can be given.
+    /// The endpoints that a reply to this client may contain.
     pub endpoints: Vec<EndpointFacts>,
 }
 
-/// A fence that holds for a client.
+/// A fence: the clients that it applies to, and the regions that it leaves them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FenceFacts {
     /// Its place among the service's fences, from 1.
     pub number: usize,
-    /// The list of `[fences]` that it stands in; absent if it is the service's own.
+    /// The list in `[fences]` that it comes from; absent if it is the service's own.
     #[serde(default)]
     pub list: Option<String>,
     /// The clients that it applies to.
     pub clients: String,
-    /// The regions that it leaves; none: no region is meant for these clients.
+    /// The regions that it leaves; empty if no region is meant for these clients.
     pub regions: Vec<String>,
 }
 
 impl FenceFacts {
-    /// `2`, or the name of its list: `eu-only`.
+    /// How messages refer to it: the name of its list (`eu-only`), else its number.
     pub fn title(&self) -> String {
         self.list.clone().unwrap_or_else(|| self.number.to_string())
     }
 }
 
-/// An endpoint that can be given.
+/// An endpoint that a reply may contain, with its odds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct EndpointFacts {
     /// Its region.
     pub region: String,
     /// Its address or name.
     pub endpoint: String,
-    /// Its weight; those in standby count as 1 when they serve.
+    /// Its weight; 1 for a standby that serves.
     pub weight: u32,
-    /// The chance that it comes first in the reply, in per cent, from the weights; with round
-    /// robin, its part of all replies.
+    /// The probability that it comes first in the reply, in per cent; with round robin, its part of
+    /// all replies.
     pub percent: f64,
 }
 
@@ -90,17 +93,17 @@ pub struct EndpointFacts {
 pub struct ExplainedView<'m> {
     /// Region names and geodata.
     pub catalog: &'m Catalog,
-    /// What is available.
+    /// The availability that the decision is based on.
     pub live: &'m LiveState,
-    /// Which service.
+    /// The key of the service in the catalog.
     pub id: ServiceId,
-    /// The same.
+    /// The service itself.
     pub service: &'m SteeredService,
-    /// Which family of it.
+    /// The family of endpoints that the query asks for.
     pub family: ServiceFamily,
-    /// The regions that have endpoints in it.
+    /// The regions with endpoints of that family.
     pub view: &'m ServiceView,
-    /// What the server decides.
+    /// The server's decision for the client.
     pub decision: &'m Decision<'m>,
 }
 
@@ -119,7 +122,7 @@ impl ExplainedView<'_> {
             .collect()
     }
 
-    /// The place of the address that decided.
+    /// The location of the address that decided.
     fn place(&self) -> &Place {
         let atlas = &self.catalog.atlas;
         atlas.place(atlas.locate(self.address()).place)
@@ -137,17 +140,15 @@ impl ExplainedView<'_> {
         fences.find(|(_, fence)| fence.matches(place, fence.holds(self.address().into())))
     }
 
-    /// Where the client is taken to stand.
+    /// The client's coordinates; `None` if they are unknown.
     pub fn point(&self) -> Option<UnitVector> {
         Some(self.place().point?.unit_vector())
     }
 
-    /// The positions in the order of this client.
+    /// The client's tiers: positions of regions in the view, in order of preference.
     pub fn tiers(&self) -> Tiers {
-        self.view.rules.rules.arrange(
-            self.point(),
-            self.fence().map(|(_, fence)| &fence.allowed[..]),
-        )
+        let allowed = self.fence().map(|(_, fence)| &fence.allowed[..]);
+        self.view.rules.rules.arrange(self.point(), allowed)
     }
 
     /// The tier that serves, from 0.
@@ -158,18 +159,16 @@ impl ExplainedView<'_> {
 
     /// Whether the all-down rule answers.
     pub fn is_by_rule(&self) -> bool {
-        self.decision.chain.is_some_and(|outcome| outcome.all_down)
+        self.decision.chain.is_some_and(|chain| chain.all_down)
     }
 
-    /// Everything in words.
+    /// The explanation of this service, without its sentences.
     pub fn facts(&self) -> ServiceFacts {
         let service = self.service;
+        let live = self.live.service(self.id);
         ServiceFacts {
             name: service.name.to_string(),
-            ttl: self
-                .live
-                .service(self.id)
-                .map_or(service.ttl, |live| live.ttl),
+            ttl: live.map_or(service.ttl, |live| live.ttl),
             order: order_word(self.view.rules.rules.order).to_owned(),
             pick: pick_word(service.pick).to_owned(),
             band: self.view.rules.rules.band.to_string(),
@@ -190,29 +189,32 @@ impl ExplainedView<'_> {
         fence_facts(self.catalog, self.service, index, fence)
     }
 
-    /// A note about the last fence that cannot tell the place of the client.
-    pub fn unplaced(&self) -> Option<String> {
+    /// A note about the last fence that depends on the client's location, if that is unknown.
+    pub fn unknown_place_note(&self) -> Option<String> {
         let place = self.place();
         let fences = &self.view.rules.fences;
-        let deciding = self.fence().map(|(index, _)| index);
-        let asked = deciding.map_or(fences.len(), |index| index + 1);
-        let (index, fence) = fences[..asked]
-            .iter()
-            .enumerate()
-            .rfind(|(_, fence)| fence.cannot_place(place) && !fence.holds(self.address().into()))?;
+        let applied = self.fence().map(|(index, _)| index);
+        let evaluated = applied.map_or(fences.len(), |index| index + 1);
+        let mut last = None;
+        for (index, fence) in fences[..evaluated].iter().enumerate() {
+            if fence.cannot_place(place) && !fence.holds(self.address().into()) {
+                last = Some((index, fence));
+            }
+        }
+        let (index, fence) = last?;
         let title = self.fence_facts(index, fence).title();
-        Some(match fence.of_unknown && deciding == Some(index) {
-            true => format!(
-                "the client's place is unknown, so fence {title} holds (unknown = \"deny\")"
-            ),
-            false => format!(
-                "the client's place is unknown, so fence {title} is not about it (unknown = \"allow\")"
-            ),
-        })
+        let effect = if fence.of_unknown && applied == Some(index) {
+            "applies (unknown = \"deny\")"
+        } else {
+            "does not apply (unknown = \"allow\")"
+        };
+        Some(format!(
+            "the client's place is unknown, so fence {title} {effect}"
+        ))
     }
 
-    /// Whether this client can be given an endpoint of a region.
-    pub fn endpoints_of(&self, region: &str) -> bool {
+    /// Whether a reply to this client may contain an endpoint of a region.
+    pub fn has_endpoint_of(&self, region: &str) -> bool {
         self.endpoints()
             .iter()
             .any(|endpoint| endpoint.region == region)
@@ -223,18 +225,16 @@ impl ExplainedView<'_> {
         let Some(view) = live.and_then(|live| live.view(self.family)) else {
             return Vec::new();
         };
-        let Some(stage) = self.decision.tier else {
+        let Some(tier) = self.decision.tier else {
             return Vec::new();
         };
-        let mut chances = chances(stage, &view.pools, self.decision.located.client);
+        let mut chances = chances(tier, &view.pools, self.decision.located.client);
         match self.service.pick {
             PickMethod::Sticky => {
-                chances = self
-                    .decision
-                    .picks()
-                    .iter()
-                    .map(|(region, at)| (region, at.into(), 1.0))
-                    .collect();
+                chances.clear();
+                for (region, at) in self.decision.picks().iter() {
+                    chances.push((region, at.into(), 1.0));
+                }
             }
             PickMethod::RoundRobin => {
                 let part = 1.0 / chances.len() as f64;
@@ -262,7 +262,7 @@ impl ExplainedView<'_> {
     }
 }
 
-/// Every fence of a service, in the order in which they are asked.
+/// Every fence of a service, in the order in which they are evaluated.
 pub fn fences_of(catalog: &Catalog, service: &SteeredService) -> Vec<FenceFacts> {
     let mut fences = Vec::new();
     if let Some(view) = service.views().next() {
@@ -301,49 +301,52 @@ fn fence_facts(
     facts
 }
 
-/// The clients that a fence applies to, in words.
+/// The clients that a fence applies to, as text: `countries IN; ASNs 64500`.
 fn clients_of(fence: &Fence, groups: &[&CountryGroup]) -> String {
-    fn list<T: ToString>(word: &str, items: impl IntoIterator<Item = T>) -> Option<String> {
-        let items: Vec<String> = items.into_iter().map(|item| item.to_string()).collect();
-        let shown = items.iter().take(8).cloned().collect::<Vec<_>>().join(", ");
-        let more = if items.len() > 8 {
-            format!(" and {} more", items.len() - 8)
-        } else {
-            String::new()
-        };
-        (!items.is_empty()).then(|| format!("{word} {shown}{more}"))
+    let mut countries = Vec::new();
+    for country in &fence.countries {
+        if !groups.iter().any(|group| is_member(group, country)) {
+            countries.push(country);
+        }
     }
-    let is_member = |country: &PlaceCode| {
-        groups
-            .iter()
-            .any(|group| group.countries().any(|member| member == *country))
-    };
-    let parts = [
-        list("groups", groups.iter().map(|group| group.name)),
-        list(
-            "countries",
-            fence.countries.iter().filter(|country| !is_member(country)),
-        ),
-        list("continents", &fence.continents),
-        list(
-            "subdivisions",
-            fence
-                .subdivisions
-                .iter()
-                .map(|(country, part)| format!("{country}-{part}")),
-        ),
-        list("ASNs", &fence.asns),
-        list("networks", &fence.networks),
-        fence
-            .of_unknown
-            .then(|| "clients of unknown place".to_owned()),
-    ];
-    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    let mut subdivisions = Vec::new();
+    for (country, part) in &fence.subdivisions {
+        subdivisions.push(format!("{country}-{part}"));
+    }
+    let mut parts = Vec::new();
+    parts.extend(listing("groups", groups.iter().map(|group| group.name)));
+    parts.extend(listing("countries", countries));
+    parts.extend(listing("continents", &fence.continents));
+    parts.extend(listing("subdivisions", subdivisions));
+    parts.extend(listing("ASNs", &fence.asns));
+    parts.extend(listing("networks", &fence.networks));
+    if fence.of_unknown {
+        parts.push("clients of unknown place".to_owned());
+    }
     if parts.is_empty() {
         "everybody".to_owned()
     } else {
         parts.join("; ")
     }
+}
+
+fn is_member(group: &CountryGroup, country: &PlaceCode) -> bool {
+    group.countries().any(|member| member == *country)
+}
+
+/// A word and a list of at most [`MOST_LISTED`] items: `countries DE, FR and 30 more`; `None` if
+/// there are no items.
+fn listing<T: ToString>(word: &str, items: impl IntoIterator<Item = T>) -> Option<String> {
+    let items: Vec<String> = items.into_iter().map(|item| item.to_string()).collect();
+    if items.is_empty() {
+        return None;
+    }
+    let shown = items[..items.len().min(MOST_LISTED)].join(", ");
+    Some(if items.len() > MOST_LISTED {
+        format!("{word} {shown} and {} more", items.len() - MOST_LISTED)
+    } else {
+        format!("{word} {shown}")
+    })
 }
 
 /// The order as the configuration writes it.

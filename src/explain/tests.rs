@@ -1,4 +1,5 @@
-//! Explanations of a small world: what they say, and that they are the answer that is given.
+//! Tests with a small catalog: the sentences of explanations, and that the explained endpoints are
+//! those that the server answers with.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -137,7 +138,7 @@ fn question(name: &str, rtype: &str, client: &str, down: &[&str]) -> ExplainQues
     ExplainQuestion {
         name: name.parse().unwrap(),
         rtype: rtype.parse().unwrap(),
-        asker: client.parse().unwrap(),
+        client: client.parse().unwrap(),
         down: down.iter().map(|name| (*name).to_owned()).collect(),
     }
 }
@@ -201,8 +202,8 @@ fn one_sentence_says_what_matters() {
         ),
         (
             say("www.example.com", "A", "10.0.0.1", &[]),
-            "www.example.com A for 10.0.0.1 (private or special-purpose space): fra, 192.0.2.1, because nobody knows \
-             where the client is, and then the order listed decides",
+            "www.example.com A for 10.0.0.1 (private or special-purpose space): fra, 192.0.2.1, because the location \
+             of the client is unknown, so the listed order decides",
         ),
         (
             say("text.example.com", "TXT", "5.1.0.1", &[]),
@@ -224,11 +225,11 @@ fn one_sentence_says_what_matters() {
         ),
         (
             say("example.org", "A", "5.1.0.1", &[]),
-            "example.org A for 5.1.0.1 (IN, 28.61,77.21): refused, because the name lies in no zone that is served here",
+            "example.org A for 5.1.0.1 (IN, 28.61,77.21): refused, because the name is in no zone of this server",
         ),
         (
             say("shop.example.com", "A", "5.0.0.1/24", &[]),
-            "shop.example.com A for 5.0.0.0/24 (DE, 52.52,13.40): goes on to www.example.com: fra, 192.0.2.1, because \
+            "shop.example.com A for 5.0.0.0/24 (DE, 52.52,13.40): alias of www.example.com: fra, 192.0.2.1, because \
              it is the nearest of 4 (423 km; next ams, 586 km)",
         ),
     ] {
@@ -282,7 +283,7 @@ fn every_region_has_its_reason() {
     );
     assert_eq!(
         reasons("www.example.com", "AAAA", "5.1.0.1", &["fra"])[0],
-        "fra is switched off in this what-if, and nothing else is left: the all-down rule gives it"
+        "fra is switched off in this what-if, and no other region is left: the all-down rule serves it"
     );
 }
 
@@ -306,11 +307,12 @@ fn answered(snapshot: &Snapshot, question: &ExplainQuestion, draws: u64) -> Hash
     let live = live.as_ref().unwrap_or(&snapshot.live);
     let mut counts = HashMap::new();
     for draw in 0..draws {
-        let moment = crate::answer::QueryContext {
+        let context = crate::answer::QueryContext {
             live,
             ..snapshot.context(crate::steering::pick::next_draw(draw))
         };
-        for record in reply::ask(&question.name, question.rtype, &question.asker, &moment).records {
+        for record in reply::ask(&question.name, question.rtype, &question.client, &context).records
+        {
             *counts
                 .entry(record.data.trim_end_matches('.').to_owned())
                 .or_default() += 1;

@@ -5,7 +5,7 @@
 //! share ramps up. A brake ([`FoldRules::max_removed`]) keeps health alone from removing too many
 //! regions at once.
 //!
-//! The functions are pure, and this is the only place where health and overrides meet.
+//! The functions are pure, and this is the only place that combines health with overrides.
 
 use std::time::Duration;
 
@@ -98,7 +98,7 @@ impl RegionInput {
     }
 
     /// The state of the region before the brake.
-    fn standing(&self, rules: &FoldRules, now: Duration) -> RegionStanding {
+    fn before_brake(&self, rules: &FoldRules, now: Duration) -> RegionStanding {
         let mut endpoints = Vec::with_capacity(self.endpoints.len());
         let mut usable = 0;
         for endpoint in &self.endpoints {
@@ -179,7 +179,7 @@ pub struct ServiceStanding {
 pub fn fold(rules: &FoldRules, regions: &[RegionInput], now: Duration) -> ServiceStanding {
     let mut standings = Vec::with_capacity(regions.len());
     for region in regions {
-        standings.push(region.standing(rules, now));
+        standings.push(region.before_brake(rules, now));
     }
     brake(rules, regions, &mut standings);
     if standings.iter().any(RegionStanding::is_available) {

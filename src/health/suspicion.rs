@@ -10,7 +10,7 @@
 //! With fewer than three serving addresses the monitor cannot tell, so failures always count.
 //!
 //! The hold only serves services without an alternative. A service with a region that needs no
-//! check ignores it (`control::standing`).
+//! check ignores it (`control::availability`).
 
 use std::net::IpAddr;
 use std::time::Duration;

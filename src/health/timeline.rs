@@ -1,7 +1,7 @@
 //! The timeline: the most recent changes of health, and why each happened.
 //!
-//! The monitor appends to it. The log, the metrics and the API read it by number, so that a reader
-//! who remembers the last number it saw gets every change once.
+//! The monitor appends to it. The log, the metrics and the API read it by number, so a reader
+//! that remembers the last number it saw gets every change once.
 
 use std::collections::VecDeque;
 use std::time::SystemTime;

@@ -271,7 +271,7 @@ fn describe(error: &NetError, timeout: Duration) -> String {
         NetError::Timeout => format!("no answer within {timeout:?}"),
         error if error.is_nx_domain() => "there is no such name".to_owned(),
         NetError::Dns(DnsError::ResponseCode(code)) => format!("its servers answer {code}"),
-        NetError::Io(error) => format!("no server can be asked: {error}"),
+        NetError::Io(error) => format!("no upstream server can be reached: {error}"),
         error => error.to_string(),
     }
 }
@@ -297,10 +297,10 @@ mod tests {
             LookupResult::Addresses(addresses(&["192.0.2.1", "192.0.2.2"]))
         );
         assert_eq!(usable(vec![]), LookupResult::Nothing);
-        let LookupResult::Failed(told) = usable(addresses(&["224.0.0.1"])) else {
+        let LookupResult::Failed(message) = usable(addresses(&["224.0.0.1"])) else {
             panic!()
         };
-        assert!(told.contains("224.0.0.1"), "{told}");
+        assert!(message.contains("224.0.0.1"), "{message}");
         let many = (1..=255)
             .map(|last| IpAddr::from([192, 0, 2, last]))
             .collect();

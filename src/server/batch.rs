@@ -1,8 +1,9 @@
 //! A batch of datagrams: `recvmmsg` and `sendmmsg` over buffers that are laid out once.
 //!
 //! A worker receives up to [`BATCH`] datagrams with one system call, writes its replies into the
-//! buffers of the batch, and sends them with another. All unsafe code of the query path is here. The
-//! kernel's structures hold pointers into boxed arrays that live as long as the batch and never move.
+//! buffers of the batch, and sends them with another. All unsafe code of the query path is here.
+//! The kernel's structures hold pointers into boxed arrays that live as long as the batch and never
+//! move.
 
 #![cfg_attr(
     not(test),
@@ -23,8 +24,8 @@ use std::ptr;
 use crate::dns::UDP_PAYLOAD;
 use crate::net::ClientAddress;
 
-/// Datagrams in one batch: enough to share the cost of a system call, few enough to bound the wait of
-/// the first.
+/// Datagrams in one batch: enough to share the cost of a system call, few enough to bound the wait
+/// of the first.
 pub const BATCH: usize = 64;
 /// Longest query that is read, in octets; longer ones are dropped, since no resolver sends them.
 const QUERY: usize = 8192;
@@ -132,14 +133,16 @@ impl DatagramBatch {
     /// Waits for datagrams; returns how many arrived.
     ///
     /// # Errors
-    /// The error of the system call; `WouldBlock` or `Interrupted` when none arrived before the socket's
-    /// timeout.
+    /// The error of the system call; `WouldBlock` or `Interrupted` when none arrived before the
+    /// socket's timeout.
     pub fn receive(&mut self, socket: &UdpSocket) -> io::Result<usize> {
         self.waiting = 0;
         self.forget_received();
         let no_timeout: *mut libc::timespec = ptr::null_mut();
-        // A direct system call: the wrapper of the C library is a cancellation point, which costs time.
-        // SAFETY: every pointer in `received` points to a buffer of the stated length, owned by `self`.
+        // A direct system call: the wrapper of the C library is a cancellation point, which costs
+        // time.
+        // SAFETY: every pointer in `received` points to a buffer of the stated length, owned by
+        // `self`.
         let count = unsafe {
             libc::syscall(
                 libc::SYS_recvmmsg,
@@ -157,8 +160,8 @@ impl DatagramBatch {
         Ok(self.filled)
     }
 
-    /// Restores the lengths that the kernel overwrote with those of what it stored. All addresses of a
-    /// socket have the same length, so only the control messages need it.
+    /// Restores the lengths that the kernel overwrote with those of what it stored. All addresses
+    /// of a socket have the same length, so only the control messages need it.
     #[inline]
     fn forget_received(&mut self) {
         let filled = std::mem::take(&mut self.filled);
@@ -214,15 +217,16 @@ impl DatagramBatch {
         self.waiting += 1;
     }
 
-    /// Sends the replies that are ready. A reply that the kernel refuses is skipped, so that the worker
-    /// never blocks; UDP may lose datagrams anyway.
+    /// Sends the replies that are ready. A reply that the kernel refuses is skipped, so that the
+    /// worker never blocks; UDP may lose datagrams anyway.
     #[expect(clippy::arithmetic_side_effects, reason = "at most a batch")]
     pub fn send(&mut self, socket: &UdpSocket) {
         let mut next = 0;
         while let Some(rest) = self.sent.get_mut(next..self.waiting)
             && !rest.is_empty()
         {
-            // SAFETY: `reply` filled in the first `waiting` headers with pointers into buffers of `self`.
+            // SAFETY: `reply` filled in the first `waiting` headers with pointers into buffers of
+            // `self`.
             let count = unsafe {
                 libc::syscall(
                     libc::SYS_sendmmsg,
@@ -248,8 +252,8 @@ impl DatagramBatch {
 fn source_address(storage: &libc::sockaddr_storage) -> Option<ClientAddress> {
     let (address, port) = match i32::from(storage.ss_family) {
         libc::AF_INET => {
-            // SAFETY: for this family the kernel wrote a sockaddr_in, which is smaller than the storage
-            // and needs no stricter alignment.
+            // SAFETY: for this family the kernel wrote a sockaddr_in, which is smaller than the
+            // storage and needs no stricter alignment.
             let address = unsafe { &*(&raw const *storage).cast::<libc::sockaddr_in>() };
             (
                 ClientAddress::from(address.sin_addr.s_addr.to_ne_bytes()),
@@ -282,8 +286,8 @@ fn is_host(address: ClientAddress) -> bool {
     }
 }
 
-/// Clears the interface in a control message with a destination, so that the reply follows the routing
-/// table. Link-local IPv6 keeps it, because the interface is part of such an address.
+/// Clears the interface in a control message with a destination, so that the reply follows the
+/// routing table. Link-local IPv6 keeps it, because the interface is part of such an address.
 fn forget_interface(control: &mut Control) {
     let Some((header, data)) = control
         .0
@@ -329,7 +333,7 @@ mod tests {
 
     #[test]
     fn an_address_that_is_no_hosts_is_none_in_either_spelling() {
-        for nobody in [
+        for address in [
             "0.0.0.1",
             "224.0.0.1",
             "255.255.255.255",
@@ -338,7 +342,7 @@ mod tests {
             "::ffff:0.1.2.3",
             "::ffff:224.0.0.1",
         ] {
-            assert!(!is_host(nobody.parse().unwrap()), "{nobody}");
+            assert!(!is_host(address.parse().unwrap()), "{address}");
         }
         for host in [
             "1.0.0.1",

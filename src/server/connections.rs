@@ -1,9 +1,9 @@
 //! Connection limits for TCP, TLS, HTTPS and QUIC, in total and per client.
 //!
 //! Every connection holds a [`ConnectionPermit`] until it ends. When a limit is reached, the
-//! [`ConnectionLimiter`] closes the connection that was idle longest instead of refusing the new one
-//! (RFC 7766 section 6.2.2). An IPv6 client counts as its /64. The admin server uses the same limiter
-//! and may hold connections, so that they are not closed while they are in use.
+//! [`ConnectionLimiter`] closes the connection that was idle longest instead of refusing the new
+//! one (RFC 7766 section 6.2.2). An IPv6 client counts as its /64. The admin server uses the same
+//! limiter and may hold connections, so that they are not closed while they are in use.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -114,8 +114,8 @@ impl ConnectionLimiter {
         permit
     }
 
-    /// Admits a connection without counting it; `None` if every connection that could be closed is held
-    /// ([`ConnectionPermit::hold`]).
+    /// Admits a connection without counting it; `None` if every connection that could be closed is
+    /// held ([`ConnectionPermit::hold`]).
     pub fn try_enter(self: &Arc<Self>, address: ClientAddress) -> Option<ConnectionPermit> {
         let mut open = self.open();
         open.make_room(client_of(address), &self.limits).ok()?;

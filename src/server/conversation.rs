@@ -1,8 +1,8 @@
 //! One client's queries on a transport that carries whole messages (TCP, TLS, HTTPS, QUIC).
 //!
 //! A [`Conversation`] checks the access list, answers each message from the published snapshot and
-//! counts the result. The transports do the framing: they hand in one message at a time and send the
-//! reply. UDP does the same for batches, in [`udp`](super::udp).
+//! counts the result. The transports do the framing: they hand in one message at a time and send
+//! the reply. UDP does the same for batches, in [`udp`](super::udp).
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;

@@ -1,9 +1,9 @@
 //! Messages on a stream, each after a length of two octets (RFC 7766 section 8).
 //!
-//! [`FramedConnection`] reads queries from a stream and answers them in order, as TCP and TLS need it
-//! (RFC 7858 section 3.3). Replies are written together when no whole query is left in the buffer. A
-//! client that sends no query within the idle timeout is disconnected. QUIC shares the framing of a
-//! single message, [`answer_framed`].
+//! [`FramedConnection`] reads queries from a stream and answers them in order, as TCP and TLS need
+//! it (RFC 7858 section 3.3). Replies are written together when no whole query is left in the
+//! buffer. A client that sends no query within the idle timeout is disconnected. QUIC shares the
+//! framing of a single message, [`answer_framed`].
 
 use std::io;
 use std::time::Duration;
@@ -35,8 +35,8 @@ impl FramedConnection {
     ) -> io::Result<()> {
         let mut input = Vec::with_capacity(QUERY);
         let mut output = Vec::new();
-        // Only a whole query extends the deadline, so a client that sends octet by octet cannot hold
-        // the connection.
+        // Only a whole query extends the deadline, so a client that sends octet by octet cannot
+        // hold the connection.
         let mut deadline = Instant::now() + self.idle;
         loop {
             let used = self.answer_whole(&input, &mut output)?;
@@ -55,7 +55,8 @@ impl FramedConnection {
         }
     }
 
-    /// Answers the whole queries in `input` until enough waits in `output`; returns how much of `input` is used up.
+    /// Answers the whole queries in `input` until enough waits in `output`; returns how much of
+    /// `input` is used up.
     fn answer_whole(&mut self, input: &[u8], output: &mut Vec<u8>) -> io::Result<usize> {
         let mut used = 0;
         while output.len() < FLUSH {

@@ -2,11 +2,12 @@
 //! network.
 //!
 //! An address belongs to several networks, the smallest of which is the address itself. An answer
-//! raises the load of each network, and the load decays with time. A client gets no answer when one of
-//! its networks is at its limit. The table is set-associative: a network without an entry replaces the
-//! least loaded entry of its set, so the busiest networks stay.
+//! raises the load of each network, and the load decays with time. A client gets no answer when one
+//! of its networks is at its limit. The table is set-associative: a network without an entry
+//! replaces the least loaded entry of its set, so the busiest networks stay.
 //!
-//! The table has no locks. Two workers that count the same network at the same time may lose a count.
+//! The table has no locks. Two workers that count the same network at the same time may lose a
+//! count.
 
 #![cfg_attr(
     not(test),
@@ -38,8 +39,8 @@ const V6: [(u8, u32); NETWORKS] = [(128, 1), (64, 2), (56, 3), (48, 4), (32, 64)
 /// Times from here on, modulo 2^16, are slightly in the future: another worker wrote them.
 const AHEAD: u16 = 0xff00;
 
-/// The entries of one hash value. Each holds, from the upper bits down, a tag (16 bits), the time in
-/// beats (16 bits) and the load in parts of an answer (32 bits).
+/// The entries of one hash value. Each holds, from the upper bits down, a tag (16 bits), the time
+/// in beats (16 bits) and the load in parts of an answer (32 bits).
 #[derive(Default)]
 #[repr(align(32))]
 struct Set([AtomicU64; WAYS]);
@@ -106,9 +107,9 @@ impl RateLimiter {
         Some(claim)
     }
 
-    /// Counts an answer.
+    /// Counts the answer that `claim` allows.
     #[inline]
-    pub fn settle(&self, claim: &LimitClaim) {
+    pub fn record(&self, claim: &LimitClaim) {
         for claimed in claim.0.iter().flatten() {
             if let Some(set) = self.sets.get(claimed.set as usize)
                 && let Some(entry) = set.0.get(usize::from(claimed.way))
@@ -200,16 +201,16 @@ mod tests {
         (RateLimiter::new(beats), beats)
     }
 
-    /// How many of `asked` queries are answered.
-    fn answered(limiter: &RateLimiter, limits: &RateLimits, client: &str, asked: u32) -> u32 {
+    /// How many of `queries` queries are answered.
+    fn answered(limiter: &RateLimiter, limits: &RateLimits, client: &str, queries: u32) -> u32 {
         let client = client.parse().unwrap();
         let one = |_: &u32| {
             limiter
                 .claim(limits, client)
-                .map(|claim| limiter.settle(&claim))
+                .map(|claim| limiter.record(&claim))
                 .is_some()
         };
-        (0..asked).filter(one).count() as u32
+        (0..queries).filter(one).count() as u32
     }
 
     #[test]
@@ -292,7 +293,7 @@ mod tests {
         for number in 0..1_000_000u32 {
             let client = ClientAddress::from((number.wrapping_mul(0x9e37_79b9) | 1).to_be_bytes());
             if let Some(claim) = limiter.claim(&limits, client) {
-                limiter.settle(&claim);
+                limiter.record(&claim);
             }
         }
         assert_eq!(answered(&limiter, &limits, "192.0.2.1", 1000), 0);

@@ -1,8 +1,8 @@
 //! Sockets that another process opened: systemd, or the server that this one replaces.
 //!
-//! [`PassedSockets`] sorts the descriptors by the address that they are bound to. The listeners then
-//! take theirs by address instead of opening new ones. Datagrams and connections that are queued in a
-//! socket stay there, so no query is lost in a takeover.
+//! [`PassedSockets`] sorts the descriptors by the address that they are bound to. The listeners
+//! then take theirs by address instead of opening new ones. Datagrams and connections that are
+//! queued in a socket stay there, so no query is lost in a takeover.
 
 use std::collections::VecDeque;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
@@ -27,8 +27,8 @@ pub struct PassedSockets {
 }
 
 impl PassedSockets {
-    /// The sockets that `LISTEN_FDS` and `LISTEN_PID` announce; none if these are absent or name another
-    /// process. Call it once in a process: it takes ownership of the descriptors.
+    /// The sockets that `LISTEN_FDS` and `LISTEN_PID` announce; none if these are absent or name
+    /// another process. Call it once in a process: it takes ownership of the descriptors.
     ///
     /// # Errors
     /// A sentence: `LISTEN_FDS` is no valid number, or a descriptor cannot be served.
@@ -157,8 +157,8 @@ fn take_ownership(descriptor: RawFd) -> Result<OwnedFd, String> {
             "is not open; LISTEN_FDS counts too many",
         ));
     }
-    // SAFETY: it is open, and by the protocol it belongs to the process that LISTEN_PID names, which
-    // calls this once.
+    // SAFETY: it is open, and by the protocol it belongs to the process that LISTEN_PID names,
+    // which calls this once.
     Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
 }
 
@@ -192,10 +192,10 @@ mod tests {
         let mut passed = PassedSockets::of(vec![udp.into(), tcp.into(), unix.into()]).unwrap();
         assert!(passed.tcp("127.0.0.2:0".parse().unwrap()).is_none());
         assert!(passed.udp(listens).is_empty());
-        let told = passed.expect_none().unwrap_err();
+        let message = passed.expect_none().unwrap_err();
         assert!(
-            told.contains(&format!("UDP {at}, TCP {listens}, {}", path.display())),
-            "{told}"
+            message.contains(&format!("UDP {at}, TCP {listens}, {}", path.display())),
+            "{message}"
         );
         assert_eq!(
             passed
@@ -213,11 +213,11 @@ mod tests {
     #[test]
     fn what_is_no_socket_is_refused() {
         let file = tempfile::tempfile().unwrap();
-        let told = PassedSockets::of(vec![file.into()]).unwrap_err();
+        let message = PassedSockets::of(vec![file.into()]).unwrap_err();
         assert!(
-            told.starts_with("file descriptor ")
-                && told.ends_with(" was passed to us and is no socket"),
-            "{told}"
+            message.starts_with("file descriptor ")
+                && message.ends_with(" was passed to us and is no socket"),
+            "{message}"
         );
     }
 }

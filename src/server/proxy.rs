@@ -1,8 +1,8 @@
 //! The PROXY protocol, version 2 (haproxy's proxy-protocol.txt, section 2.2).
 //!
-//! A front, that is a load balancer listed in the configuration, puts a header before each datagram or
-//! connection, which names the client. [`unwrap`] reads it from a datagram and [`read`] from a stream.
-//! Version 1, the text form, is refused.
+//! A front, that is a load balancer listed in the configuration, puts a header before each datagram
+//! or connection, which names the client. [`unwrap`] reads it from a datagram and [`read`] from a
+//! stream. Version 1, the text form, is refused.
 
 #![cfg_attr(
     not(test),
@@ -25,7 +25,8 @@ use crate::net::ClientAddress;
 const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
 /// Length of the fixed part: signature, version and command, family and protocol, length.
 const FIXED: usize = 16;
-/// Most octets after the fixed part: addresses of up to 36 octets, and extensions, which are ignored.
+/// Most octets after the fixed part: addresses of up to 36 octets, and extensions, which are
+/// ignored.
 const MOST: usize = 1024;
 
 /// The fixed part of a header.

@@ -41,8 +41,8 @@ pub struct BoundSockets {
     pub tcp: TcpListener,
 }
 
-/// Raises the limit of open files to the hard limit, and returns it. The usual soft limit (1,024) is
-/// lower than the number of connections of a server.
+/// Raises the limit of open files to the hard limit, and returns it. The usual soft limit (1,024)
+/// is lower than the number of connections of a server.
 ///
 /// # Errors
 /// The system refuses.
@@ -96,8 +96,9 @@ pub fn quic(address: SocketAddr, passed: &mut PassedSockets) -> io::Result<UdpSo
     }
 }
 
-/// A listener with the UDP sockets of its address. Every passed socket is used, because each has its
-/// own queue of queries. If fewer sockets were passed than there are workers, workers share them.
+/// A listener with the UDP sockets of its address. Every passed socket is used, because each has
+/// its own queue of queries. If fewer sockets were passed than there are workers, workers share
+/// them.
 fn complete(
     tcp: TcpListener,
     workers: usize,
@@ -194,7 +195,8 @@ fn set_buffers(socket: &Socket) {
     let _ = socket.set_send_buffer_size(SEND_BUFFER);
 }
 
-/// Makes a wildcard socket report the destination of each query, which becomes the source of the reply.
+/// Makes a wildcard socket report the destination of each query, which becomes the source of the
+/// reply.
 fn report_destination(socket: &Socket, address: SocketAddr) -> io::Result<()> {
     match address {
         SocketAddr::V4(_) => set_option(socket, libc::IPPROTO_IP, libc::IP_PKTINFO, 1),
@@ -202,8 +204,8 @@ fn report_destination(socket: &Socket, address: SocketAddr) -> io::Result<()> {
     }
 }
 
-/// Ignores path MTU discovery: replies are small enough to go unfragmented, and forged ICMP must not
-/// make them smaller (RFC 9715 section 3.1).
+/// Ignores path MTU discovery: replies are small enough to go unfragmented, and forged ICMP must
+/// not make them smaller (RFC 9715 section 3.1).
 fn ignore_path_mtu(socket: &Socket, address: SocketAddr) -> io::Result<()> {
     match address {
         SocketAddr::V4(_) => set_option(
@@ -229,7 +231,8 @@ fn set_option(
     value: libc::c_int,
 ) -> io::Result<()> {
     let size = size_of::<libc::c_int>() as libc::socklen_t;
-    // SAFETY: the socket is open, and the pointer and size describe `value`, which outlives the call.
+    // SAFETY: the socket is open, and the pointer and size describe `value`, which outlives the
+    // call.
     let result = unsafe {
         libc::setsockopt(
             socket.as_raw_fd(),

@@ -1,8 +1,8 @@
 //! Counters and answer times of each worker.
 //!
-//! A UDP worker is the only writer of its counters, so counting is a plain load and store. The tasks
-//! of the other transports share theirs and use atomic additions. [`ServerStats`] sums all workers
-//! when the admin API asks, and hands the totals to a successor.
+//! A UDP worker is the only writer of its counters, so counting is a plain load and store. The
+//! tasks of the other transports share theirs and use atomic additions. [`ServerStats`] sums all
+//! workers when the admin API asks, and hands the totals to a successor.
 
 #![cfg_attr(
     not(test),
@@ -150,7 +150,7 @@ impl WorkerStats {
     }
 }
 
-/// The totals of a server, which its successor goes on from.
+/// The totals of a server, with which its successor starts.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct StatsTotals {
     /// For each transport, the counts in the order of [`Disposition`].
@@ -190,7 +190,7 @@ impl ServerStats {
         }
     }
 
-    /// Goes on from the totals of another process.
+    /// Adds the totals of another process.
     pub fn count_on(&self, counted: &StatsTotals) {
         for (word, dispositions) in &counted.queries {
             let Some((_, carrier)) = TransportKind::ALL

@@ -35,8 +35,8 @@ pub struct WorkerTimes {
 /// The distribution of answer times.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Histogram {
-    /// For each bucket its upper bound in seconds, the last infinite, and the number of answers between
-    /// the bound before and this one.
+    /// For each bucket its upper bound in seconds, the last infinite, and the number of answers
+    /// between the bound before and this one.
     pub buckets: Vec<(f64, u64)>,
     /// The sum of all times in seconds.
     pub sum: f64,

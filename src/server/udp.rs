@@ -78,7 +78,8 @@ impl UdpWorker {
         std::thread::Builder::new()
             .name("dns-udp".to_owned())
             .spawn(move || {
-                // No query may cause a panic. If one does, the batch is lost and the worker goes on.
+                // No query may cause a panic. If one does, the batch is lost and the worker goes
+                // on.
                 while catch_unwind(AssertUnwindSafe(|| self.run(DatagramBatch::new(wildcard))))
                     .is_err()
                 {
@@ -183,7 +184,7 @@ impl UdpWorker {
         };
         let answered = datagram.answer(context, scratch);
         if answered.length > 0 && answered.proof != CookieProof::Good {
-            self.limiter.settle(&claim);
+            self.limiter.record(&claim);
         }
         answered
     }
@@ -253,7 +254,7 @@ impl UdpWorker {
         }
         let answered = prohibit(octets, source, Transport::Udp, context, scratch, *reply);
         if let Some(claim) = claim.flatten().filter(|_| answered.length > 0) {
-            self.limiter.settle(&claim);
+            self.limiter.record(&claim);
         }
         answered
     }
@@ -274,7 +275,8 @@ impl Datagram<'_> {
     }
 }
 
-/// Replaces a front by the client that its PROXY header names; false if a front sent no valid header.
+/// Replaces a front by the client that its PROXY header names; false if a front sent no valid
+/// header.
 #[cold]
 fn unwrap_from(fronts: &NetworkSet, datagram: &mut Datagram<'_>) -> bool {
     if !fronts.contains(datagram.source) {

@@ -394,9 +394,9 @@ mod tests {
             .collect()
     }
 
-    fn resolve(standing: &[RegionCapacity], all_down: AllDown) -> FailoverChain {
+    fn resolve(capacities: &[RegionCapacity], all_down: AllDown) -> FailoverChain {
         resolve_states(RegionStates {
-            capacities: standing.to_vec(),
+            capacities: capacities.to_vec(),
             all_down,
             ..RegionStates::default()
         })
@@ -519,9 +519,9 @@ mod tests {
     #[test]
     fn regions_whose_addresses_nobody_knows_are_never_given_and_alone_they_are_a_failure() {
         for all_down in ALL_RULES {
-            let standing = vec![DOWN; 4];
+            let capacities = vec![DOWN; 4];
             let all = RegionStates {
-                capacities: standing,
+                capacities,
                 unresolved: vec![true; 4],
                 all_down,
                 ..RegionStates::default()
@@ -651,9 +651,9 @@ mod tests {
             weight: 100,
         };
         let detours = vec![Some(Detour { to: 2, clients })];
-        let standing = vec![half, UP, DOWN];
+        let capacities = vec![half, UP, DOWN];
         let states = RegionStates {
-            capacities: standing,
+            capacities,
             detours,
             ..RegionStates::default()
         };

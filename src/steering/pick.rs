@@ -475,7 +475,7 @@ mod tests {
 
     fn tier(weights: &[u32]) -> ActiveTier {
         let positions: Vec<u8> = (0..weights.len() as u8).collect();
-        let standing: Vec<RegionCapacity> = weights
+        let capacities: Vec<RegionCapacity> = weights
             .iter()
             .map(|&weight| RegionCapacity {
                 share: Share::ALL,
@@ -483,7 +483,7 @@ mod tests {
             })
             .collect();
         let states = RegionStates {
-            capacities: standing,
+            capacities,
             ..RegionStates::default()
         };
         FailoverChain::resolve(&Tiers::from_lists(&[&positions]), &states).tiers[0].clone()
@@ -651,7 +651,7 @@ mod tests {
 
     #[test]
     fn clients_over_the_share_go_on() {
-        let standing = [
+        let capacities = [
             RegionCapacity {
                 share: Share::from_fraction(0.25),
                 weight: 1,
@@ -662,7 +662,7 @@ mod tests {
             },
         ];
         let states = RegionStates {
-            capacities: standing.to_vec(),
+            capacities: capacities.to_vec(),
             ..RegionStates::default()
         };
         let chain = FailoverChain::resolve(&Tiers::from_lists(&[&[0], &[1]]), &states);
@@ -678,7 +678,7 @@ mod tests {
     #[test]
     fn nothing_divides_by_zero() {
         assert_eq!(below(u64::MAX, 0), 0);
-        let nobody = ActiveTier {
+        let none = ActiveTier {
             regions: Box::new([]),
             total: 0,
             certain: false,
@@ -690,7 +690,7 @@ mod tests {
             PickMethod::Sticky,
             PickMethod::RoundRobin,
         ] {
-            assert!(picked(&nobody, &[], how, 8, client(0), 7, 7).is_empty());
+            assert!(picked(&none, &[], how, 8, client(0), 7, 7).is_empty());
         }
     }
 }

@@ -1,24 +1,26 @@
-//! Works around what the `domain` crate, version 0.12.3, reads wrongly in SVCB and HTTPS records (RFC 9460).
+//! Works around two faults of the `domain` crate, version 0.12.3, in SVCB and HTTPS records (RFC
+//! 9460).
 //!
-//! The crate refuses keys with a `9` or a `z`, because both of its ranges end one early: `key9` and `key96` fail. Such a
-//! key is passed to it under another number, a stand-in, and restored in its output. No registered key has a `z`. The
-//! crate also accepts `dohpath` without a value, which RFC 9461 section 5 forbids. The last test of this file fails
-//! when a version of the crate no longer needs this.
+//! The crate refuses keys with a `9` or a `z`, because both of its ranges end one early: `key9` and
+//! `key96` fail. Such a key is passed to it under another number, a stand-in, and restored in its
+//! output. No registered key has a `z`. The crate also accepts `dohpath` without a value, which RFC
+//! 9461 section 5 forbids. The last test of this file fails when a version of the crate no longer
+//! needs this.
 
 use super::words::DataError;
 
-/// Numbers for private use (RFC 9460 section 14.3.2) that are written without a 9: the first that the record does not
-/// have stands in.
+/// Numbers for private use (RFC 9460 section 14.3.2) that are written without a 9: the first
+/// that the record does not use is the stand-in.
 const STAND_INS: std::ops::Range<u16> = 65_300..65_390;
 /// `mandatory`
 const MANDATORY: u16 = 0;
 /// `dohpath`
 const DOHPATH: u16 = 7;
 
-/// The keys of one record that stand in for others.
+/// The stand-ins of one record.
 #[derive(Debug, Default)]
 pub struct KeyStandIns {
-    /// The stand-in and the key that is meant.
+    /// Each stand-in and the key that it replaces.
     pairs: Vec<(u16, u16)>,
 }
 
@@ -78,14 +80,15 @@ impl KeyStandIns {
         }
     }
 
-    /// Whether a number can stand in for a key: the crate accepts it, and nothing else in the record uses it.
+    /// Whether a number can stand in for a key: the crate accepts it, and nothing else in the
+    /// record uses it.
     fn is_free(&self, number: u16, record: &str) -> bool {
         !number.to_string().contains('9')
             && !record.contains(&format!("key{number}"))
             && !self.pairs.iter().any(|(taken, _)| *taken == number)
     }
 
-    /// Puts the keys back that are meant, and the parameters in order of them.
+    /// Restores the original keys, and sorts the parameters by them.
     pub fn restore(&self, wire: Vec<u8>) -> Result<Vec<u8>, DataError> {
         if self.pairs.is_empty() {
             return Ok(wire);
@@ -128,7 +131,7 @@ impl KeyStandIns {
     }
 }
 
-/// Whether the path of DNS over HTTPS is stated, but empty.
+/// Whether `dohpath` is present but empty.
 pub fn has_empty_path(wire: &[u8]) -> bool {
     let Some((_, mut parameters)) = split(wire) else {
         return false;

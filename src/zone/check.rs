@@ -1,8 +1,9 @@
 //! Checks whether the records of a zone make sense together.
 //!
-//! The checks follow RFC 1034 section 3.6, RFC 2181, RFC 4592 and RFC 6672: one SOA at the apex, nothing beside a
-//! CNAME, nothing below a DNAME, glue at delegations, and targets of NS, MX and SRV that have addresses. A mistake
-//! refuses the zone; an oddity that other servers load as well is a warning.
+//! The checks follow RFC 1034 section 3.6, RFC 2181, RFC 4592 and RFC 6672: one SOA at the apex,
+//! nothing beside a CNAME, nothing below a DNAME, glue at delegations, and targets of NS, MX and
+//! SRV that have addresses. A mistake refuses the zone; an oddity that other servers load as well
+//! is a warning.
 
 use std::collections::HashSet;
 
@@ -13,17 +14,17 @@ use super::reading::{RecordPlace, ZoneReading, ZoneRecord};
 use super::rrsets::{rrsets, same_data};
 use crate::dns::{Name, RecordType};
 
-/// How far a chain of aliases inside the zone is followed when looking for a circle.
+/// The most CNAMEs that are followed to find a loop.
 const MAX_CHAIN: usize = 32;
 
-/// A zone that was checked; whether it is good is in the report.
+/// A zone that was checked. The report has its errors, if any.
 pub struct CheckedZone {
     pub zone: Zone,
-    /// See [`Loaded::missing_addresses`](super::Loaded::missing_addresses).
+    /// See [`LoadedZones::missing_addresses`](super::LoadedZones::missing_addresses).
     pub missing_addresses: Vec<(Name, ZoneError)>,
 }
 
-/// Checks what was read; `None` when it has no apex, which is then told in the report.
+/// Checks what was read; `None` when it has no apex, which the report then says.
 pub fn zone(
     mut reading: ZoneReading,
     file_origin: Option<&Name>,
@@ -60,7 +61,7 @@ pub fn zone(
     })
 }
 
-/// The owner of the SOA, if it is what `$ORIGIN` or the file's name says the zone is.
+/// The owner of the SOA, if `$ORIGIN` or the file's name agrees with it.
 fn apex(
     reading: &ZoneReading,
     file_origin: Option<&Name>,
@@ -104,7 +105,7 @@ struct Check<'c> {
     missing_addresses: Vec<(Name, ZoneError)>,
 }
 
-/// What takes the names below it away from the zone.
+/// A record set that removes the names below it from the zone.
 enum Cover {
     Delegation(Name),
     Redirection(Name),
@@ -148,7 +149,7 @@ impl<'c> Check<'c> {
         }
     }
 
-    /// Everything that concerns one owner and what lies above it.
+    /// Checks each owner by itself and against the delegation or DNAME above it.
     fn owners(&mut self) {
         let servers = server_keys(self.ordered);
         let mut cover: Option<(Box<[u8]>, Cover)> = None;
@@ -169,7 +170,7 @@ impl<'c> Check<'c> {
         }
     }
 
-    /// An owner below a zone cut or a DNAME.
+    /// Warns about records below a zone cut or a DNAME, which are never served.
     fn below(&mut self, records: &[ZoneRecord], cover: &Cover, is_server: bool) {
         let owner = &records[0].owner;
         match cover {
@@ -200,7 +201,8 @@ impl<'c> Check<'c> {
         }
     }
 
-    /// What this owner takes away from the zone; its own data that goes with it is told.
+    /// The delegation or DNAME at this owner, if there is one. Reports records of the owner that it
+    /// hides.
     fn cover(&mut self, records: &[ZoneRecord], is_server: bool) -> Option<Cover> {
         let owner = &records[0].owner;
         let is_apex = owner == self.apex;
@@ -220,7 +222,7 @@ impl<'c> Check<'c> {
         first_of(records, RecordType::DNAME).map(|_| Cover::Redirection(owner.clone()))
     }
 
-    /// What may not stand together at one owner.
+    /// Checks the records of one owner: single types, CNAME, NS and DNAME.
     fn owner(&mut self, records: &[ZoneRecord]) {
         let owner = &records[0].owner;
         if let Some(soa) = first_of(records, RecordType::SOA).filter(|_| owner != self.apex) {
@@ -234,22 +236,33 @@ impl<'c> Check<'c> {
         self.single(records, RecordType::CNAME);
         self.single(records, RecordType::DNAME);
         if let Some(cname) = first_of(records, RecordType::CNAME) {
-            let beside = [RecordType::CNAME, RecordType::RRSIG, RecordType::NSEC];
-            if let Some(other) = records
-                .iter()
-                .find(|record| !beside.contains(&record.rtype))
-            {
-                let sentence =
-                    format!("{owner} has a CNAME, so it can hold nothing else, but it also has");
-                let other = format!(
-                    "{} ({}); remove one of them",
-                    other.rtype,
-                    self.line_of(other, cname)
-                );
-                self.error(cname.place, format!("{sentence} {other}"));
-            }
+            self.beside_cname(records, cname);
             self.circle(cname);
         }
+        self.delegation(records);
+    }
+
+    /// Refuses other data beside a CNAME (RFC 1034 section 3.6.2, RFC 4035 section 2.5).
+    fn beside_cname(&mut self, records: &[ZoneRecord], cname: &ZoneRecord) {
+        let beside = [RecordType::CNAME, RecordType::RRSIG, RecordType::NSEC];
+        let Some(other) = records
+            .iter()
+            .find(|record| !beside.contains(&record.rtype))
+        else {
+            return;
+        };
+        let line = self.line_of(other, cname);
+        let sentence = format!(
+            "{} has a CNAME, so it can hold nothing else, but it also has {} ({line}); remove one of \
+             them",
+            cname.owner, other.rtype
+        );
+        self.error(cname.place, sentence);
+    }
+
+    /// Refuses a delegated wildcard, and a DNAME at a delegation.
+    fn delegation(&mut self, records: &[ZoneRecord]) {
+        let owner = &records[0].owner;
         let Some(servers) = first_of(records, RecordType::NS) else {
             return;
         };
@@ -287,8 +300,8 @@ impl<'c> Check<'c> {
         }
     }
 
-    /// Tells of aliases that lead back to where they start. They are answered, each link once, and no resolver goes round
-    /// for ever; other servers load them, too.
+    /// Warns of aliases that lead back to their start. This is no error: a reply holds each alias
+    /// once, resolvers stop by themselves, and other servers load such zones as well.
     fn circle(&mut self, cname: &ZoneRecord) {
         let mut at = cname;
         for _ in 0..MAX_CHAIN {
@@ -309,7 +322,8 @@ impl<'c> Check<'c> {
         }
     }
 
-    /// Names that NS, MX and SRV records point at: inside the zone they need addresses and must be no alias.
+    /// Checks the targets of NS, MX and SRV records inside the zone: they need addresses and must
+    /// not be aliases.
     fn targets(&mut self) {
         let mut cut: Option<&ZoneRecord> = None;
         for record in self.ordered.owners().flatten() {
@@ -342,7 +356,7 @@ impl<'c> Check<'c> {
             ..
         } = record;
         match self.cut_above(target) {
-            // A name server inside the zone it serves can only be found with an address given here: glue.
+            // A name server inside the delegated zone can only be found by its glue.
             Some(cut) if *rtype == RecordType::NS && cut.key == record.key && !has_address => {
                 let sentence =
                     format!("the name server {target} lies in {owner}, which is delegated to it");
@@ -385,10 +399,10 @@ impl<'c> Check<'c> {
         topmost
     }
 
-    /// Where `record` is, told at `told_at`: the line, and the file if that is another.
-    fn line_of(&self, record: &ZoneRecord, told_at: &ZoneRecord) -> String {
+    /// Where `record` is, for a message about `other`: the line, and the file if it is another one.
+    fn line_of(&self, record: &ZoneRecord, other: &ZoneRecord) -> String {
         let RecordPlace { file, line, .. } = record.place;
-        if file == told_at.place.file {
+        if file == other.place.file {
             format!("line {line}")
         } else {
             format!("{}:{line}", self.reading.files[usize::from(file)].display())
@@ -396,7 +410,7 @@ impl<'c> Check<'c> {
     }
 }
 
-/// Types that a zone serves at its delegations; addresses of name servers besides.
+/// Types that a zone serves at a delegation, besides glue.
 fn stays_at_cut(rtype: RecordType) -> bool {
     matches!(
         rtype,

@@ -1,4 +1,4 @@
-//! Classes in master files. Only `IN` is served (RFC 1035 section 3.2.4); other classes are mistakes.
+//! Classes in master files. Only `IN` is served (RFC 1035 section 3.2.4); other classes are errors.
 
 use super::scanner::{ScanFault, Token};
 

@@ -1,8 +1,9 @@
 //! Converts record data from presentation form to uncompressed wire format.
 //!
-//! Common types are a row of fields ([`super::fields`]), read by our own code because it is fast. Types with lists or
-//! bit maps are in [`super::rare`]. The `domain` crate reads the rest. Every type may be written as octets in the form
-//! of RFC 3597, `\# LENGTH HEXADECIMAL`; types without a text form here must be.
+//! Common types are a row of fields ([`super::fields`]), read by our own code because it is fast.
+//! Types with lists or bit maps are in [`super::rare`]. The `domain` crate reads the rest. Every
+//! type may be written as octets in the form of RFC 3597, `\# LENGTH HEXADECIMAL`; types without a
+//! text form here have no other.
 
 use domain::base::rdata::{ComposeRecordData, UnknownRecordData};
 use domain::base::scan::{Scanner, ScannerError};
@@ -24,7 +25,7 @@ const MAX_TEXT: usize = 4 * MAX_DATA;
 
 /// Reads the data of a record of type `rtype` from `tokens`; relative names take `origin`.
 ///
-/// `before` is the token in front, blamed when nothing follows it.
+/// `before` is the token in front, which the error names if no data follows.
 pub fn parse(
     rtype: RecordType,
     tokens: &[Token<'_>],
@@ -64,7 +65,7 @@ fn any_data(rtype: RecordType, words: &mut WordReader<'_, '_>) -> Result<Vec<u8>
     Ok(wire)
 }
 
-/// Types that are more than a row of fields.
+/// Types that need more than a row of fields.
 fn other_data(rtype: RecordType, words: &mut WordReader<'_, '_>) -> Result<Vec<u8>, DataError> {
     if is_binding(rtype) {
         words.give_stand_ins();
@@ -88,8 +89,8 @@ fn is_binding(rtype: RecordType) -> bool {
     matches!(rtype, RecordType::SVCB | RecordType::HTTPS)
 }
 
-/// The type that has the same data and that the `domain` crate knows: SIG became RRSIG (RFC 4034), and DLV and TA
-/// are DS at another place (RFC 4431).
+/// The type with the same data that the `domain` crate reads: RRSIG for SIG (RFC 4034), and DS for
+/// DLV and TA (RFC 4431).
 fn known(rtype: RecordType) -> Rtype {
     let alike = match rtype {
         RecordType::SIG => RecordType::RRSIG,
@@ -124,7 +125,7 @@ fn is_well_formed(rtype: RecordType, wire: &[u8]) -> bool {
     }
     let mut parser = Parser::from_ref(wire);
     let parsed = ZoneRecordData::parse_rdata(known(rtype), &mut parser);
-    // Composing again shows a compressed name, which must not stand in a zone: it comes out longer.
+    // A compressed name, which a zone must not contain, gets longer when it is composed again.
     matches!(parsed, Ok(Some(data)) if parser.remaining() == 0 && composed(&data) == wire)
 }
 

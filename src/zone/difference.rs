@@ -1,4 +1,7 @@
 //! Compares two sets of zones, RRset by RRset, for `meridian plan`.
+//!
+//! A change is an RRset that was added, removed, or has another TTL or other data. The order of the
+//! records in an RRset does not count. Changes are listed by zone, owner and type.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +13,7 @@ use domain::rdata::ZoneRecordData;
 use super::{RRset, Zone};
 use crate::dns::{Name, RecordType};
 
-/// An RRset that is not what it was.
+/// An RRset that was added, removed or changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordChange {
     /// The zone's apex.
@@ -19,16 +22,16 @@ pub struct RecordChange {
     pub name: String,
     /// Its type.
     pub rtype: RecordType,
-    /// `TTL DATA` of each record before, sorted; empty: it is new.
+    /// `TTL DATA` of each record before, sorted; empty if the RRset is new.
     pub before: Vec<String>,
-    /// The same after; empty: it is gone.
+    /// The same after; empty if the RRset was removed.
     pub after: Vec<String>,
 }
 
 /// By zone, owner and type, in the order of the zones and of their owners.
 type Records<'z> = BTreeMap<(&'z Name, &'z Name, u16), &'z RRset>;
 
-/// Every RRset that differs; a zone that is gone or new differs in all of them.
+/// Every RRset that differs; all RRsets of an added or removed zone differ.
 pub fn differences(before: &[Zone], after: &[Zone]) -> Vec<RecordChange> {
     let (before, after) = (records(before), records(after));
     let mut keys: BTreeSet<_> = before.keys().collect();
@@ -73,7 +76,7 @@ fn sorted_data(rrset: &RRset) -> Vec<&[u8]> {
     data
 }
 
-/// `TTL DATA` of each record, sorted; nothing if there is no such RRset.
+/// `TTL DATA` of each record, sorted; empty without an RRset.
 fn texts(rrset: Option<&RRset>) -> Vec<String> {
     let mut texts = Vec::new();
     if let Some(rrset) = rrset {
@@ -85,7 +88,8 @@ fn texts(rrset: Option<&RRset>) -> Vec<String> {
     texts
 }
 
-/// Record data in presentation form; octets (RFC 3597 section 5) where the type has none here.
+/// Record data in presentation form, or in the form of RFC 3597 section 5 if the type has none
+/// here.
 fn data_text(rtype: RecordType, wire: &[u8]) -> String {
     let mut parser = Parser::from_ref(wire);
     match ZoneRecordData::<_, domain::base::ParsedName<_>>::parse_rdata(
@@ -113,7 +117,7 @@ mod tests {
             .zones
     }
 
-    fn told(before: &str, after: &str) -> Vec<String> {
+    fn changes(before: &str, after: &str) -> Vec<String> {
         let line =
             |it: &RecordChange| format!("{} {} {:?} {:?}", it.name, it.rtype, it.before, it.after);
         differences(&zones(before), &zones(after))
@@ -125,13 +129,13 @@ mod tests {
     #[test]
     fn what_differs_is_told_and_nothing_else() {
         assert_eq!(
-            told(
+            changes(
                 "a A 192.0.2.1\n A 192.0.2.2\n",
                 "A A 192.0.2.2\nA A 192.0.2.1\n"
             ),
             [""; 0]
         );
-        let found = told(
+        let found = changes(
             "a A 192.0.2.1\nb TXT \"x y\"\n",
             "a A 192.0.2.2\nc 5 TYPE65280 \\# 3 010203\n",
         );
@@ -142,7 +146,7 @@ mod tests {
         ];
         assert_eq!(found, expected);
         assert_eq!(
-            told("a A 192.0.2.1\n", "a 61 A 192.0.2.1\n").len(),
+            changes("a A 192.0.2.1\n", "a 61 A 192.0.2.1\n").len(),
             1,
             "a TTL is a difference"
         );

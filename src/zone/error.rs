@@ -1,11 +1,15 @@
 //! Mistakes in zone files, and the bounded list that collects them.
+//!
+//! Every mistake names its file, line and column. A list keeps the first [`MAX_REPORTED`] and
+//! counts the rest, so a file full of mistakes cannot fill the memory or the screen. Errors refuse
+//! a load; warnings do not.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::text::shown;
 
-/// Mistakes and warnings kept of one load; what comes after is only counted.
+/// The most errors, and the most warnings, that one load keeps; further ones are only counted.
 pub const MAX_REPORTED: usize = 100;
 
 /// One mistake or warning: where it is, and a sentence that says what is wrong and what to do.
@@ -53,7 +57,7 @@ pub(super) struct Findings {
 }
 
 impl Findings {
-    /// Keeps one more, or counts it.
+    /// Keeps the finding, or counts it if the list is full.
     pub fn push(&mut self, finding: ZoneError) {
         if self.kept.len() < MAX_REPORTED {
             self.kept.push(finding);
@@ -67,7 +71,7 @@ impl Findings {
         self.kept.is_empty()
     }
 
-    /// The findings by file, line and column; one more at the end tells how many were left out.
+    /// The findings by file, line and column; one more at the end states how many were left out.
     pub fn into_sorted(self, whole: &Path) -> Vec<ZoneError> {
         let mut kept = self.kept;
         kept.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
@@ -81,7 +85,7 @@ impl Findings {
     }
 }
 
-/// Everything found while loading: what refuses the load, and what does not.
+/// The findings of a load: errors refuse it, warnings do not.
 #[derive(Debug, Default)]
 pub(super) struct ZoneReport {
     pub errors: Findings,

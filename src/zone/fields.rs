@@ -1,8 +1,8 @@
 //! Record types whose data is a row of plain fields.
 //!
-//! [`fields_of`] names the fields of a type. [`read`] turns words into octets, and [`skip`] checks octets that were
-//! written in the form of RFC 3597. Common types are here because they must load fast, others because the `domain`
-//! crate does not know them.
+//! [`fields_of`] names the fields of a type. [`read`] turns words into octets, and [`skip`] checks
+//! octets that were written in the form of RFC 3597. Common types are here because they must load
+//! fast, others because the `domain` crate does not know them.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -52,11 +52,11 @@ pub enum RdataField {
     Hyphenated(usize),
     /// Place on earth (RFC 1876), 16 octets.
     Location,
-    /// A text or nothing.
+    /// A text, which may be absent.
     OptionalText,
     /// Names to the end, perhaps none.
     Names,
-    /// Something of a rare type.
+    /// A compound field of a rare type.
     Rare(CompoundField),
 }
 
@@ -170,7 +170,8 @@ pub fn read(
     Ok(())
 }
 
-/// What is left of `wire` after this field; `None` if the field does not fit. For data given as octets.
+/// The rest of `wire` after this field; `None` if the field does not fit. Checks data that was
+/// written as octets.
 pub fn skip(field: RdataField, wire: &[u8]) -> Option<&[u8]> {
     match field {
         RdataField::U8 => wire.get(1..),
@@ -246,7 +247,7 @@ fn not_a_time(text: &str) -> String {
     )
 }
 
-/// Text for a sentence, cut where it would fill the screen.
+/// A word for an error message, shortened if it is long.
 pub fn shown(text: &str) -> String {
     match text.char_indices().nth(60) {
         Some((end, _)) => format!("'{}...'", &text[..end]),
@@ -254,12 +255,12 @@ pub fn shown(text: &str) -> String {
     }
 }
 
-/// What a wrong word should have been.
+/// The error for a wrong word: states what was expected.
 pub fn expected(found: &str, what: &str) -> DataError {
     DataError::Wrong(format!("{} is not {what}", shown(found)))
 }
 
-/// A word that the standard library reads.
+/// Reads the next word by its `FromStr`.
 pub fn parsed<T: std::str::FromStr>(
     words: &mut WordReader<'_, '_>,
     what: &str,
@@ -268,7 +269,7 @@ pub fn parsed<T: std::str::FromStr>(
     text.parse().map_err(|_| expected(text, what))
 }
 
-/// A decimal number; a sign is none.
+/// Reads a decimal number without a sign.
 pub fn number<T: std::str::FromStr>(
     words: &mut WordReader<'_, '_>,
     range: &str,

@@ -1,21 +1,22 @@
-//! `$GENERATE`: one line that stands for a run of records.
+//! `$GENERATE`: one line that makes a series of records.
 //!
-//! The syntax is BIND's, where the directive comes from: a range, and a template in which `$` is the number and
-//! `${offset,width,base}` a formatted one. Each number yields one record, which is read like any other.
+//! The syntax is BIND's: a range, and a template in which `$` is
+//! the number and `${offset,width,base}` a formatted one. Each number yields one record, which is
+//! read like any other.
 
 use std::str::FromStr;
 
 use super::fields::shown;
 use super::scanner::{ScanFault, ScannedEntry, Scanner, Token};
 
-/// Records that one directive may make: a /12 of IPv4 addresses.
+/// The most records that one directive may make: a /12 of IPv4 addresses.
 const MAX_RECORDS: u64 = 1 << 20;
 /// Highest number of a range, as in BIND.
 const MAX_NUMBER: u32 = i32::MAX as u32;
-/// Widest number: no name is longer.
+/// The largest width of a number: no name is longer.
 const MAX_WIDTH: usize = 255;
 
-/// What `$GENERATE` counts through: `start-stop` or `start-stop/step`.
+/// The range of a `$GENERATE`: `start-stop` or `start-stop/step`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GenerateRange {
     start: u32,
@@ -87,7 +88,7 @@ struct Format {
 }
 
 impl<'a> GenerateTemplate<'a> {
-    /// Finds the places of the number; a word with a wrong one is told.
+    /// Finds the places of the number; a word with a wrong one is an error.
     pub fn new(tokens: &[Token<'a>]) -> Result<Self, ScanFault> {
         let words = tokens.iter().map(|token| match pieces(token.text) {
             Ok(pieces) => Ok((*token, pieces)),
@@ -98,7 +99,8 @@ impl<'a> GenerateTemplate<'a> {
         })
     }
 
-    /// The words for `number`, one after the other into `text`, and where each ends.
+    /// Writes the words for `number` into `text` one after the other, and the end of each into
+    /// `ends`.
     pub fn write(
         &self,
         number: u32,
@@ -121,7 +123,7 @@ impl<'a> GenerateTemplate<'a> {
         Ok(())
     }
 
-    /// What [`write`](Self::write) wrote, as words that stand where those of the template do.
+    /// The words that [`write`](Self::write) wrote, with the places of the template's words.
     pub fn tokens<'t>(&self, text: &'t [u8], ends: &[usize]) -> Vec<Token<'t>> {
         let starts = std::iter::once(&0).chain(ends);
         let places = self
@@ -152,7 +154,8 @@ impl<'a> GenerateTemplate<'a> {
     }
 }
 
-/// The data in a quoted template, as BIND wants it when it has several words: `\"` is a quote inside.
+/// The text of a quoted template, in which `\"` is a quote. BIND requires the quotes around data of
+/// several words.
 pub fn without_outer_quotes(quoted: &[u8]) -> Vec<u8> {
     let mut text = Vec::with_capacity(quoted.len());
     let mut rest = quoted;
@@ -170,7 +173,7 @@ pub fn without_outer_quotes(quoted: &[u8]) -> Vec<u8> {
     text
 }
 
-/// The words of a text that stood at `place`.
+/// The words of the text of the token `place`.
 pub fn words_of<'a>(text: &'a [u8], place: Token<'_>) -> Result<Vec<Token<'a>>, ScanFault> {
     let mut scanner = Scanner::new(text);
     match scanner.next_entry() {
@@ -186,7 +189,7 @@ pub fn words_of<'a>(text: &'a [u8], place: Token<'_>) -> Result<Vec<Token<'a>>, 
     }
 }
 
-/// Cuts a word at its `$`; `\$` and `$$` are none.
+/// Splits a word at each `$`, except `\$` and `$$`.
 fn pieces(word: &[u8]) -> Result<Vec<Piece>, String> {
     let mut pieces = Vec::new();
     let mut text = Vec::new();
@@ -292,7 +295,8 @@ impl Format {
     }
 }
 
-/// Hexadecimal digits from the lowest up with dots between, as in ip6.arpa; the dots count for the width.
+/// Hexadecimal digits from the lowest up with dots between, as in ip6.arpa; the dots count for the
+/// width.
 fn nibbles(digits: &str, width: usize) -> String {
     let mut text = String::new();
     let mut lowest_first = digits.chars().rev();

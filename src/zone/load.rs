@@ -1,7 +1,8 @@
 //! Loads zones from one file, or from every `*.zone` file of a folder.
 //!
-//! A file's name states its origin: `example.com.zone` holds `example.com`. The loader follows `$INCLUDE`, bounds the
-//! size and depth of what it reads, and reports the mistakes of all files at once.
+//! A file's name states its origin: `example.com.zone` holds `example.com`. The loader follows
+//! `$INCLUDE`, bounds the size and depth of what it reads, and reports the mistakes of all files at
+//! once.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -13,11 +14,12 @@ use super::{LoadedZones, Zone};
 use crate::dns::{Name, NameError};
 use crate::files::{self, FileKind, FileRead};
 
-/// Loads every `*.zone` file right in `folder`, in the order of their names.
+/// Loads every `*.zone` file directly in `folder`, in the order of their names.
 ///
-/// Relative names start from the file's name without `.zone`, unless the file states `$ORIGIN`; files included
-/// are looked up from `folder` and must lie inside. The errors are all mistakes of all files, at most
-/// [`MAX_REPORTED`](super::error::MAX_REPORTED) of them, in the order of files, lines and columns.
+/// Relative names start from the file's name without `.zone`, unless the file states `$ORIGIN`;
+/// included files are looked up in `folder` and must lie inside it. Returns the errors of all
+/// files, at most [`MAX_REPORTED`](super::error::MAX_REPORTED) of them, in the order of files,
+/// lines and columns.
 pub fn load_directory(folder: &Path) -> Result<LoadedZones, Vec<ZoneError>> {
     let found = zone_files(folder).map_err(|error| vec![error])?;
     let mut loading = Loading::default();
@@ -31,7 +33,7 @@ pub fn load_directory(folder: &Path) -> Result<LoadedZones, Vec<ZoneError>> {
         match files::read(&file, FileKind::Zone) {
             Ok(content) => {
                 match origin_from(&file) {
-                    // What names are relative to is then unknown, and a mistake for each would be noise.
+                    // Without an origin, every relative name would cause another error.
                     Err(error) if !states_origin(&content.octets) => {
                         let sentence =
                             format!("the file must be named after its zone, but {error}");
@@ -58,8 +60,9 @@ pub fn load_directory(folder: &Path) -> Result<LoadedZones, Vec<ZoneError>> {
     loading.finish(folder)
 }
 
-/// Loads one zone from text: `file_label` names it in sentences, `default_origin` completes relative names before
-/// the first `$ORIGIN`, and only files inside `folder` can be included, none without it.
+/// Loads one zone from text: `file_label` names it in messages, `default_origin` completes
+/// relative names before the first `$ORIGIN`, and only files inside `folder` can be included, none
+/// without it.
 pub fn load_text(
     file_label: &Path,
     text: &[u8],
@@ -71,7 +74,7 @@ pub fn load_text(
     loading.finish(file_label)
 }
 
-/// What is loaded so far.
+/// The zones loaded so far.
 #[derive(Default)]
 struct Loading {
     zones: Vec<Zone>,
@@ -134,8 +137,8 @@ pub fn files_in(folder: &Path) -> Vec<PathBuf> {
     zone_files(folder).map_or(Vec::new(), |found| found.zones)
 }
 
-/// What lies in a folder of zones, sorted by name. Hidden files are passed over: editors and systems leave those that
-/// are none (`.#example.com.zone`, `._example.com.zone`).
+/// The files of a zones folder, sorted by name. Hidden files are ignored: editors and systems leave
+/// some that are no zones (`.#example.com.zone`, `._example.com.zone`).
 #[derive(Default)]
 struct FolderContent {
     /// Called `*.zone`.
@@ -173,7 +176,8 @@ fn zone_files(folder: &Path) -> Result<FolderContent, ZoneError> {
 }
 
 impl FolderContent {
-    /// What was hardly meant: zones that are not read for their name's sake, and a folder in which there is no zone.
+    /// Warnings about likely mistakes: files that are nearly named like zones, and a folder without
+    /// zones.
     fn odd(&self) -> Vec<String> {
         let named =
             "a zone file is named after its zone, in lower case at the end: example.com.zone";
@@ -196,10 +200,11 @@ impl FolderContent {
     }
 }
 
-/// `example.com.zone` is the file of `example.com`; nothing, where the file's name is none of a zone.
+/// The origin that a file's name states: `example.com` for `example.com.zone`. `None` if the name
+/// is not that of a zone file.
 ///
 /// # Errors
-/// It would be, but for letters beyond ASCII.
+/// The name has characters outside ASCII.
 fn origin_from(file: &Path) -> Result<Option<Name>, NameError> {
     match file
         .file_stem()
@@ -364,24 +369,24 @@ mod tests {
         };
         let named =
             "a zone file is named after its zone, in lower case at the end: example.com.zone";
-        let told = warnings(&[("EXAMPLE.COM.ZONE", HEAD), ("db.example.com", HEAD)]);
+        let found = warnings(&[("EXAMPLE.COM.ZONE", HEAD), ("db.example.com", HEAD)]);
         let there = "no file in this folder is read as a zone, but EXAMPLE.COM.ZONE, db.example.com is there";
-        assert_eq!(told, [format!("{there}; {named}")]);
-        let told = warnings(&[("1", ""), ("2", ""), ("3", ""), ("4", ""), ("5", "")]);
+        assert_eq!(found, [format!("{there}; {named}")]);
+        let found = warnings(&[("1", ""), ("2", ""), ("3", ""), ("4", ""), ("5", "")]);
         assert_eq!(
-            told,
+            found,
             [format!(
                 "no file in this folder is read as a zone, but 1, 2, 3 and 2 more is there; {named}"
             )]
         );
-        // Beside zones only what is nearly one is told.
-        let told = warnings(&[
+        // In a folder with zones, only files that nearly are zones cause a warning.
+        let found = warnings(&[
             ("a.example.zone", HEAD),
             ("B.EXAMPLE.Zone", HEAD),
             ("README", ""),
         ]);
         assert_eq!(
-            told,
+            found,
             [format!("B.EXAMPLE.Zone is not read as a zone; {named}")]
         );
         assert_eq!(warnings(&[]), [""; 0]);
@@ -515,7 +520,7 @@ mod tests {
         }
     }
 
-    /// Names of a few labels from few letters, so that they meet; escapes included.
+    /// Names of a few labels from few letters, so that some are equal; escapes included.
     fn names() -> impl Strategy<Value = Name> {
         let octet = prop_oneof![4 => b'a'..b'd', 1 => any::<u8>()];
         let labels = prop::collection::vec(prop::collection::vec(octet, 1..4), 0..3);

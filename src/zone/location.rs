@@ -1,10 +1,15 @@
-//! LOC: a place on earth in words (RFC 1876 section 3), converted to its 16 octets.
+//! Reads LOC records: a place on earth in text form (RFC 1876 section 3).
+//!
+//! The text states latitude, longitude and altitude, then optionally the size and the precision.
+//! [`read`] converts it to the 16 octets of the wire format. Missing sizes get the defaults of the
+//! RFC.
 
 use domain::base::scan::ScannerError;
 
 use super::words::{DataError, WordReader};
 
-/// Latitude and longitude are stated in thousandths of a second of arc from here (RFC 1876 section 2).
+/// Latitude and longitude are stated in thousandths of a second of arc from here (RFC 1876 section
+/// 2).
 const EQUATOR: i64 = 1 << 31;
 /// Altitude is stated in centimetres from 100 km below the sea.
 const BELOW_SEA: i64 = 10_000_000;
@@ -36,7 +41,7 @@ fn wrong(reason: &'static str) -> DataError {
     DataError::custom(reason)
 }
 
-/// Degrees, minutes and seconds up to the letter that tells the half of the earth.
+/// Degrees, minutes and seconds up to the letter of the hemisphere.
 fn angle(
     words: &mut WordReader<'_, '_>,
     most: i64,
@@ -84,11 +89,19 @@ fn metres(word: &str) -> Result<i64, DataError> {
 /// `12.5` with three places is 12500; at most nine digits in front of the point.
 fn fixed_point(word: &str, places: usize) -> Option<i64> {
     let (whole, part) = word.split_once('.').unwrap_or((word, ""));
-    let plain = |digits: &str| digits.bytes().all(|digit| digit.is_ascii_digit());
-    if whole.is_empty() || whole.len() > 9 || part.len() > places || !plain(whole) || !plain(part) {
+    if whole.is_empty()
+        || whole.len() > 9
+        || part.len() > places
+        || !are_digits(whole)
+        || !are_digits(part)
+    {
         return None;
     }
     format!("{whole}{part:0<places$}").parse().ok()
+}
+
+fn are_digits(text: &str) -> bool {
+    text.bytes().all(|octet| octet.is_ascii_digit())
 }
 
 /// One digit and a power of ten in centimetres (RFC 1876 section 2, SIZE).

@@ -1,7 +1,7 @@
 //! DNSSEC numbers that may be written as words.
 //!
-//! RFC 4034 appendix A.1 allows mnemonics for algorithms. Other servers also read digests, hashes and schemes as
-//! words, so this module does too.
+//! RFC 4034 appendix A.1 allows mnemonics for algorithms. Other servers also read digests, hashes
+//! and schemes as words, so this module does too.
 
 use std::borrow::Cow;
 
@@ -18,12 +18,10 @@ pub fn as_numbers<'t, 'a>(rtype: RecordType, tokens: &'t [Token<'a>]) -> Cow<'t,
         let token = tokens
             .get(at)
             .filter(|token| !token.text.first().is_some_and(u8::is_ascii_digit));
-        let known = |token: &Token<'_>| {
-            words
+        if let Some(token) = token
+            && let Some((_, number)) = words
                 .iter()
                 .find(|(word, _)| token.text.eq_ignore_ascii_case(word.as_bytes()))
-        };
-        if let Some((_, number)) = token.and_then(known)
             && let Some(place) = numbers.to_mut().get_mut(at)
         {
             place.text = number.as_bytes();
@@ -32,7 +30,7 @@ pub fn as_numbers<'t, 'a>(rtype: RecordType, tokens: &'t [Token<'a>]) -> Cow<'t,
     numbers
 }
 
-/// Which words may stand where.
+/// The positions in the data of a type at which words are allowed, and which words.
 fn places_of(rtype: RecordType) -> &'static [(usize, &'static [Word])] {
     match rtype {
         RecordType::DNSKEY

@@ -1,14 +1,15 @@
-//! The canonical order of names as plain octets, and the records of a zone in it.
+//! The canonical order of names as sort keys, and the records of a zone in that order.
 //!
 //! In this order everything below a name follows it, so a delegation covers one run of records.
 
 use super::reading::ZoneRecord;
 use crate::dns::{Name, RecordType};
 
-/// Octets that sort like `name` does in canonical order (RFC 4034 section 6.1), and of which those of a name
-/// below it are a continuation.
+/// A key that sorts as `name` does in canonical order (RFC 4034 section 6.1). It is a prefix of the
+/// key of every name below `name`.
 ///
-/// Labels from the right in lower case, a zero after each; the octets 0 and 1 inside a label become 1 1 and 1 2.
+/// Labels from the right in lower case, a zero after each; the octets 0 and 1 inside a label become
+/// 1 1 and 1 2.
 pub fn canonical_key(name: &Name) -> Box<[u8]> {
     let wire = name.as_wire();
     let mut starts = [0u8; 128];
@@ -33,13 +34,14 @@ pub fn canonical_key(name: &Name) -> Box<[u8]> {
     key.into_boxed_slice()
 }
 
-/// The records of one zone in canonical order of their owners, then by type, then as they stand in the file.
+/// The records of one zone in canonical order of their owners, then by type, then by their place in
+/// the file.
 pub struct OrderedRecords {
     records: Vec<ZoneRecord>,
 }
 
 impl OrderedRecords {
-    /// Sorts.
+    /// Sorts the records.
     pub fn new(mut records: Vec<ZoneRecord>) -> Self {
         records.sort_by(|a, b| a.key.cmp(&b.key).then(a.rtype.cmp(&b.rtype)));
         OrderedRecords { records }
@@ -55,7 +57,7 @@ impl OrderedRecords {
         self.records
     }
 
-    /// The records at `key`, and what follows them.
+    /// The records from `key` on.
     fn from(&self, key: &[u8]) -> &[ZoneRecord] {
         &self.records[self.records.partition_point(|record| *record.key < *key)..]
     }
@@ -73,7 +75,8 @@ impl OrderedRecords {
             .is_some_and(|record| record.key.starts_with(key))
     }
 
-    /// What a query for `name` finds: its own records, or those of the wildcard that covers it (RFC 4592).
+    /// What a query for `name` finds: its own records, or those of the wildcard that covers it (RFC
+    /// 4592).
     pub fn found(&self, name: &Name) -> &[ZoneRecord] {
         if self.exists(&canonical_key(name)) {
             return self.at(&canonical_key(name));

@@ -1,4 +1,7 @@
-//! Fields of rare record types: those that hold their own lengths, lists or bit maps.
+//! Compound fields of rare record types: those that hold their own lengths, lists or bit maps.
+//!
+//! [`super::fields`] passes such a field here. [`read`] turns its words into octets, and [`skip`]
+//! checks octets that were written in the form of RFC 3597.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -10,7 +13,7 @@ use super::fields::{self, RdataField, expected, number, parsed};
 use super::words::{DataError, WordReader};
 use crate::dns::RecordType;
 
-/// A field that is more than one value.
+/// A field of several values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CompoundField {
     /// Record types as a bit map in windows, perhaps none (RFC 4034 section 4.1.2).
@@ -60,12 +63,12 @@ pub fn read(
     Ok(())
 }
 
-/// What is left of `wire` after this field; `None` if the field does not fit.
+/// The rest of `wire` after this field; `None` if the field does not fit.
 pub fn skip(form: CompoundField, wire: &[u8]) -> Option<&[u8]> {
-    let all = |fits: bool| fits.then_some(&wire[wire.len()..]);
+    let end = &wire[wire.len()..];
     match form {
-        CompoundField::Types => all(are_windows(wire)),
-        CompoundField::Prefixes => all(are_prefixes(wire)),
+        CompoundField::Types => are_windows(wire).then_some(end),
+        CompoundField::Prefixes => are_prefixes(wire).then_some(end),
         CompoundField::Identity => {
             let (&tag, key) = (wire.first()?, wire.get(2..4)?);
             let key = u16::from_be_bytes([key[0], key[1]]);
@@ -110,7 +113,7 @@ fn windows(types: &BTreeSet<u16>) -> Vec<u8> {
     wire
 }
 
-/// A bit map, no longer than its last bit needs.
+/// Writes types as a bit map without trailing zeros.
 fn bits(set: impl Iterator<Item = u16>) -> Vec<u8> {
     let mut octets = Vec::new();
     for bit in set {
@@ -136,23 +139,27 @@ fn are_windows(mut wire: &[u8]) -> bool {
     wire.is_empty()
 }
 
+fn no_prefix(text: &str) -> DataError {
+    expected(
+        text,
+        "a network; write family:address/length as in 1:192.0.2.0/24, ! in front for all but",
+    )
+}
+
 /// One network of an APL: trailing zeros of the address are left out (RFC 3123 section 4).
 fn prefix(text: &str) -> Result<Vec<u8>, DataError> {
-    let wrong = || {
-        expected(
-            text,
-            "a network; write family:address/length as in 1:192.0.2.0/24, ! in front for all but",
-        )
-    };
     let rest = text.strip_prefix('!');
-    let (family, network) = rest.unwrap_or(text).split_once(':').ok_or_else(wrong)?;
-    let (address, length) = network.rsplit_once('/').ok_or_else(wrong)?;
-    let address = address.parse::<IpAddr>().map_err(|_| wrong())?;
-    let length = length.parse::<u8>().map_err(|_| wrong())?;
+    let (family, network) = rest
+        .unwrap_or(text)
+        .split_once(':')
+        .ok_or_else(|| no_prefix(text))?;
+    let (address, length) = network.rsplit_once('/').ok_or_else(|| no_prefix(text))?;
+    let address = address.parse::<IpAddr>().map_err(|_| no_prefix(text))?;
+    let length = length.parse::<u8>().map_err(|_| no_prefix(text))?;
     let (number, octets) = match address {
         IpAddr::V4(address) if family == "1" && length <= 32 => (1, address.octets().to_vec()),
         IpAddr::V6(address) if family == "2" && length <= 128 => (2, address.octets().to_vec()),
-        _ => return Err(wrong()),
+        _ => return Err(no_prefix(text)),
     };
     let used = octets
         .iter()

@@ -1,7 +1,8 @@
 //! Interprets the words of a master file (RFC 1035 section 5).
 //!
-//! A line is a directive or a record. The reader keeps what later lines inherit: the origin, the last owner, the
-//! default TTL. Included files are read in place. Every record remembers its file and line for later messages.
+//! A line is a directive or a record. The reader keeps what later lines inherit: the origin, the
+//! last owner, the default TTL. Included files are read in place. Every record remembers its file
+//! and line for later messages.
 
 use std::path::{Path, PathBuf};
 
@@ -17,30 +18,30 @@ use super::words::complete;
 use crate::dns::{Name, RecordType};
 use crate::files::{self, FileKind};
 
-/// How deep files may include files.
+/// The greatest depth of nested `$INCLUDE`.
 const MAX_DEPTH: usize = 8;
-/// How many files one zone may include: they could multiply at every level.
+/// The most files that one zone may include, because includes can multiply at every level.
 const MAX_INCLUDED: usize = 256;
-/// What all `$GENERATE` of a zone may make, in octets: text, and [`GENERATED_RECORD`] for each record.
-/// Tests come upon it sooner.
+/// The most octets that all `$GENERATE` of a zone may make: their text, and [`GENERATED_RECORD`]
+/// for each record. Lower in tests.
 const MAX_GENERATED: u64 = if cfg!(test) { 1 << 20 } else { 1 << 30 };
 /// Octets that a short record takes in memory besides its text.
 const GENERATED_RECORD: u64 = 200;
 
-/// Whose records follow when a line starts with white space.
+/// The owner of a record whose line starts with white space.
 #[derive(Clone)]
 enum Owner {
-    /// Nothing was read yet.
+    /// No record was read yet.
     Unknown,
-    /// It was wrong, and that was told: its further records are passed over in silence.
+    /// The owner is invalid and was reported; its further records are skipped silently.
     Wrong,
     Named(Name, Box<[u8]>),
 }
 
-/// What a record states after its owner.
+/// The fields of a record after its owner.
 struct Stated<'t, 'a> {
     ttl: Option<u32>,
-    /// The type as it is written.
+    /// The type as written.
     word: Token<'a>,
     rtype: RecordType,
     data: &'t [Token<'a>],
@@ -51,7 +52,7 @@ pub struct ZoneReader<'r> {
     reading: ZoneReading,
     report: &'r mut ZoneReport,
     folder: Option<&'r Path>,
-    /// Files being read, canonical, outermost first.
+    /// The canonical paths of the files being read, outermost first.
     open: Vec<PathBuf>,
     origin: Option<Name>,
     owner: Owner,
@@ -59,14 +60,15 @@ pub struct ZoneReader<'r> {
     last_ttl: Option<u32>,
     soa_minimum: Option<u32>,
     warned_of_ttl: bool,
-    /// What `$GENERATE` has made so far, in octets; see [`MAX_GENERATED`].
+    /// Octets that `$GENERATE` has made so far; see [`MAX_GENERATED`].
     generated: u64,
     /// The type read last and its text: most records have the type of the one before.
     last_type: (Vec<u8>, RecordType),
 }
 
 impl<'r> ZoneReader<'r> {
-    /// Prepares to read `file`; `folder` is where included files must lie, none may be included without it.
+    /// Prepares to read `file`; included files must lie in `folder`. Without a folder, no
+    /// file may be included.
     pub fn new(
         file: &Path,
         origin: Option<&Name>,
@@ -92,7 +94,7 @@ impl<'r> ZoneReader<'r> {
         }
     }
 
-    /// What was read.
+    /// The records and mistakes of all files.
     pub fn finish(self) -> ZoneReading {
         self.reading
     }
@@ -197,7 +199,7 @@ impl<'r> ZoneReader<'r> {
         Ok(())
     }
 
-    /// The file that an `$INCLUDE` means, as to be shown and as to be opened: inside the folder, not read already.
+    /// Finds the file of an `$INCLUDE`. It must lie in the folder and must not include itself.
     fn included_path(&self, path: Token<'_>) -> Result<(PathBuf, PathBuf), ScanFault> {
         let Some(folder) = self.folder else {
             return at(
@@ -222,39 +224,34 @@ impl<'r> ZoneReader<'r> {
         let Some(text) = text else {
             return at(path, "the file name is not text");
         };
-        let label = folder.join(&text);
+        match self.open_included(folder, &text) {
+            Ok(found) => Ok(found),
+            Err(sentence) => at(path, sentence),
+        }
+    }
+
+    /// The path of an included file for messages, and its canonical path.
+    fn open_included(&self, folder: &Path, text: &str) -> Result<(PathBuf, PathBuf), String> {
+        let label = folder.join(text);
         let resolved = folder
             .canonicalize()
             .and_then(|folder| Ok((folder, label.canonicalize()?)));
-        let (inside, canonical) = match resolved {
-            Ok(resolved) => resolved,
-            Err(error) => {
-                return at(
-                    path,
-                    format!("{} cannot be opened: {error}", label.display()),
-                );
-            }
-        };
+        let shown = label.display();
+        let (inside, canonical) =
+            resolved.map_err(|error| format!("{shown} cannot be opened: {error}"))?;
         if !canonical.starts_with(inside) {
-            return at(
-                path,
-                format!(
-                    "{} lies outside the zones folder; move it inside",
-                    label.display()
-                ),
-            );
+            return Err(format!(
+                "{shown} lies outside the zones folder; move it inside"
+            ));
         }
         if self.open.contains(&canonical) {
-            return at(
-                path,
-                format!("{} includes itself; remove one $INCLUDE", label.display()),
-            );
+            return Err(format!("{shown} includes itself; remove one $INCLUDE"));
         }
         Ok((label, canonical))
     }
 
-    /// Reads the records that `$GENERATE` stands for; the owner is as before afterwards. The first wrong one ends it:
-    /// the others would be wrong alike.
+    /// Reads the records that a `$GENERATE` makes, and restores the owner. Stops at the first
+    /// error, because the other records would have the same one.
     fn generate(&mut self, file: u16, tokens: &[Token<'_>]) -> Outcome {
         let syntax =
             "$GENERATE takes a range, an owner, perhaps a time to live and IN, a type and data";
@@ -302,18 +299,12 @@ impl<'r> ZoneReader<'r> {
                 );
                 return at(directive, sentence);
             }
-            self.record(file, &template.tokens(&text, &ends), false)
-                .map_err(
-                    |ScanFault {
-                         line,
-                         column,
-                         sentence,
-                     }| ScanFault {
-                        line,
-                        column,
-                        sentence: format!("{sentence} (where $ is {number})"),
-                    },
-                )?;
+            if let Err(fault) = self.record(file, &template.tokens(&text, &ends), false) {
+                return Err(ScanFault {
+                    sentence: format!("{} (where $ is {number})", fault.sentence),
+                    ..fault
+                });
+            }
         }
         Ok(())
     }
@@ -369,7 +360,8 @@ impl<'r> ZoneReader<'r> {
         Ok(())
     }
 
-    /// What stands between the owner and the data; `last` is blamed when there is no type.
+    /// Reads the TTL, class and type in front of the data. An error about a missing type names
+    /// `last`.
     fn stated<'t, 'a>(
         &mut self,
         tokens: &'t [Token<'a>],
@@ -419,8 +411,8 @@ impl<'r> ZoneReader<'r> {
         }
     }
 
-    /// The time to live: as stated, or `$TTL`, or that of the record before, or the SOA's minimum (RFC 2308
-    /// section 4 leaves a zone without `$TTL` nothing else).
+    /// The time to live of a record: its own, or `$TTL`, or that of the record before, or the SOA's
+    /// minimum (RFC 2308 section 4).
     fn ttl(&mut self, stated: Option<u32>, place: RecordPlace) -> Result<u32, ScanFault> {
         if stated.is_some() {
             self.last_ttl = stated;
@@ -448,7 +440,7 @@ impl<'r> ZoneReader<'r> {
         Ok(minimum)
     }
 
-    /// A wrong entry may have been the SOA: then it is not missing.
+    /// Notes whether a wrong entry was the SOA, so that the SOA is not reported as missing.
     fn look_for_soa(&mut self, tokens: &[Token<'_>]) {
         self.reading.saw_wrong_soa |= tokens
             .iter()

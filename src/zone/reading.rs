@@ -1,4 +1,7 @@
-//! What the reader collects from the files of one zone: records, each with its place, and what the files state.
+//! The result of reading the files of one zone.
+//!
+//! The reader collects each record with its place, and the origin that the files state. Nothing is
+//! checked yet: `check` tests whether the records make sense together.
 
 use std::path::PathBuf;
 
@@ -24,9 +27,9 @@ pub struct ZoneRecord {
     pub owner: Name,
     /// Sorts like the owner, see [`canonical_key`](super::order::canonical_key).
     pub key: Box<[u8]>,
-    /// The type.
+    /// The record type.
     pub rtype: RecordType,
-    /// Seconds.
+    /// Time to live in seconds.
     pub ttl: u32,
     /// Uncompressed wire format.
     pub data: Box<[u8]>,
@@ -34,23 +37,23 @@ pub struct ZoneRecord {
     pub place: RecordPlace,
 }
 
-/// What the files of one zone state.
+/// The records and the origin that the files of one zone state.
 #[derive(Default)]
 pub struct ZoneReading {
     /// Every file opened, as the operator would name it; the first is the zone's own.
     pub files: Vec<PathBuf>,
-    /// The included ones as they were when they were read.
+    /// The included files, with the contents that were read.
     pub included: Vec<FileRead>,
-    /// All good records in the order they stand.
+    /// All valid records, in the order of the files.
     pub records: Vec<ZoneRecord>,
-    /// What the first `$ORIGIN` before any record names.
+    /// The name in the first `$ORIGIN`, if it precedes every record.
     pub stated_origin: Option<Name>,
-    /// Whether an SOA was there that could not be read.
+    /// Whether the files have an SOA that could not be read.
     pub saw_wrong_soa: bool,
 }
 
 impl ZoneReading {
-    /// A mistake or warning at that place.
+    /// An error or warning about the record at `place`.
     pub fn finding(&self, place: RecordPlace, sentence: String) -> ZoneError {
         let file = self.files[usize::from(place.file)].clone();
         ZoneError {

@@ -1,7 +1,7 @@
 //! Joins the sorted records of a zone to RRsets.
 //!
-//! Duplicates go, all records of an RRset get its lowest TTL (RFC 2181 section 5.2), and an RRset that no message
-//! can hold is a mistake.
+//! Duplicates are dropped, all records of an RRset get its lowest TTL (RFC 2181 section 5.2), and
+//! an RRset that no message can hold is an error.
 
 use std::collections::HashSet;
 
@@ -11,7 +11,7 @@ use super::order::OrderedRecords;
 use super::reading::{ZoneReading, ZoneRecord};
 use crate::dns::RecordType;
 
-/// Longest message (RFC 1035 section 4.2.2): what an RRset must fit in with its question.
+/// The longest message (RFC 1035 section 4.2.2). An RRset must fit into it with its question.
 const MAX_MESSAGE: usize = 65_535;
 
 /// Joins sorted records to RRsets.
@@ -73,7 +73,8 @@ fn rrset(
     })
 }
 
-/// Gives all records the lowest time to live among them (RFC 2181 section 5.2); signatures follow what they sign.
+/// Gives all records the lowest time to live among them (RFC 2181 section 5.2); signatures get
+/// the TTL of the records that they sign.
 fn lowest_ttl(group: &mut [ZoneRecord], reading: &ZoneReading, report: &mut ZoneReport) {
     let lowest = group.iter().map(|record| record.ttl).min().unwrap_or(0);
     let other = group.iter().find(|record| record.ttl != group[0].ttl);
@@ -92,7 +93,7 @@ fn lowest_ttl(group: &mut [ZoneRecord], reading: &ZoneReading, report: &mut Zone
     }
 }
 
-/// Record data for comparison: a name in it counts in any case (RFC 4343).
+/// Record data for comparison: names are compared without case (RFC 4343).
 fn comparable(record: &ZoneRecord) -> Vec<u8> {
     let mut data = record.data.to_vec();
     let before = match record.rtype {

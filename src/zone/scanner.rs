@@ -1,17 +1,17 @@
-//! Cuts a master file into entries of words (RFC 1035 section 5.1).
+//! Splits a master file into entries of words (RFC 1035 section 5.1).
 //!
-//! Words borrow from the text, and each knows its line and column. The scanner handles parentheses, quotes and
-//! comments. Escapes stay in the words, because only the reader of a word knows whether `\.` is a dot or an octet
-//! of a label.
+//! Words borrow from the text, and each knows its line and column. The scanner handles parentheses,
+//! quotes and comments. Escapes stay in the words, because only the reader of a word knows whether
+//! `\.` is a dot or an octet of a label.
 
 use std::borrow::Cow;
 
 /// One word of an entry.
 #[derive(Debug, Clone, Copy)]
 pub struct Token<'a> {
-    /// What is written, without the quotes around it, escapes untouched.
+    /// The text as written, without the quotes around it and with its escapes.
     pub text: &'a [u8],
-    /// Whether it stood in quotes.
+    /// Whether the word is in quotes.
     pub quoted: bool,
     /// Whether it follows the token before it without white space, as in `alpn="h2"`.
     pub joined: bool,
@@ -21,7 +21,7 @@ pub struct Token<'a> {
     pub column: u32,
 }
 
-/// What is wrong at a place of one file.
+/// An error at a place in one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScanFault {
     /// Line, from 1.
@@ -43,15 +43,16 @@ impl Token<'_> {
     }
 }
 
-/// What [`Scanner::next_entry`] came upon.
+/// The result of [`Scanner::next_entry`].
 #[derive(Debug, PartialEq, Eq)]
 pub enum ScannedEntry {
-    /// An entry; its words are in [`Scanner::tokens`]. White space in front means "the owner of the last record".
+    /// An entry; its words are in [`Scanner::tokens`]. White space in front means "the owner of the
+    /// last record".
     Entry {
         /// Whether the line starts with white space.
         indented: bool,
     },
-    /// Words that cannot be told apart; scanning goes on at the next line.
+    /// A line that cannot be split into words; scanning goes on at the next line.
     Wrong {
         /// Line, from 1.
         line: u32,
@@ -64,7 +65,7 @@ pub enum ScannedEntry {
     End,
 }
 
-/// Cuts a master file into entries.
+/// Splits a master file into entries.
 pub struct Scanner<'a> {
     text: &'a [u8],
     at: usize,
@@ -77,7 +78,8 @@ pub struct Scanner<'a> {
 }
 
 impl<'a> Scanner<'a> {
-    /// Starts at the first line of `text`, which is shorter than 4 GiB; a byte order mark is skipped.
+    /// Starts at the first line of `text`, which is shorter than 4 GiB; a byte order mark is
+    /// skipped.
     pub fn new(text: &'a [u8]) -> Self {
         let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
         Scanner {
@@ -150,7 +152,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Reads a word up to what ends it.
+    /// Reads an unquoted word.
     fn word(&mut self) {
         let start = self.at;
         while let Some(&octet) = self.text.get(self.at) {
@@ -163,7 +165,7 @@ impl<'a> Scanner<'a> {
         self.push(start, start, false);
     }
 
-    /// Reads a quoted text; where its quote was opened if that is not closed.
+    /// Reads a quoted text. The error is the position of an opening quote that is not closed.
     fn quoted(&mut self) -> Result<(), usize> {
         let opening = self.at;
         self.at += 1;
@@ -181,7 +183,7 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    /// Takes `\` and the octet it protects; the end of a line cannot be protected.
+    /// Skips `\` and the octet that it escapes. The end of a line cannot be escaped.
     fn skip_escape(&mut self) {
         self.at += match self.text.get(self.at + 1) {
             None | Some(b'\n') => 1,
@@ -189,7 +191,8 @@ impl<'a> Scanner<'a> {
         };
     }
 
-    /// Adds the token that ends here; `first` is where it starts in the file, `start` where its text starts.
+    /// Adds the token that ends here; `first` is where it starts in the file, `start` where its
+    /// text starts.
     fn push(&mut self, first: usize, start: usize, quoted: bool) {
         let (line, column) = self.place(first);
         let joined = first == self.token_end;
@@ -225,7 +228,7 @@ impl<'a> Scanner<'a> {
         self.line_start = self.at;
     }
 
-    /// Gives the entry up and goes on at the next line.
+    /// Reports an error and skips to the next line.
     fn wrong(&mut self, at: usize, sentence: &'static str) -> ScannedEntry {
         let (line, column) = self.place(at);
         self.skip_line();
@@ -240,12 +243,13 @@ impl<'a> Scanner<'a> {
     }
 }
 
-/// Nested parentheses mean nothing more than one pair; this only bounds the memory.
+/// The deepest nesting of parentheses. Nesting has no meaning; the limit bounds the memory.
 const MAX_PARENTHESES: usize = 16;
 
-/// The octets a token means: `\X` is X, `\DDD` is the octet of that decimal value (RFC 1035 section 5.1).
+/// The octets a token means: `\X` is X, `\DDD` is the octet of that decimal value (RFC 1035 section
+/// 5.1).
 ///
-/// `None` when a backslash is followed by neither.
+/// `None` if a backslash is followed by neither.
 pub fn unescape(text: &[u8]) -> Option<Cow<'_, [u8]>> {
     if !text.contains(&b'\\') {
         return Some(Cow::Borrowed(text));

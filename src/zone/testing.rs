@@ -1,4 +1,6 @@
-//! Short ways to load a zone in tests.
+//! Shortcuts that load a zone in tests.
+//!
+//! The text of a test follows [`HEAD`], so a test states only the records that it is about.
 
 use std::path::Path;
 

@@ -1,4 +1,8 @@
-//! Hands out the words of one record's data in order, to our own field readers and to the `domain` crate alike.
+//! Hands out the words of one record's data in order.
+//!
+//! Our own field readers take words directly. For the `domain` crate, [`WordReader`] implements the
+//! crate's `Scanner`. An error does not know its place; the caller adds it with the word at which
+//! reading stopped.
 
 use std::fmt;
 
@@ -10,10 +14,10 @@ use super::binding::KeyStandIns;
 use super::scanner::{Token, unescape};
 use crate::dns::{Name, NameError};
 
-/// Why record data cannot be read; the place is told beside it.
+/// Why record data cannot be read; the caller adds the place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DataError {
-    /// In words.
+    /// The reason, as a clause.
     Wrong(String),
     /// Words are missing.
     TooFew,
@@ -71,12 +75,12 @@ impl<'t, 'a> WordReader<'t, 'a> {
         }
     }
 
-    /// From now on keys of service bindings that the `domain` crate cannot read have stand-ins.
+    /// Gives stand-ins to the keys of service bindings that the `domain` crate cannot read.
     pub fn give_stand_ins(&mut self) {
         self.stand_ins = Some(KeyStandIns::default());
     }
 
-    /// The stand-ins that were given.
+    /// The stand-ins that were used.
     pub fn take_stand_ins(&mut self) -> KeyStandIns {
         self.stand_ins.take().unwrap_or_default()
     }
@@ -109,7 +113,7 @@ impl<'t, 'a> WordReader<'t, 'a> {
         complete(self.take()?.text, self.origin).map_err(DataError::Wrong)
     }
 
-    /// All words that are left as one text: base 16 and base 64 may be broken up at will.
+    /// The remaining words as one text, because base 16 and base 64 may be split anywhere.
     pub fn take_rest(&mut self) -> Result<String, DataError> {
         let mut rest = String::new();
         while !self.is_empty() {
@@ -118,8 +122,8 @@ impl<'t, 'a> WordReader<'t, 'a> {
         Ok(rest)
     }
 
-    /// The word that `error` is about: the one taken last, the first one left over, or `before`, the word in front
-    /// of the data.
+    /// The word that `error` is about: the last one taken, the first one left over, or `before`,
+    /// the word in front of the data.
     pub fn blamed<'w>(&'w self, error: &DataError, before: &'w Token<'a>) -> &'w Token<'a> {
         let index = if *error == DataError::TooMany {
             Some(self.next)
@@ -138,12 +142,7 @@ impl<'t, 'a> WordReader<'t, 'a> {
     ) -> Result<(), DataError> {
         let token = self.take()?;
         let mut at = 0;
-        let wrong = |_| {
-            DataError::custom(
-                "it has a backslash that protects nothing or octets that are not UTF-8",
-            )
-        };
-        while let Some((symbol, next)) = Symbol::from_slice_index(token.text, at).map_err(wrong)? {
+        while let Some((symbol, next)) = symbol_at(token.text, at)? {
             op(symbol)?;
             at = next;
         }
@@ -151,15 +150,24 @@ impl<'t, 'a> WordReader<'t, 'a> {
     }
 }
 
-/// A token's octets, escapes undone.
-fn octets_of(token: Token<'_>) -> Result<Vec<u8>, DataError> {
-    let wrong = || {
-        DataError::custom("it has a backslash that is not followed by a character or three digits")
-    };
-    unescape(token.text).map(Vec::from).ok_or_else(wrong)
+/// The symbol at `at` and the position after it; `None` at the end of the text.
+fn symbol_at(text: &[u8], at: usize) -> Result<Option<(Symbol, usize)>, DataError> {
+    Symbol::from_slice_index(text, at).map_err(|_| {
+        DataError::custom("it has a backslash that protects nothing or octets that are not UTF-8")
+    })
 }
 
-/// The name that `text` means below `origin`; what is wrong otherwise.
+/// A token's octets, escapes undone.
+fn octets_of(token: Token<'_>) -> Result<Vec<u8>, DataError> {
+    match unescape(token.text) {
+        Some(octets) => Ok(octets.into()),
+        None => Err(DataError::custom(
+            "it has a backslash that is not followed by a character or three digits",
+        )),
+    }
+}
+
+/// The name that `text` means below `origin`, or a sentence that says what is wrong.
 pub fn complete(text: &[u8], origin: Option<&Name>) -> Result<Name, String> {
     let text = std::str::from_utf8(text).map_err(|_| NameError::NotAscii(None).to_string())?;
     match origin {

@@ -202,7 +202,7 @@ fn an_order_given_on_the_page_moves_the_answer_and_can_be_taken_back() {
         "return document.querySelector('tr[data-region=fra] .now').textContent === '0.0 %'",
     );
     browser.click("#orders button");
-    browser.until_with("it is taken back", said, json!(["lifted"]));
+    browser.until_with("it is taken back", said, json!(["removed"]));
     assert_eq!(www(&server), FRA);
     // The refused call is the one thing that the browser tells of.
     browser.is_calm_but_for(&["401"]);

@@ -167,7 +167,7 @@ fn what_never_resolved_is_no_answer() {
     );
     let explained = explain(&server, "www.example.test");
     assert!(
-        explained.contains("fra may lack something: nobody knows A and AAAA of lb.cdn.test yet"),
+        explained.contains("fra may lack endpoints: lb.cdn.test is not resolved yet (A and AAAA)"),
         "{explained}"
     );
     let lb = endpoint(&server, 0, 0);

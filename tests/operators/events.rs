@@ -193,7 +193,7 @@ fn the_webhook_is_tried_again_until_it_takes_the_event() {
     assert!(
         bodies[3]["sentence"]
             .as_str()
-            .is_some_and(|sentence| sentence.contains("is lifted")),
+            .is_some_and(|sentence| sentence.contains("drain removed")),
         "{}",
         bodies[3]
     );

@@ -55,10 +55,7 @@ fn a_drain_moves_answers_at_once_and_survives_a_kill() {
     let (_, metrics) = call(&server, "GET", "/metrics", "", "");
     let line = "meridian_order{action=\"drain\",service=\"\",region=\"fra\",endpoint=\"\"} 1";
     assert!(metrics.contains(line), "{metrics}");
-    assert_eq!(
-        say(&server, &["undrain", "fra"]),
-        "fra: the order that it is drained is lifted"
-    );
+    assert_eq!(say(&server, &["undrain", "fra"]), "fra: drain removed");
     assert_eq!(www(&server), FRA);
     assert_eq!(www(&server.kill_and_start_again()), FRA);
 }

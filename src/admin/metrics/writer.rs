@@ -1,7 +1,7 @@
 //! Writes metrics from their samples, in the text format of OpenMetrics.
 //!
-//! [`MetricsWriter`] wraps the encoder of `prometheus_client`, so that a metric is one call with its
-//! name, its help text and its samples.
+//! [`MetricsWriter`] wraps the encoder of `prometheus_client`, so that a metric is one call with
+//! its name, its help text and its samples.
 
 use std::fmt;
 

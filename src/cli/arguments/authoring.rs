@@ -1,4 +1,7 @@
 //! The options of commands that create or check files before they are served.
+//!
+//! These are `check`, `plan`, `verify-scopes`, `init` and `geodata`. The parsers below read the
+//! compound values of `init`, such as `fra=FRA@192.0.2.1`, and name the wrong part in their errors.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -182,9 +185,12 @@ fn check_name(name: &str) -> Result<(), String> {
     ))
 }
 
+fn degrees(text: &str) -> Option<f64> {
+    text.trim().parse().ok()
+}
+
 /// A place is a name that the tables know, or `LATITUDE,LONGITUDE` in degrees.
 fn check_place(place: &str) -> Result<(), String> {
-    let degrees = |text: &str| text.trim().parse::<f64>().ok();
     let Some((north, east)) = place
         .split_once(',')
         .filter(|(north, _)| degrees(north).is_some())

@@ -1,4 +1,8 @@
-//! The options of the commands that give orders to a running server.
+//! The options of the commands that override health or weights in a running server.
+//!
+//! `drain`, `undrain`, `shift`, `unshift`, `force` and `weight` share the structures for the subject
+//! ([`SubjectArgs`]) and for the audit trail ([`AuditArgs`]). Values stay text here; `cli::orders`
+//! parses them, so that an error can name its option.
 
 use clap::{Args, ValueEnum};
 

@@ -1,4 +1,8 @@
-//! What is wrong with a configuration file, and where: one sentence per mistake, all of them in one run.
+//! The mistakes and warnings of a configuration file, each with its place.
+//!
+//! A [`ConfigReport`] collects them while the file is read and resolved, and turns byte offsets
+//! into lines and columns. Each mistake is one sentence. All of them are returned together, in the
+//! order of the file, because an operator wants to correct them in one edit.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -8,7 +12,7 @@ use zeroize::Zeroizing;
 use crate::files::{self, FileKind, FileRead, ReadError};
 use crate::text::shown;
 
-/// Mistakes kept per run; a file with more of them is noise, and the rest is only counted.
+/// The most mistakes that one run reports. The rest is only counted.
 const MOST_KEPT: usize = 1000;
 
 /// One mistake or warning. Displays as `meridian.toml:14:9: sentence (did you mean "fra"?)`.
@@ -20,7 +24,7 @@ pub struct ConfigError {
     pub line: u32,
     /// In characters, from 1; 0 when the mistake is about the whole file.
     pub column: u32,
-    /// What is wrong.
+    /// What is wrong, as a sentence.
     pub sentence: String,
     /// What was probably meant.
     pub hint: Option<String>,
@@ -55,7 +59,7 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
-/// What a reader or a check says about one value, before it is known where the value stands.
+/// What is wrong with a value, without its place in the file.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ValueError {
     /// The whole sentence; absent: "expected this, found that".
@@ -90,8 +94,8 @@ pub struct ConfigReport<'t> {
     line_starts: Vec<usize>,
     errors: Vec<ConfigError>,
     warnings: Vec<ConfigError>,
-    untold: usize,
-    /// What was read beside the file itself.
+    omitted: usize,
+    /// The files that were read besides the configuration file.
     pub files: Vec<FileRead>,
 }
 
@@ -107,7 +111,7 @@ impl<'t> ConfigReport<'t> {
             line_starts,
             errors: Vec::new(),
             warnings: Vec::new(),
-            untold: 0,
+            omitted: 0,
             files: Vec::new(),
         }
     }
@@ -118,11 +122,11 @@ impl<'t> ConfigReport<'t> {
             let error = self.place(at, refusal.into());
             self.errors.push(error);
         } else {
-            self.untold += 1;
+            self.omitted += 1;
         }
     }
 
-    /// Something that works, but is hardly what was meant.
+    /// A warning: this works, but is probably not intended.
     pub fn warning(&mut self, at: usize, sentence: String) {
         if self.warnings.len() < MOST_KEPT {
             let warning = self.place(at, sentence.into());
@@ -130,8 +134,8 @@ impl<'t> ConfigReport<'t> {
         }
     }
 
-    /// What was probably meant by `text`. Not looked for once the report is full, as there may be very many
-    /// candidates for each of very many mistakes.
+    /// The candidate that `text` probably means. `None` once the report is full, because a search
+    /// for each of very many mistakes would take too long.
     pub fn hint<'c>(
         &self,
         text: &str,
@@ -144,7 +148,7 @@ impl<'t> ConfigReport<'t> {
         nearest(text, candidates.into_iter().take(MOST_CANDIDATES))
     }
 
-    /// Reads a file that the configuration names, and notes that it was read.
+    /// Reads a file that the configuration names, and records its version.
     ///
     /// # Errors
     /// A sentence without the path.
@@ -154,10 +158,10 @@ impl<'t> ConfigReport<'t> {
         Ok(content.octets)
     }
 
-    /// The same of a file that only its owner may read.
+    /// Like `read_file`, for a file that only its owner may read.
     ///
     /// # Errors
-    /// A sentence without the path; also where others may read it.
+    /// A sentence without the path; also if others may read the file.
     pub fn read_secret(
         &mut self,
         path: &Path,
@@ -190,8 +194,8 @@ impl<'t> ConfigReport<'t> {
             return Ok(self.warnings);
         }
         self.errors.sort_by_key(in_file_order);
-        if self.untold > 0 {
-            let sentence = format!("and {} more mistakes", self.untold);
+        if self.omitted > 0 {
+            let sentence = format!("and {} more mistakes", self.omitted);
             self.errors
                 .push(ConfigError::whole_file(self.file, sentence));
         }

@@ -1,8 +1,8 @@
 //! The keys of a table: whether a key is present, its value, and its place in the file.
 //!
-//! A [`TableField`] is a key without a default value: it is absent, refused or given. A [`Setting`]
-//! is a key with a default, so it always has a value. [`NamedTables`] is a table whose keys are names
-//! that the user chose, such as `[regions]`.
+//! A [`TableField`] is a key without a default value: it is absent, refused or given. A
+//! [`Setting`] is a key with a default, so it always has a value. [`NamedTables`] is a table whose
+//! keys are names that the user chose, such as `[regions]`.
 
 use std::path::{Path, PathBuf};
 
@@ -92,7 +92,8 @@ impl<T> TableField<T> {
 }
 
 impl<T: Default> TableField<T> {
-    /// The value, or an empty one (also for a refused one: the report then keeps the configuration from being used).
+    /// The value, or an empty one if the key is absent or refused. A refused value is in the
+    /// report, so the configuration is not used.
     pub fn or_default(self) -> T {
         self.value().unwrap_or_default()
     }
@@ -108,8 +109,8 @@ impl TableField<PathBuf> {
 /// A key that has a default value, which stands here until the file states another.
 #[derive(Debug, Clone)]
 pub struct Setting<T> {
-    /// The value of the file, or the default. It is the default also where the file's value was refused: the report then
-    /// keeps the configuration from being used.
+    /// The value of the file, or the default. It is the default also where the file's value was
+    /// refused: the report then keeps the configuration from being used.
     pub value: T,
     at: Option<usize>,
     is_absent: bool,

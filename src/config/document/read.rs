@@ -2,8 +2,8 @@
 //!
 //! serde stops at the first mistake. This reader continues: it adds the mistake to the
 //! [`ConfigReport`], leaves the value out, and reads the next one, so that one run reports every
-//! mistake in a file. A type that can be read implements [`ReadValue`], or [`TextValue`] if its value
-//! is a string. Both traits also describe the value for the JSON Schema.
+//! mistake in a file. A type that can be read implements [`ReadValue`], or [`TextValue`] if its
+//! value is a string. Both traits also describe the value for the JSON Schema.
 
 use schemars::{Schema, SchemaGenerator, json_schema};
 use toml::de::DeValue;
@@ -148,7 +148,8 @@ impl ReadValue for bool {
     }
 }
 
-/// A list. Refused elements are left out, so that the others can be checked; a list of nothing else is refused.
+/// A list. Refused elements are left out, so that the others can be checked; a list of nothing
+/// else is refused.
 impl<T: ReadValue> ReadValue for Vec<WithOffset<T>> {
     fn read(item: DocumentItem<'_>, report: &mut ConfigReport<'_>) -> Option<Self> {
         read_elements(item.elements(false, report)?, report)

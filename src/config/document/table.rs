@@ -1,17 +1,19 @@
-//! Tables of the configuration file: one declaration makes the structure, its reader, its defaults and its JSON Schema.
+//! Declares the tables of the configuration file. One declaration makes the structure, its reader,
+//! its defaults and its JSON Schema.
 //!
-//! [`tables!`](crate::config::document::table::tables) takes a table as it is documented. Each key has a type, and then one
-//! of four endings that say what its absence means:
+//! [`tables!`](crate::config::document::table::tables) takes a table in the form of its
+//! documentation. Each key has a type and one of four endings, which define its default:
 //!
 //! ```text
-//! tcp_idle: Period<100, 3_600_000> = "10s",   the value, as a user would write it
-//! workers: Whole<1, 1024> => "one per core",  no value: these words describe what happens
-//! zone: Name => needed,                       the key must be there
-//! damping: Damping => table,                  a table, whose keys have defaults of their own
+//! tcp_idle: BoundedDuration<100, 3_600_000> = "10s",  a default value, as a user would write it
+//! workers: WholeNumber<1, 1024> => "one per core",    no value; the words describe the default
+//! zone: Name => needed,                               the key is required
+//! damping: Damping => table,                          a table whose keys have their own defaults
 //! ```
 //!
-//! A key without an ending states nothing, and `= "2s" => "or the interval if that is shorter"` adds words to a value. A default value is read by the reader that reads the file, so it obeys the same
-//! bounds. The schema and the tables of `docs/configuration.md` show the same text; a test compares the page.
+//! A key without an ending has no default. `= "2s" => "or the interval if that is shorter"` adds
+//! words to a value. The reader of the file also reads the default value, so the same bounds apply.
+//! The schema and the tables of `docs/configuration.md` show the same text; a test compares them.
 
 use std::path::Path;
 
@@ -49,7 +51,7 @@ pub struct Key {
 }
 
 impl Key {
-    /// What its absence means, in the words of the schema and of `docs/configuration.md`. `None`: nothing.
+    /// The default, as the schema and `docs/configuration.md` state it. `None`: no default.
     pub fn shown_default(&self) -> Option<String> {
         match self.absent {
             Absent::Value(text) => Some(marked(text)),

@@ -1,5 +1,7 @@
-//! `[checks]` as written. A check that asks endpoints and one that combines others have the same table; which keys go
-//! together is found out when the checks are resolved.
+//! `[checks]` as written.
+//!
+//! A check that probes endpoints and a check that combines others share one table.
+//! [`truth`](crate::config::truth) decides which keys fit together.
 
 use std::path::PathBuf;
 
@@ -25,7 +27,7 @@ tables! {
         any: SpannedList<String>,
         /// How many of those in `of` must be good, 1 to 64; instead of a type.
         at_least: WholeNumber<1, 64>,
-        /// The checks of which `at_least` so many must be good.
+        /// The checks of which `at_least` must be good.
         of: SpannedList<String>,
         /// Port, 1 to 65535.
         port: WholeNumber<1, 65535>
@@ -37,11 +39,11 @@ tables! {
         /// Host header, `:authority` of grpc, and SNI, 1 to 255 octets. For http, https, tls and
         /// grpc.
         host: SingleLine<255> => "name of the service",
-        /// Whether grpc is spoken over TLS.
+        /// Whether grpc uses TLS.
         tls: bool = false,
         /// Whether the certificate is verified. For https, tls, and grpc over TLS.
         verify: bool = true,
-        /// File with the certificates (PEM) of those who may have signed. For https, tls, and grpc
+        /// File with the certificates (PEM) of the trusted authorities. For https, tls, and grpc
         /// over TLS.
         ca_file: PathBuf => "those that the system knows",
         /// File with the certificate (PEM), and its chain, that is shown to endpoints that ask
@@ -55,11 +57,11 @@ tables! {
         /// Headers of the request by name, at most 32: a text of 1 to 4096 octets, or a table with
         /// the `file` that holds it. For http, https and grpc.
         headers: NamedTables<HeaderEntry> => "none but the usual ones",
-        /// The gRPC service asked about, 1 to 127 octets. For grpc.
+        /// The gRPC service to check, 1 to 127 octets. For grpc.
         service: SingleLine<127> => "the server as a whole",
-        /// The name asked for. For dns.
+        /// The name to query. For dns.
         query: Name => "name of the service",
-        /// The record type asked for. For dns.
+        /// The record type to query. For dns.
         query_type: RecordType = "A",
         /// The program to run. For exec.
         program: PathBuf => "none; *needed* for exec",
@@ -68,7 +70,7 @@ tables! {
         arguments: SpannedList<SingleLine<4096>> = [],
         /// Time between two probes of an endpoint: a duration from 100ms to 1h.
         interval: BoundedDuration<100, 3_600_000> = "3s",
-        /// Time between two probes while a verdict is in doubt: a duration from 10ms to 1h.
+        /// Time between two probes while the state is about to change: a duration from 10ms to 1h.
         quick: BoundedDuration<10, 3_600_000> = "500ms" => "or the interval if that is shorter",
         /// Most time that one probe may take: a duration from 10ms to 1m, not above the interval.
         timeout: BoundedDuration<10, 60_000> = "2s" => "or the interval if that is shorter",
@@ -76,32 +78,33 @@ tables! {
         fall: WholeNumber<1, 100> = 3,
         /// Successes in a row that bring an endpoint back, 1 to 100.
         rise: WholeNumber<1, 100> = 5,
-        /// How falls make the way back longer.
+        /// How repeated failures delay recovery.
         damping: Damping => table,
         /// What counts as a good answer. For http and https.
         expect: Expect => table,
     }
 
-    /// How falls make the way back longer: each fall after the first within `memory` doubles the rise that is needed.
+    /// How repeated failures delay recovery: each failure of the endpoint after the first within
+    /// `memory` doubles the successes that it needs.
     Damping {
-        /// How often it is doubled at most, 0 to 16; 0: never.
+        /// Most doublings, 0 to 16; 0: none.
         doublings: WholeNumber<0, 16> = 5,
-        /// How long a fall is remembered: a duration from 1s to 1d.
+        /// How long a failure counts: a duration from 1s to 1d.
         memory: BoundedDuration<1000, 86_400_000> = "1h",
     }
 
-    /// What counts as a good answer; everything that is given must hold.
+    /// What counts as a good answer; every condition must hold.
     Expect {
         /// Status codes and ranges from 100 to 599, such as `"200,204,300-310"`.
         status: StatusRanges = "200-299",
         /// A text that the body must contain, 1 to 1024 octets.
         body: SingleLine<1024> => "any",
-        /// A value that the body, which is JSON, must hold.
+        /// A value that a JSON body must contain.
         json: JsonExpect => "any",
-        /// Headers that must be there, by name, with their values.
+        /// Required headers by name, with their values.
         header: NamedTables<SingleLine<1024>> => "any",
-        /// The longest that a good answer takes: a duration from 1ms to 1m; what takes longer is
-        /// degraded.
+        /// Longest time of a good answer: a duration from 1ms to 1m. With a slower answer the
+        /// endpoint is degraded.
         latency: BoundedDuration<1, 60_000> => "the timeout",
     }
 
@@ -109,7 +112,7 @@ tables! {
     JsonExpect {
         /// Where it is (RFC 6901), such as `"/status"`.
         pointer: JsonPointer => needed,
-        /// What it must be: a string, a whole number, or true or false.
+        /// The expected value: a string, a whole number, or true or false.
         equals: JsonScalar => needed,
     }
 
@@ -124,9 +127,9 @@ tables! {
 /// The value of a header as it is written, or the file that holds it.
 #[derive(Debug, Clone)]
 pub enum HeaderEntry {
-    /// As it is.
+    /// The value itself.
     Value(SingleLine<4096>),
-    /// In a file.
+    /// The file with the value.
     File(HeaderFile),
 }
 

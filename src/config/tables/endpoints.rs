@@ -1,4 +1,6 @@
-//! Endpoints as written, and `[resolver]`, which looks up those that are names.
+//! Endpoints as written, and `[resolver]`, which looks up endpoints that are names.
+//!
+//! An endpoint is a table, or only its address.
 
 use std::net::SocketAddr;
 
@@ -13,7 +15,7 @@ use crate::config::values::plain::{BoundedDuration, WeightValue, WholeNumber};
 use crate::dns::Name;
 
 tables! {
-    /// Who is asked for the addresses of endpoints that are names.
+    /// The resolvers that look up endpoints that are names.
     Resolver {
         /// Addresses of resolvers, or of servers that are authoritative for those names, with
         /// ports; at most 16.

@@ -1,4 +1,7 @@
-//! `[[services]]` and `[fences]` as written: the names that are steered, and who may get which regions.
+//! `[[services]]` and `[fences]` as written: the steered names, and which clients may get which
+//! regions.
+//!
+//! [`truth`](crate::config::truth) resolves the names of regions, checks and fence lists.
 
 use schemars::{Schema, SchemaGenerator, json_schema};
 
@@ -18,19 +21,19 @@ use crate::net::Cidr;
 use crate::steering::{AllDown, Band, PickMethod, RegionOrder};
 
 tables! {
-    /// One name that is answered by steering.
+    /// One steered name.
     Service {
         /// The domain name; it must lie in a zone and may be a wildcard.
         name: Name => needed,
-        /// Seconds that a resolver may keep an answer, 0 to 2147483647, or a table with `max` and
-        /// `min`: then no longer than health stays as it is at least.
+        /// Seconds that a resolver may cache an answer, 0 to 2147483647, or a table with `max` and
+        /// `min`: then no longer than until health can change.
         ttl: TtlEntry = 30,
         /// How regions are ordered for a client: `"nearest"`, `"priority"` (as listed) or `"none"`.
         order: Keyword<RegionOrder> = "nearest",
         /// How endpoints are picked: `"weighted"`, `"round-robin"`, `"sticky"` or `"least-load"`.
         pick: Keyword<PickMethod> = "weighted",
-        /// How much farther than the nearest a region may be and still share its clients: per cent
-        /// (`"5%"`, up to 1000) or kilometres (`"150km"`, up to 20037).
+        /// How much farther than the nearest region another may be and still share its clients:
+        /// per cent (`"5%"`, up to 1000) or kilometres (`"150km"`, up to 20037).
         band: Band = "0%",
         /// Endpoints per reply, 1 to 8.
         answers: WholeNumber<1, 8> = 1,
@@ -38,34 +41,34 @@ tables! {
         check: String => "endpoints count as up",
         /// Endpoints that must be usable for a region to take clients, 1 to 1000.
         min_endpoints: WholeNumber<1, 1000> = 1,
-        /// How long a region that comes back takes to take all its clients: a duration from 0s to
+        /// How long a region that recovers takes to get all its clients back: a duration from 0s to
         /// 1h.
         ramp: BoundedDuration<0, 3_600_000> = "60s",
         /// The largest part of the regions, by weight, that health alone may take out, `"0%"` to
         /// `"100%"`.
         max_removed: Percentage = "100%",
-        /// What regions have room for, by region: answers per second, or a part of all of them
-        /// (`"40%"`). What is more goes on to the next region.
+        /// Capacity by region: answers per second, or a part of all answers (`"40%"`). The excess
+        /// goes to the next region.
         capacity: NamedTables<Capacity> => "no limit",
-        /// What is answered when no region is available: `"answer-all"`, `"last-good"`, `"nodata"`
+        /// The answer when no region is available: `"answer-all"`, `"last-good"`, `"nodata"`
         /// or `"servfail"`.
         all_down: Keyword<AllDown> = "answer-all",
         /// Whether EDNS Client Subnet is used for this service.
         client_subnet: bool => "what `[geo]` says",
-        /// Whether aliases may come to loopback, private and link-local addresses, which are
-        /// refused otherwise: clients elsewhere would reach machines of their own by them.
+        /// Whether aliases may resolve to loopback, private and link-local addresses. They are
+        /// refused by default, because clients would reach machines in their own network.
         private_targets: bool = false,
         /// Data of an HTTPS record, as in a zone file (`"1 . alpn=h2,h3"`), without hints: they are
-        /// the addresses that the same client gets.
+        /// the addresses that the client gets.
         https: HttpsText => "from the zone file",
         /// Data of an SVCB record, likewise.
         svcb: SvcbText => "from the zone file",
         /// Endpoints by region, in the order of preference where `order = "priority"`: an address,
         /// a table, or a list of these; at most 254 regions.
         endpoints: NamedTables<OneOrMore<EndpointEntry>> => needed,
-        /// Rules about who may get which regions; the first that matches wins.
+        /// Rules that limit clients to regions; the first that matches wins.
         fence: SpannedList<Fence> = [],
-        /// The name of a list in `[fences]`, or several; they come behind the service's own.
+        /// The name of a list in `[fences]`, or several; they follow the service's own.
         fences: OneOrMore<String> = [],
     }
 
@@ -77,19 +80,19 @@ tables! {
         min: TtlSeconds = 5 => "or `max` if that is less",
     }
 
-    /// These clients get only these regions.
+    /// A rule that limits clients to regions.
     Fence {
-        /// Whom the rule is about; one match in any list is enough.
+        /// The clients of the rule; one match in any list is enough.
         clients: FenceClients => "everybody",
         /// The regions they may get; where `order = "priority"`, in this order. `[]`: none, so they
         /// get no records.
         regions: SpannedList<String> => needed,
-        /// What becomes of clients whose place is unknown: `"allow"` leaves them to the fences
-        /// behind and to every region; `"deny"` takes them as clients of this fence.
+        /// How clients with an unknown location are treated: `"allow"` skips the fence for them;
+        /// `"deny"` treats them as clients of the fence.
         unknown: Keyword<UnknownPlace> = "allow",
     }
 
-    /// Whom a fence is about.
+    /// The clients of a fence.
     FenceClients {
         /// ISO 3166-1 two-letter codes.
         countries: SpannedList<CountryCode> = [],
@@ -109,9 +112,9 @@ tables! {
 /// A fixed TTL, or the bounds of one that follows health.
 #[derive(Debug, Clone)]
 pub enum TtlEntry {
-    /// Always this.
+    /// The same at all times.
     Fixed(TtlSeconds),
-    /// Between these.
+    /// Between these bounds.
     Range(TtlRange),
 }
 

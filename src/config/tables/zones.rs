@@ -1,4 +1,4 @@
-//! `[zones]` as written: where the zones are, and who may ask for them.
+//! `[zones]` as written: where the zone files are, and which clients may query each zone.
 
 use std::path::PathBuf;
 
@@ -7,19 +7,20 @@ use crate::dns::Name;
 use crate::net::Cidr;
 
 tables! {
-    /// Where the zones are, and who may ask for them.
+    /// The zone files, and which clients may query each zone.
     Zones {
         /// Folder whose `*.zone` files (RFC 1035) are served. Relative to the
         /// folder of the configuration file.
         directory: PathBuf = "zones",
-        /// Whether the configuration and the zones are reloaded by themselves when they have
-        /// changed and were left alone for some seconds.
+        /// Whether the configuration and the zones are reloaded automatically, some seconds after
+        /// their last change.
         watch: bool = false,
-        /// Zones that are not for everybody.
+        /// Zones that only some clients may query.
         access: SpannedList<AccessEntry> = [],
     }
 
-    /// Who may ask for one zone; for everybody else its names are REFUSED. `[server] allow` and `deny` come first.
+    /// The clients that may query one zone; others get REFUSED. `[server] allow` and `deny` come
+    /// first.
     AccessEntry {
         /// The zone, by its apex.
         zone: Name => needed,

@@ -1,7 +1,7 @@
-//! What a check over TLS demands of certificates, and the one that it shows.
+//! The certificates of a check over TLS: the authorities it trusts and the certificate it presents.
 //!
-//! The files are read here, so that a file that is missing or broken is a mistake of the configuration, at the place where it
-//! is named.
+//! The files are read while the configuration is checked. A file that is missing or broken is
+//! therefore a mistake of the configuration, reported at the key that names it.
 
 use std::path::{Path, PathBuf};
 

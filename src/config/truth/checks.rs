@@ -1,8 +1,9 @@
-//! `[checks.*]`: how health is asked for.
+//! `[checks.*]`: how the health of endpoints is probed.
 //!
-//! A check either asks endpoints itself or combines others, which `combinations` resolves. The table has the keys of all types
-//! of checks, so the first thing here is to refuse the keys that a type has no use for. Programs and certificates are looked
-//! at while the file is read: a check that can never succeed is a mistake.
+//! A check either probes endpoints or combines other checks, which `combinations` resolves. All
+//! types of checks share one table, so this module first refuses the keys that a type does not
+//! have. It also tests that programs can be run and certificates can be read, because a check that
+//! can never succeed is a mistake.
 
 use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;

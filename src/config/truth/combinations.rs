@@ -1,7 +1,7 @@
-//! Checks that combine others: `all`, `any`, or `at_least` so many `of` them.
+//! Checks that combine others: `all`, `any`, or `at_least` a number `of` them.
 //!
-//! A combination may name other combinations, up to a depth and a number of checks. A check that would combine itself, on
-//! whatever way, is reported once for each circle.
+//! A combination may name other combinations, up to a limit on depth and on the number of checks.
+//! A check that contains itself, directly or through others, is reported once for each cycle.
 
 use super::checks::CombinationParts;
 use super::model::{CheckConfig, CheckId, CheckKind};
@@ -163,7 +163,8 @@ struct Size {
     leaves: usize,
 }
 
-/// The size of every check; `None` for those on a circle or above one. Parts before wholes (Kahn 1962), so that neither
+/// The size of every check; `None` for those on a cycle or above one. In topological order (Kahn
+/// 1962), so that neither
 /// a long chain nor many ways to one part take long.
 fn sizes(places: &[CombinationParts]) -> Vec<Option<Size>> {
     let mut wholes = vec![Vec::new(); places.len()];

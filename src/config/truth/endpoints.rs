@@ -1,4 +1,8 @@
-//! Endpoints: where they are reached, and which of their names have to be looked up.
+//! The endpoints of a service: their targets, and which of their names must be looked up.
+//!
+//! The target of an endpoint is an address, a domain name or a record that names a host. An
+//! alias has no addresses when the file is read. Once the resolver knows them, endpoints with these
+//! addresses replace it.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -14,11 +18,11 @@ use crate::resolve::IpFamily;
 pub enum EndpointTarget {
     /// An address.
     Address(IpAddr),
-    /// A name, given as CNAME.
+    /// A name that is answered as CNAME.
     Name(Name),
-    /// A name whose addresses are given. Where they are known, they stand in its place.
+    /// A name whose addresses are answered. They replace the endpoint once they are known.
     Alias(Name),
-    /// A host that a record of another type leads to.
+    /// A host that an MX or SRV record names.
     Host(TargetHost),
 }
 
@@ -52,22 +56,24 @@ impl ServiceRegion {
 /// One endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
-    /// Where it is.
+    /// The address or name of the endpoint.
     pub target: EndpointTarget,
     /// 0..=1,000,000; 0 = standby.
     pub weight: u32,
-    /// Its check: its own or the service's.
+    /// The check of the endpoint or, by default, of the service.
     pub check: Option<CheckId>,
     /// Overrides the check's port.
     pub port: Option<u16>,
     /// The alias that its address was resolved from.
     pub alias: Option<Name>,
-    /// Of an alias, the families of which nobody knows yet what it has; nothing is known when the file is read.
+    /// The address families of an alias that have not been resolved yet: all of them when the file
+    /// is read.
     pub unknown: Vec<IpFamily>,
 }
 
 impl Endpoint {
-    /// The name that is looked up for it: its alias, or the name that it leads to if that is checked.
+    /// The name that must be looked up: the alias, or the name of a CNAME, MX or SRV endpoint with
+    /// a check.
     pub fn resolved_name(&self) -> Option<&Name> {
         match &self.target {
             EndpointTarget::Address(_) => self.alias.as_ref(),
@@ -78,7 +84,7 @@ impl Endpoint {
         }
     }
 
-    /// Whether people mean it by this text: its address or name, or the alias that its address comes from.
+    /// Whether this text names the endpoint: its address or name, or the alias of its address.
     pub fn is_called(&self, text: &str) -> bool {
         let alias = self.alias.as_ref().map(Name::to_string);
         self.target.to_string().eq_ignore_ascii_case(text)
@@ -87,7 +93,7 @@ impl Endpoint {
 }
 
 impl ServiceConfig {
-    /// Whether a type is the service's, so that none of it comes from the zone file.
+    /// Whether the service answers this type, instead of the zone file.
     pub fn answers(&self, rtype: RecordType) -> bool {
         let mut targets = self
             .regions
@@ -109,7 +115,8 @@ impl ServiceConfig {
 }
 
 impl Config {
-    /// Whether the endpoints of all services, and all weights, are those of another configuration of the same services.
+    /// Whether all endpoints and all weights are the same in another configuration of the same
+    /// services.
     pub fn has_services_of(&self, other: &Config) -> bool {
         let weights = |config: &Config| {
             config
@@ -122,7 +129,7 @@ impl Config {
         pairs.all(|(one, other)| one.regions == other.regions) && weights(self) == weights(other)
     }
 
-    /// Every name that is to be looked up.
+    /// Every name that must be looked up.
     pub fn resolved_names(&self) -> HashSet<Name> {
         let regions = self.services.iter().flat_map(|service| &service.regions);
         regions

@@ -1,10 +1,10 @@
 //! `[[services.fence]]`: limits the clients of a fence to its regions.
 //!
-//! A fence without regions is an embargo: its clients get an answer without records. Services share
-//! fences through the lists of `[[fences.NAME]]`. A list is read once, and services with the same
-//! lists and the same regions hold the same fences in memory. A service ignores the regions of a
-//! shared fence that it does not have. A fence that has no region left is a mistake, because it would
-//! become an embargo by accident.
+//! A fence without regions is an embargo: its clients get an answer without records. Services
+//! share fences through the lists of `[[fences.NAME]]`. A list is read once, and services with the
+//! same lists and the same regions hold the same fences in memory. A service ignores the regions
+//! of a shared fence that it does not have. A fence that has no region left is a mistake, because
+//! it would become an embargo by accident.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;

@@ -1,7 +1,8 @@
-//! Where the encrypted transports and the admin server listen, and whose certificate they show.
+//! Where the encrypted transports and the admin server listen, and which certificate they present.
 //!
-//! No two listeners may share a port of the same protocol: DNS over TLS and HTTPS compete with plain TCP, DNS over QUIC with
-//! plain UDP. The certificate is needed as soon as one of the encrypted transports listens.
+//! No two listeners may share a port of the same protocol: DNS over TLS and HTTPS compete with
+//! plain TCP, DNS over QUIC with plain UDP. A certificate is needed as soon as one encrypted
+//! transport listens.
 
 use std::collections::HashSet;
 use std::net::SocketAddr;

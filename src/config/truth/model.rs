@@ -1,4 +1,8 @@
-//! The truth that the rest of the program works with: every value checked, every name resolved.
+//! The types of a checked configuration.
+//!
+//! In a [`Config`] every value is within its bounds, every name is resolved to an id, and every
+//! default is filled in. The rest of the program works with these types and never sees the tables
+//! of the file. The modules beside this one make them.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -31,7 +35,7 @@ pub struct Config {
     pub file: PathBuf,
     /// `[server]`
     pub server: NameserverConfig,
-    /// `[limits]`; absent: nobody is limited.
+    /// `[limits]`; absent: no limit.
     pub limits: Option<RateLimitConfig>,
     /// `[admin]`
     pub admin: AdminConfig,
@@ -39,15 +43,17 @@ pub struct Config {
     pub state_directory: Option<PathBuf>,
     /// `[events]`
     pub events: EventsConfig,
-    /// `[guard] max_move`, 0.0..=1.0: the largest part of a service that a reload may move; absent: any.
+    /// `[guard] max_move`, 0.0..=1.0: the largest part of a service that a reload may move; absent:
+    /// any.
     pub max_move: Option<f64>,
-    /// `[guard] min_covered`, 0.0..=1.0: the smallest part of a service's clients that a reload may leave a live region.
+    /// `[guard] min_covered`, 0.0..=1.0: the smallest part of a service's clients that must have a
+    /// live region after a reload.
     pub min_covered: Option<f64>,
-    /// `[traffic]`; absent: nobody is noted.
+    /// `[traffic]`; absent: no queries are recorded.
     pub traffic_sample: Option<TrafficSample>,
     /// `[zones] directory`.
     pub zones_directory: PathBuf,
-    /// Whether files that have changed are reloaded by themselves.
+    /// Whether changed files are reloaded automatically.
     pub zones_watch: bool,
     /// `[[zones.access]]`
     pub zone_access: Vec<ZoneAccessConfig>,
@@ -76,27 +82,27 @@ pub struct NameserverConfig {
     pub encrypted: EncryptedListen,
     /// UDP threads per listen address.
     pub workers: usize,
-    /// What NSID (RFC 5001) answers; absent: not answered.
+    /// Content of the NSID option (RFC 5001); absent: not answered.
     pub nsid: Option<String>,
-    /// Whether DNS Cookies (RFC 7873) are answered.
+    /// Whether DNS Cookies (RFC 7873) are supported.
     pub cookies: bool,
     /// File with the secrets of server cookies; absent: each process has its own.
     pub cookie_secrets_file: Option<PathBuf>,
-    /// Longest reply over UDP without a good cookie, in octets; absent: as long as any.
+    /// Longest reply over UDP without a valid cookie, in octets; absent: no shorter than others.
     pub max_nocookie_response: Option<u16>,
-    /// What `id.server.` is in class CHAOS (RFC 4892); absent: refused.
+    /// Answer for `id.server.` in class CHAOS (RFC 4892); absent: refused.
     pub chaos_id: Option<String>,
-    /// What `version.bind.` is in class CHAOS; absent: refused.
+    /// Answer for `version.bind.` in class CHAOS; absent: refused.
     pub chaos_version: Option<String>,
-    /// Who is answered; empty: everybody.
+    /// Networks that are answered; empty: all.
     pub allow: Vec<Cidr>,
-    /// Who is refused.
+    /// Networks that are refused.
     pub deny: Vec<Cidr>,
-    /// Who hears nothing.
+    /// Networks that get no reply.
     pub drop: Vec<Cidr>,
-    /// Fronts that speak the PROXY protocol.
+    /// Networks of front ends that use the PROXY protocol.
     pub proxy_from: Vec<Cidr>,
-    /// Most connections at a time, whatever is spoken on them.
+    /// Most connections at a time, over all transports.
     pub tcp_connections: usize,
     /// Most of them at a time from one address.
     pub tcp_connections_per_client: usize,
@@ -104,25 +110,25 @@ pub struct NameserverConfig {
     pub tcp_idle: Duration,
 }
 
-/// Who may ask for one zone.
+/// The clients that may query one zone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ZoneAccessConfig {
     /// Where it is stated in the file, from 1.
     pub line: u32,
     /// The apex.
     pub zone: Name,
-    /// Who is answered; empty: everybody.
+    /// Networks that are answered; empty: all.
     pub allow: Vec<Cidr>,
-    /// Who is refused.
+    /// Networks that are refused.
     pub deny: Vec<Cidr>,
 }
 
 /// `[traffic]`
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TrafficSample {
-    /// Of so many queries one is noted: a power of two.
+    /// One of this many queries is recorded: a power of two.
     pub one_in: u32,
-    /// Bits of an IPv4 address that are noted, 8..=24.
+    /// Bits of an IPv4 address that are recorded, 8..=24.
     pub ipv4_prefix: u8,
     /// Bits of an IPv6 address, 16..=48.
     pub ipv6_prefix: u8,
@@ -131,15 +137,15 @@ pub struct TrafficSample {
 /// `[limits]`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RateLimitConfig {
-    /// Answers per second to one address for good.
+    /// Sustained answers per second to one address.
     pub rate: u32,
-    /// Answers to one address at once; not below `rate`.
+    /// Answers to one address in a burst; not below `rate`.
     pub burst: u32,
-    /// Every so many answers above the limit, one is sent with TC; 0: none.
+    /// One of this many answers above the limit is sent with TC; 0: none.
     pub slip: u32,
-    /// Who is never limited.
+    /// Networks that are never limited.
     pub exempt: Vec<Cidr>,
-    /// What is above the limit is answered all the same, and counted.
+    /// Answers above the limit are only counted, and still sent.
     pub dry_run: bool,
 }
 
@@ -148,7 +154,7 @@ pub struct RateLimitConfig {
 pub struct EventsConfig {
     /// URL that events are sent to.
     pub webhook: Option<String>,
-    /// File that holds the token to show there.
+    /// File with the token for the webhook.
     pub token_file: Option<PathBuf>,
 }
 
@@ -157,12 +163,12 @@ pub struct EventsConfig {
 pub struct GeoConfig {
     /// MMDB files, the first one that knows the client wins; the built-in table comes last.
     pub databases: Vec<PathBuf>,
-    /// What to make of country-only records.
+    /// The location of records that have only a country.
     pub coarse_points: CoarsePoints,
     /// Default of `Service::client_subnet`.
     pub client_subnet: bool,
-    /// The operator's own word, in the order written; a longer prefix wins over a shorter one, a later entry over
-    /// an earlier one of the same length.
+    /// Networks whose location overrides the databases, in the order written. A longer prefix wins
+    /// over a shorter one, then a later entry over an earlier one.
     pub networks: Vec<GeoNetwork>,
 }
 
@@ -171,7 +177,7 @@ pub struct GeoConfig {
 pub struct GeoNetwork {
     /// The prefix.
     pub cidr: Cidr,
-    /// Where it is, if the operator said so (or the country's centre, if only the country was given).
+    /// The location, if given, or the centre of the country, if only that was given.
     pub point: Option<Point>,
     /// Country, if given.
     pub country: Option<PlaceCode>,
@@ -198,9 +204,9 @@ impl From<&GeoNetwork> for OperatorNetwork {
 pub struct RegionConfig {
     /// `[a-z0-9-]{1,63}`
     pub name: String,
-    /// Where it is; needed when a service with `order = "nearest"` uses it.
+    /// The location; required if a service with `order = "nearest"` uses the region.
     pub location: Option<Point>,
-    /// Attraction.
+    /// How strongly the region attracts clients, beside the distance.
     pub bias: Bias,
     /// How a tier is divided between its regions, 0..=1,000,000; 0 = standby.
     pub weight: u32,
@@ -221,7 +227,7 @@ pub enum CheckKind {
         certificate: Option<CertificateRule>,
         /// Path and query, starting with `/`.
         path: String,
-        /// What is asked with.
+        /// The request method.
         method: HttpMethod,
         /// Sent beside the usual headers.
         headers: RequestHeaders,
@@ -230,11 +236,11 @@ pub enum CheckKind {
     },
     /// The connection is accepted.
     Tcp,
-    /// The TLS handshake comes to its end.
+    /// The TLS handshake succeeds.
     Tls {
         /// SNI.
         host: Option<String>,
-        /// What is wanted of the certificate.
+        /// The rule for the certificate.
         certificate: CertificateRule,
     },
     /// `grpc.health.v1`
@@ -245,7 +251,7 @@ pub enum CheckKind {
         certificate: Option<CertificateRule>,
         /// Sent beside the usual headers.
         headers: RequestHeaders,
-        /// The service asked about; empty: the server as a whole.
+        /// The service to check; empty: the server as a whole.
         service: String,
     },
     /// A DNS query over UDP.
@@ -257,16 +263,16 @@ pub enum CheckKind {
     },
     /// A program.
     Exec {
-        /// Where it is.
+        /// The path of the program.
         program: PathBuf,
-        /// `{address}` and `{port}` stand for the endpoint's.
+        /// `{address}` and `{port}` are replaced by those of the endpoint.
         arguments: Vec<String>,
     },
-    /// What other checks come to together.
+    /// A combination of other checks.
     Combined {
         /// How many of them must be good.
         rule: CheckCombination,
-        /// At least one; no circles.
+        /// The checks that it combines: at least one, without cycles.
         parts: Vec<CheckId>,
     },
 }
@@ -274,13 +280,13 @@ pub enum CheckKind {
 /// `[checks.NAME]`
 #[derive(Debug, Clone)]
 pub struct CheckConfig {
-    /// Its name.
+    /// The `NAME` of the table: `[a-z0-9-]{1,63}`.
     pub name: String,
     /// What it does.
     pub kind: CheckKind,
     /// Port; 0 where there is none: a program may do without, a combination has those of its parts.
     pub port: u16,
-    /// When, and how many results make a verdict; meaningless for a combination.
+    /// When to probe, and how many results change the state; unused for a combination.
     pub rules: HealthRules,
 }
 
@@ -303,22 +309,22 @@ pub struct ServiceConfig {
     pub answers: u8,
     /// Usable endpoints that a region needs to take clients, 1..=1000.
     pub min_endpoints: usize,
-    /// How a region comes back, and how many may be out.
+    /// How a region recovers, and how many health may remove.
     pub fold: FoldRules,
-    /// What is answered when nothing is available.
+    /// The answer when no region is available.
     pub all_down: AllDown,
     /// Whether EDNS Client Subnet is used.
     pub client_subnet: bool,
-    /// Whether its aliases may come to loopback, private and link-local addresses.
+    /// Whether its aliases may resolve to loopback, private and link-local addresses.
     pub private_targets: bool,
-    /// The check of endpoints that state none; leased ones among them.
+    /// The check of endpoints that name none, including leased ones.
     pub check: Option<CheckId>,
     /// Regions in the order listed, each with its endpoints (never empty).
     pub regions: Vec<ServiceRegion>,
     /// Its HTTPS and SVCB records, each without its hints.
     pub bindings: Vec<SvcbTemplate>,
-    /// Its own fences, then those of the lists that it names; the first that matches wins. Services with the same lists
-    /// and regions share them.
+    /// Its own fences, then those of the lists that it names; the first that matches wins. Services
+    /// with the same lists and regions share them.
     pub fences: Arc<[FenceConfig]>,
     /// Where the service is stated: file line, from 1.
     pub line: u32,
@@ -331,20 +337,20 @@ pub struct ServiceRegion {
     pub region: RegionId,
     /// Its endpoints as listed.
     pub endpoints: Vec<Endpoint>,
-    /// What it has room for; `None`: no limit.
+    /// The most load that it takes; `None`: no limit.
     pub capacity: Option<Capacity>,
 }
 
-/// These clients get only these regions.
+/// A rule that limits clients to regions.
 #[derive(Debug, Clone)]
 pub struct FenceConfig {
-    /// The list of `[fences]` that it stands in; `None`: it is the service's own.
+    /// The list of `[fences]` that contains it; `None`: it is the service's own.
     pub list: Option<Arc<str>>,
-    /// Who it is about.
+    /// The clients of the fence.
     pub clients: Arc<FenceClients>,
     /// Regions they may get, in the order written, all of the service's own; empty: none.
     pub regions: Vec<RegionId>,
-    /// What becomes of clients whose place is unknown.
+    /// How clients with an unknown location are treated.
     pub unknown: UnknownPlace,
 }
 

@@ -1,4 +1,7 @@
-//! The names that a file gives to regions, checks and lists of fences, and who uses them.
+//! The names of regions, checks and fence lists in a file, and which of them are used.
+//!
+//! [`DeclaredNames`] gives each name an id, its position in the file. It reports invalid and
+//! unknown names, suggests a similar one, and warns of names that nothing uses.
 
 use std::collections::HashMap;
 
@@ -13,7 +16,7 @@ pub struct DeclaredNames {
 }
 
 impl DeclaredNames {
-    /// Takes down the names, and reports those that are no names and those beyond the 65,535th.
+    /// Collects the names. Reports invalid names, and those after the 65,535th.
     pub fn declare<T>(
         kind: &'static str,
         entries: &[NamedEntry<T>],
@@ -44,7 +47,7 @@ impl DeclaredNames {
         }
     }
 
-    /// The id of a name that is used here; an unknown one is reported.
+    /// The id of a name, which is marked as used. An unknown name is reported.
     pub fn find(
         &mut self,
         name: &WithOffset<String>,
@@ -57,7 +60,7 @@ impl DeclaredNames {
         found
     }
 
-    /// The id of a name that is spoken of without being used.
+    /// The id of a name, without marking it as used.
     pub fn find_unused(
         &self,
         name: &WithOffset<String>,

@@ -1,7 +1,7 @@
-//! `headers` of a check: what its requests carry beside the usual headers.
+//! `headers` of a check: what its requests carry besides the usual headers.
 //!
-//! A value stands in the configuration, or in a file of its own that only its owner may read. Values are never shown: not
-//! in messages, not in logs, not by `Debug`.
+//! A value is in the configuration, or in a file of its own that only its owner may read. Values
+//! are never shown: not in messages, not in logs, not by `Debug`.
 
 use std::path::Path;
 
@@ -126,7 +126,8 @@ fn resolve_value(
     let mut value = value
         .map_err(|sentence| report.error(entry.at, sentence))
         .ok()?;
-    // Nobody who shows the check shows the value, and HTTP/2 keeps it out of its tables (RFC 7541 section 7.1.3).
+    // Nobody who shows the check shows the value, and HTTP/2 keeps it out of its tables (RFC 7541
+    // section 7.1.3).
     value.set_sensitive(true);
     Some(value)
 }

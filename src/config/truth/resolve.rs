@@ -337,7 +337,8 @@ struct NetworkPlace {
 }
 
 impl NetworkPlace {
-    /// What is not stated follows from what is: the country from the subdivision or the known place, the point from both.
+    /// Derives the keys that are absent: the country from the subdivision or the known place, the
+    /// point from both.
     fn of(raw: &tables::Network) -> Self {
         let location: Option<&LocationValue> = raw.location.get();
         let stated = raw.subdivision.get();
@@ -348,7 +349,8 @@ impl NetworkPlace {
         };
         let subdivision = match (stated, location) {
             (Some(stated), _) => Some(stated.1),
-            // A known place in another country than the stated one says nothing about the subdivision.
+            // A known place in another country than the stated one says nothing about the
+            // subdivision.
             (None, Some(location)) if location.country == country => location.subdivision,
             (None, _) => None,
         };

@@ -1,4 +1,8 @@
-//! `[[services]]`: which names are steered, to which endpoints, and who may get them.
+//! `[[services]]`: the steered names, their regions and their endpoints.
+//!
+//! A service names regions, checks and fence lists, so these are resolved before it. The names are
+//! looked up here, and an unknown one is a mistake. A service without a usable name is left out of
+//! the result. Its other keys are still checked.
 
 use std::collections::{HashMap, HashSet};
 use std::mem::take;
@@ -302,7 +306,7 @@ impl ServiceResolver<'_> {
         }
     }
 
-    /// A region with fewer endpoints than it needs would never take anybody.
+    /// The endpoints that a region needs. A region that has fewer would never serve a client.
     fn min_endpoints(
         &self,
         least: &Setting<WholeNumber<1, 1000>>,
@@ -399,7 +403,8 @@ fn resolve_ttl(setting: Setting<TtlEntry>, report: &mut ConfigReport<'_>) -> Ser
     }
 }
 
-/// The HTTPS and SVCB records of the service's name, which a name that is a CNAME cannot have (RFC 1034, section 3.6.2).
+/// The HTTPS and SVCB records of the service. A name with a CNAME cannot have them (RFC 1034
+/// section 3.6.2).
 fn bindings(
     https: TableField<HttpsText>,
     svcb: TableField<SvcbText>,
@@ -425,7 +430,7 @@ fn bindings(
         .collect()
 }
 
-/// The one of the keys that was given; it is taken out.
+/// Takes the target out of the one key that is given.
 fn take_target(
     raw: &mut tables::Endpoint,
     at: usize,

@@ -1,4 +1,8 @@
-//! Addresses and places of the file: listen addresses, endpoints, networks, countries and locations.
+//! Addresses and places: listen addresses, endpoints, networks, countries and locations.
+//!
+//! Every type refuses what is well formed but useless, such as an endpoint that no client can
+//! connect to or a network with host bits. Countries and places are looked up in the built-in
+//! geodata.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;

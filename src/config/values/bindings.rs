@@ -1,4 +1,7 @@
-//! Service bindings (RFC 9460): what the HTTPS or SVCB record of a service says besides its address hints.
+//! Service bindings (RFC 9460): the HTTPS and SVCB records of a service without address hints.
+//!
+//! The data is written as in a zone file. The hints depend on the client, so they are refused here
+//! and added to each reply. A [`SvcbTemplate`] is therefore cut where they belong.
 
 use schemars::{Schema, json_schema};
 
@@ -9,19 +12,19 @@ use crate::zone;
 const IPV4_HINT: u16 = 4;
 const IPV6_HINT: u16 = 6;
 
-/// The record data without hints, cut where they belong: parameters stand in the order of their keys (RFC 9460 section
-/// 2.2).
+/// The record data without hints, cut where the hints belong. Parameters are in the order of their
+/// keys (RFC 9460 section 2.2).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SvcbTemplate {
     /// HTTPS or SVCB.
     pub rtype: RecordType,
-    /// Priority 0: another name is bound, and there are no hints (section 2.4.2).
+    /// Priority 0: the record is an alias of another name and has no hints (section 2.4.2).
     pub is_alias: bool,
-    /// Priority, target and the parameters in front of ipv4hint.
+    /// Priority, target and the parameters before ipv4hint.
     pub head: Box<[u8]>,
-    /// Those between ipv4hint and ipv6hint.
+    /// The parameters between ipv4hint and ipv6hint.
     pub middle: Box<[u8]>,
-    /// Those behind ipv6hint.
+    /// The parameters after ipv6hint.
     pub tail: Box<[u8]>,
 }
 

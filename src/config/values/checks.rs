@@ -1,4 +1,7 @@
-//! Values of checks: their kinds, methods, query types and what JSON holds.
+//! Values of checks: types, query types, JSON pointers and scalars, and status ranges.
+//!
+//! They are checked for their syntax only. Which of them a type of check may use is decided when
+//! checks are resolved.
 
 use schemars::{Schema, SchemaGenerator, json_schema};
 use toml::de::DeValue;
@@ -8,7 +11,7 @@ use super::words::KeywordSet;
 use crate::config::document::{ConfigReport, DocumentItem, ReadValue, TextValue, ValueError};
 use crate::dns::RecordType;
 
-/// The kind of a check that asks an endpoint.
+/// The type of a check that probes endpoints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CheckType {
     /// HTTP in clear.
@@ -28,7 +31,7 @@ pub enum CheckType {
 }
 
 impl CheckType {
-    /// As it is written.
+    /// The keyword in the file.
     pub fn word(self) -> &'static str {
         Self::WORDS
             .iter()

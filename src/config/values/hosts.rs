@@ -1,7 +1,7 @@
-//! Records that lead to a host: the data of an MX or SRV record, as a zone file writes it.
+//! The data of MX and SRV records, as a zone file writes it.
 //!
-//! An endpoint may be such a record. Its data is read by the reader of zone files, and the name inside is taken out, since
-//! the addresses of that name are what a check probes.
+//! An endpoint may be such a record. The reader of zone files reads its data. The host name in it
+//! is kept separately, because a check probes the addresses of that name.
 
 use crate::config::document::{TextValue, ValueError};
 use crate::dns::{Name, RecordType};

@@ -1,4 +1,7 @@
-//! Plain values of the file: bounded numbers, durations, words, paths, names and HTTP status ranges.
+//! Plain values: bounded numbers, durations, lines of text, paths, names and tie bands.
+//!
+//! The bounds are parameters of the types, such as `WholeNumber<1, 8>`. An error therefore states
+//! the bounds of its key, and so does the JSON Schema.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -53,7 +56,7 @@ impl<const MIN: i64, const MAX: i64> ReadValue for WholeNumber<MIN, MAX> {
     }
 }
 
-/// The number, if the value is one and fits 64 bits.
+/// The value as a number of 64 bits; `None`: it is no whole number, or does not fit.
 pub fn integer(value: &DeValue<'_>) -> Option<i64> {
     value
         .as_integer()
@@ -96,7 +99,8 @@ const UNITS: [(&str, u64); 5] = [
     ("ms", 1),
 ];
 
-/// Reads `"500ms"`, `"3s"`, `"1h30m"`: whole numbers with units d, h, m, s, ms, larger units first, each once.
+/// Reads `"500ms"`, `"3s"`, `"1h30m"`: whole numbers with units d, h, m, s, ms, larger units
+/// first, each once.
 pub fn parse_duration(text: &str) -> Option<Duration> {
     let (mut rest, mut total, mut units) = (text, 0_u64, &UNITS[..]);
     while !rest.is_empty() {
@@ -142,7 +146,8 @@ impl TextValue for String {
     }
 }
 
-/// A string of 1 to `MAX` octets without control characters, since it goes into a protocol or onto a screen.
+/// A string of 1 to `MAX` octets without control characters, since it goes into a protocol or onto
+/// a screen.
 #[derive(Debug, Clone)]
 pub struct SingleLine<const MAX: usize>(pub String);
 

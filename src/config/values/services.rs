@@ -1,4 +1,7 @@
-//! Values of services: TTLs that follow health, parts in per cent, capacities.
+//! Values of services: TTLs, percentages and capacities.
+//!
+//! A percentage is written as a string with its sign, such as `"40%"`. A capacity is a percentage
+//! of all answers or a number of answers per second, which the form of the value tells apart.
 
 use schemars::{Schema, SchemaGenerator, json_schema};
 
@@ -34,7 +37,7 @@ impl TextValue for Percentage {
     }
 }
 
-/// What a region of a service has room for.
+/// The most load that a region of a service takes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Capacity {
     /// A part of all answers of the service, above 0.0 and at most 1.0.

@@ -1,7 +1,6 @@
-//! Values that are one of a few words, such as `order = "nearest"`.
+//! Values that are one of a few keywords, such as `order = "nearest"`.
 //!
-//! `Word` lists the words of a type, and `Choice` reads one of them. The list is the only place where a word is written:
-//! the reader, the schema and the messages take it from there.
+//! An unknown keyword is refused with a list of the known ones and the most similar of them.
 
 use schemars::{Schema, json_schema};
 
@@ -10,13 +9,13 @@ use crate::geo::CoarsePoints;
 use crate::health::check::HttpMethod;
 use crate::steering::{AllDown, PickMethod, RegionOrder};
 
-/// What a fence does with clients whose place is unknown.
+/// How a fence treats clients with an unknown location.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum UnknownPlace {
-    /// It is not about them.
+    /// The fence does not apply to them.
     #[default]
     Allow,
-    /// They are its clients.
+    /// They are treated as its clients.
     Deny,
 }
 

@@ -186,13 +186,13 @@ fn a_drain_is_no_outage() {
     let mut play = Play::new();
     play.set(0, HealthState::Up);
     play.set(1, HealthState::Up);
-    let order = |region: &str, endpoint: Option<&str>, demand| orders::Override {
+    let order = |region: &str, endpoint: Option<&str>, action| orders::Override {
         subject: orders::OverrideSubject {
             service: endpoint.map(|_| "www.example.com".to_owned()),
             region: Some(region.to_owned()),
             endpoint: endpoint.map(str::to_owned),
         },
-        demand,
+        action,
         reason: "X".to_owned(),
         by: "me".to_owned(),
         since: 0,
@@ -266,7 +266,7 @@ fn a_service_with_a_region_that_needs_no_check_is_never_held() {
     let (reason, by) = (String::new(), "me".to_owned());
     let drain = orders::Override {
         subject,
-        demand: orders::OverrideAction::Drain,
+        action: orders::OverrideAction::Drain,
         reason,
         by,
         since: 0,
@@ -306,7 +306,7 @@ fn what_is_down_and_answers_again_is_seen_alive_unless_it_is_ordered_out() {
     let (reason, by) = (String::new(), "me".to_owned());
     let drain = orders::Override {
         subject,
-        demand: orders::OverrideAction::Drain,
+        action: orders::OverrideAction::Drain,
         reason,
         by,
         since: 0,

@@ -25,12 +25,12 @@ fn at(seconds: u64) -> BootTime {
 }
 
 /// One that ends so many seconds after the boot.
-fn order(region: &str, demand: OverrideAction, until: Option<u64>) -> Override {
+fn order(region: &str, action: OverrideAction, until: Option<u64>) -> Override {
     let (reason, by) = ("new kernel".to_owned(), "ops".to_owned());
     let ends = until.map(|seconds| Deadline::after(at(0), Duration::from_secs(seconds)));
     Override {
         subject: subject("", region, ""),
-        demand,
+        action,
         reason,
         by,
         since: 100,
@@ -163,10 +163,10 @@ fn an_order_reads_as_it_was_written() {
         OverrideAction::ForceDown,
         OverrideAction::Weight { weight: 7 },
     ];
-    for demand in all {
+    for action in all {
         let order = Override {
             subject: subject("www.example.com", "fra", ""),
-            ..order("", demand, Some(65))
+            ..order("", action, Some(65))
         };
         let now = ClockReading {
             boot: at(5),
@@ -293,7 +293,7 @@ fn a_shift_sets_out_from_where_the_one_before_is_and_comes_back_by_the_same_way(
         to: Some("iad".to_owned()),
     };
     book.give(Override {
-        demand: there,
+        action: there,
         ..shift(40.0, Some(pace(0.0, 100, 200)))
     })
     .unwrap();
@@ -301,7 +301,7 @@ fn a_shift_sets_out_from_where_the_one_before_is_and_comes_back_by_the_same_way(
     book.set_out(&mut back, at(150));
     assert!((back.pace.as_ref().unwrap().from_percent - 20.0).abs() < 0.5);
     assert_eq!(
-        back.demand,
+        back.action,
         OverrideAction::Shift {
             percent: 0.0,
             to: Some("iad".to_owned())

@@ -103,7 +103,7 @@ impl Play {
     fn give(
         &mut self,
         region: &str,
-        demand: OverrideAction,
+        action: OverrideAction,
         seconds: Option<u64>,
     ) -> PendingChange {
         let subject = OverrideSubject {
@@ -116,7 +116,7 @@ impl Play {
         let (reason, by) = (String::new(), "me".to_owned());
         let order = Override {
             subject,
-            demand,
+            action,
             reason,
             by,
             since: 0,

@@ -1,4 +1,7 @@
-//! What one probe observed: the result, the reason, and how long each phase took.
+//! The outcome of one probe: the result, the reason, and how long each phase took.
+//!
+//! A probe records its phases while it runs, so a probe that times out still shows how far it came.
+//! The monitor passes the result to the health machine; reason, load and phases are for operators.
 
 use std::io::ErrorKind;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -504,10 +504,10 @@ mod tests {
             Error::NoApplicationProtocol,
             Error::FailedToGetCurrentTime,
         ];
-        let told = about_certificates()
+        let message = about_certificates()
             .into_iter()
             .map(|about| with_reason(about.into(), &leaf));
-        for error in told.chain(handshakes) {
+        for error in message.chain(handshakes) {
             let sentence =
                 reason_of(&io::Error::new(io::ErrorKind::InvalidData, error.clone())).unwrap();
             assert!(
@@ -526,10 +526,10 @@ mod tests {
         let many: Vec<String> = (0..50)
             .map(|number| format!("DnsName(\"{number}.example.test\")"))
             .collect();
-        let told = RefusedCertificate::UNKNOWN.wrong_name("www.example.test", &many);
+        let message = RefusedCertificate::UNKNOWN.wrong_name("www.example.test", &many);
         assert!(
-            told.contains("0.example.test, 1.example.test") && told.contains("46 more"),
-            "{told}"
+            message.contains("0.example.test, 1.example.test") && message.contains("46 more"),
+            "{message}"
         );
         assert_eq!(plain_name("IpAddress(192.0.2.1)"), "192.0.2.1");
         assert_eq!(plain_name("odd\u{7}"), "odd");

@@ -1,8 +1,8 @@
 //! DNS over HTTPS (RFC 8484), by GET and POST, over HTTP/2 and HTTP/1.1.
 //!
 //! ALPN selects the version of HTTP. All requests of a connection share one conversation, so their
-//! queries are answered one at a time. A connection that is idle for too long, or evicted, is shut down
-//! gracefully.
+//! queries are answered one at a time. A connection that is idle for too long, or evicted, is shut
+//! down gracefully.
 
 use std::io;
 use std::pin::pin;

@@ -1,7 +1,7 @@
 //! The certificate and key of the server, which a reload replaces for new connections.
 //!
-//! [`TlsIdentity`] resolves the certificate in each handshake, so listeners need no restart. It also
-//! reads the PEM files and builds the TLS settings of a listener.
+//! [`TlsIdentity`] resolves the certificate in each handshake, so listeners need no restart. It
+//! also reads the PEM files and builds the TLS settings of a listener.
 
 use std::sync::Arc;
 

@@ -94,8 +94,8 @@ impl QuicListener {
 
     fn welcome(&self, incoming: Incoming) {
         let client = ClientAddress::from(incoming.remote_address().ip());
-        // Connections become scarce. A Retry packet proves the address of the client, at the cost of a
-        // round trip, so that forged addresses use up none (RFC 9000 section 8.1.2).
+        // Connections become scarce. A Retry packet proves the address of the client, at the cost
+        // of a round trip, so that forged addresses use up none (RFC 9000 section 8.1.2).
         if self.limiter.is_half_full(client) && !incoming.remote_address_validated() {
             let _ = incoming.retry();
             return;
@@ -182,8 +182,8 @@ impl QuicConnection {
         }
     }
 
-    /// The reply to one message, both with their length in front; `None` if the message breaks the rules
-    /// (RFC 9250 sections 4.2.1, 4.3.3 and 5.5.2).
+    /// The reply to one message, both with their length in front; `None` if the message breaks the
+    /// rules (RFC 9250 sections 4.2.1, 4.3.3 and 5.5.2).
     fn answer(&self, framed: &[u8]) -> Option<Vec<u8>> {
         let (length, message) = framed.split_first_chunk::<2>()?;
         let whole = usize::from(u16::from_be_bytes(*length)) == message.len();

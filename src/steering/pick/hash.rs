@@ -1,7 +1,7 @@
 //! The hash of a client and the pseudorandom numbers of a pick.
 //!
-//! Both are SplitMix64, so they are the same on every server and in every run: a client keeps its share
-//! and its sticky endpoint, and a test can repeat a pick from its seed.
+//! Both are SplitMix64, so they are the same on every server and in every run: a client keeps its
+//! share and its sticky endpoint, and a test can repeat a pick from its seed.
 
 use std::net::IpAddr;
 
