@@ -113,7 +113,9 @@ pub fn foresee(
     // The newer geodata count.
     let atlas = &then.0.catalog.atlas;
     let cells = match over {
-        ShareBasis::Addresses | ShareBasis::Population => sweep(atlas, &before.table, &after.table),
+        ShareBasis::Addresses | ShareBasis::Population => {
+            sweep(atlas, before.table.ranges_v4(), after.table.ranges_v4())
+        }
         ShareBasis::Traffic => traffic.cells(name, atlas, &before.table, &after.table)?,
     };
     let (cells, nowhere) = weigh(&cells, atlas, over);

@@ -12,7 +12,7 @@ use super::clock::BootTime;
 use crate::answer::Snapshot;
 use crate::catalog::Catalog;
 use crate::catalog::services::ServiceView;
-use crate::foresight::coverage::{ClassWeights, Coverage};
+use crate::foresight::coverage::{ClassWeights, Coverage, ZoneWeights};
 use crate::foresight::coverages::{ClientCounts, coverages, noted};
 use crate::geo::Atlas;
 
@@ -48,8 +48,20 @@ impl CoverageCache {
         if let Some(known) = known {
             return known;
         }
-        let weights = Arc::new(ClassWeights::of(&view.catchment, atlas));
+        let zones = self.count_map(view, atlas);
+        let weights = Arc::new(ClassWeights::of(&view.catchment, &zones));
         self.counts().insert(view, atlas, weights.clone());
+        weights
+    }
+
+    /// The clients of the map that a view shares with others, counted now if they are not yet.
+    fn count_map(&self, view: &ServiceView, atlas: &Arc<Atlas>) -> Arc<ZoneWeights> {
+        let known = self.counts().of_map(view, atlas);
+        if let Some(known) = known {
+            return known;
+        }
+        let weights = Arc::new(ZoneWeights::of(view.catchment.zones(), atlas));
+        self.counts().insert_map(view, atlas, weights.clone());
         weights
     }
 

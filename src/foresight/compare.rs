@@ -278,7 +278,11 @@ impl ComparedView {
     fn space(&self, after: Option<&ComparedView>, atlas: &Atlas) -> OutcomePairs {
         let after = after.unwrap_or(self);
         let mut pairs = OutcomePairs::new();
-        for (cell, tally) in sweep(atlas, &self.live.table, &after.live.table) {
+        for (cell, tally) in sweep(
+            atlas,
+            self.live.table.ranges_v4(),
+            after.live.table.ranges_v4(),
+        ) {
             if is_counted(atlas, cell.0) {
                 *pairs.entry((cell.1, cell.2)).or_default() += tally.addresses;
             }

@@ -1,8 +1,8 @@
 //! Coverage: which part of a service's clients has a live region, and which countries have none.
 //!
-//! Clients of one class are offered the same regions in the same order. How many clients a class
-//! has follows from the map alone, so it is counted once ([`ClassWeights`]); this walks the whole
-//! address space. A change of availability only changes what each class is given ([`ClassSplit`]),
+//! Clients of one class are offered the same regions in the same order. How many clients a zone of
+//! the map has is counted once for all services ([`ZoneWeights`]), which walks the whole address
+//! space. [`ClassWeights`] adds up the zones of each class of a catchment. A change of availability only changes what each class is given ([`ClassSplit`]),
 //! which takes a few steps. Clients are counted as public IPv4 addresses of known place, as the
 //! people who live there, and as the queries that a server has sampled.
 
@@ -16,9 +16,9 @@ use super::sweep::sweep;
 use super::weigh::{ShareBasis, weigh};
 use crate::catalog::services::{ServiceFamily, ServiceView};
 use crate::explain::percent;
-use crate::geo::catchment::Catchment;
+use crate::geo::catchment::{Catchment, UNROUTABLE};
 use crate::geo::locations::country_name;
-use crate::geo::{Atlas, PlaceCode, PlaceId};
+use crate::geo::{AddressTable, Atlas, PlaceCode, PlaceId};
 use crate::steering::{FailoverChain, RegionStates};
 
 pub use super::fate::ClassSplit;
@@ -111,27 +111,70 @@ pub struct LosingCountry {
 /// Clients of one class that were noted, and how often they asked.
 pub type ClassQueries = (u32, u64);
 
-impl ClassWeights {
+/// How many clients each zone of a map has, by country. It is counted once for all catchments that
+/// share the map.
+#[derive(Debug, Default)]
+pub struct ZoneWeights {
+    cells: Vec<ZoneCell>,
+    /// Addresses of unknown place by zone.
+    unplaced: Vec<(u32, u64)>,
+}
+
+/// The clients of one zone in one country.
+#[derive(Debug, Clone, Copy)]
+struct ZoneCell {
+    zone: u32,
+    country: Option<PlaceCode>,
+    sum: ClientSum,
+}
+
+impl ZoneWeights {
     /// Walks the address space.
-    pub fn of(catchment: &Catchment, atlas: &Atlas) -> ClassWeights {
-        let cells = sweep(atlas, catchment.table(), catchment.table());
+    pub fn of(zones: &AddressTable, atlas: &Atlas) -> ZoneWeights {
+        let cells = sweep(atlas, zones.ranges_v4(), std::iter::once((0, 0)));
         let (by_address, _) = weigh(&cells, atlas, ShareBasis::Addresses);
         let (by_people, _) = weigh(&cells, atlas, ShareBasis::Population);
         let mut sums: BTreeMap<(u32, Option<PlaceCode>), ClientSum> = BTreeMap::new();
         // Both are in the order of cells.
-        for (((place, class, _), _, addresses), (_, _, people)) in by_address.iter().zip(&by_people)
+        for (((place, zone, _), _, addresses), (_, _, people)) in by_address.iter().zip(&by_people)
         {
             let sum = sums
-                .entry((*class, atlas.place(*place).country))
+                .entry((*zone, atlas.place(*place).country))
                 .or_default();
             sum.addresses += addresses;
             sum.people += people;
         }
         let mut unplaced: BTreeMap<u32, u64> = BTreeMap::new();
-        for ((place, class, _), tally) in &cells {
+        for ((place, zone, _), tally) in &cells {
             if !is_counted(atlas, *place) {
-                *unplaced.entry(*class).or_default() += tally.addresses;
+                *unplaced.entry(*zone).or_default() += tally.addresses;
             }
+        }
+        let mut cells = Vec::with_capacity(sums.len());
+        for ((zone, country), sum) in sums {
+            cells.push(ZoneCell { zone, country, sum });
+        }
+        ZoneWeights {
+            cells,
+            unplaced: unplaced.into_iter().collect(),
+        }
+    }
+}
+
+impl ClassWeights {
+    /// Adds up the zones of each class.
+    pub fn of(catchment: &Catchment, zones: &ZoneWeights) -> ClassWeights {
+        let classes = catchment.class_of_zone();
+        let class_of = |zone: u32| classes.get(zone as usize).copied().unwrap_or(UNROUTABLE);
+        let mut sums: BTreeMap<(u32, Option<PlaceCode>), ClientSum> = BTreeMap::new();
+        for cell in &zones.cells {
+            let sum = sums.entry((class_of(cell.zone), cell.country)).or_default();
+            sum.addresses += cell.sum.addresses;
+            sum.people += cell.sum.people;
+        }
+        let mut unplaced: BTreeMap<u32, u64> = BTreeMap::new();
+        for (zone, addresses) in &zones.unplaced {
+            *unplaced.entry(class_of(*zone)).or_default() += addresses;
         }
         let mut cells = Vec::with_capacity(sums.len());
         for ((class, country), ClientSum { addresses, people }) in sums {

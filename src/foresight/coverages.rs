@@ -7,13 +7,15 @@ use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::coverage::{ClassSplit, ClassWeights, Coverage, classes_of, fates, traffic_parts};
+use super::coverage::{
+    ClassSplit, ClassWeights, Coverage, ZoneWeights, classes_of, fates, traffic_parts,
+};
 use super::traffic::NotedTraffic;
 use crate::catalog::region_states::region_states;
 use crate::catalog::services::{ServiceFamily, ServiceView};
 use crate::catalog::{Availability, Catalog};
-use crate::geo::Atlas;
 use crate::geo::catchment::Catchment;
+use crate::geo::{AddressTable, Atlas};
 use crate::steering::RegionStates;
 
 /// By service, the sampled networks and how often each asked.
@@ -21,7 +23,19 @@ pub type NotedNetworks = Vec<Vec<(IpAddr, u64)>>;
 
 /// The clients of catchments, as far as they are counted.
 #[derive(Debug, Default)]
-pub struct ClientCounts(HashMap<usize, Counted>);
+pub struct ClientCounts {
+    catchments: HashMap<usize, Counted>,
+    maps: HashMap<(usize, usize), CountedMap>,
+}
+
+/// The clients of a map of zones. Map and atlas are held, so that their addresses, which are the
+/// key, stay unique.
+#[derive(Debug)]
+struct CountedMap {
+    _zones: Arc<AddressTable>,
+    _atlas: Arc<Atlas>,
+    weights: Arc<ZoneWeights>,
+}
 
 /// The clients of one catchment. Catchment and atlas are held, so that their addresses, which are
 /// the keys, stay unique.
@@ -42,7 +56,11 @@ impl ClientCounts {
         for service in &catalog.services {
             for view in service.views() {
                 if counts.get(view, &catalog.atlas).is_none() {
-                    let weights = ClassWeights::of(&view.catchment, &catalog.atlas);
+                    let zones = match counts.of_map(view, &catalog.atlas) {
+                        Some(zones) => zones,
+                        None => counts.count_map(view, &catalog.atlas),
+                    };
+                    let weights = ClassWeights::of(&view.catchment, &zones);
                     counts.insert(view, &catalog.atlas, Arc::new(weights));
                 }
             }
@@ -50,9 +68,36 @@ impl ClientCounts {
         counts
     }
 
+    /// The clients of a view's map; `None` if they are not counted yet.
+    pub fn of_map(&self, view: &ServiceView, atlas: &Arc<Atlas>) -> Option<Arc<ZoneWeights>> {
+        let counted = self.maps.get(&map_key(view, atlas))?;
+        Some(counted.weights.clone())
+    }
+
+    /// Keeps the clients of a view's map.
+    pub fn insert_map(
+        &mut self,
+        view: &ServiceView,
+        atlas: &Arc<Atlas>,
+        weights: Arc<ZoneWeights>,
+    ) {
+        let counted = CountedMap {
+            _zones: view.catchment.zones().clone(),
+            _atlas: atlas.clone(),
+            weights,
+        };
+        self.maps.insert(map_key(view, atlas), counted);
+    }
+
+    fn count_map(&mut self, view: &ServiceView, atlas: &Arc<Atlas>) -> Arc<ZoneWeights> {
+        let weights = Arc::new(ZoneWeights::of(view.catchment.zones(), atlas));
+        self.insert_map(view, atlas, weights.clone());
+        weights
+    }
+
     /// The clients of a view; `None` if they are not counted yet.
     pub fn get(&self, view: &ServiceView, atlas: &Arc<Atlas>) -> Option<Arc<ClassWeights>> {
-        let counted = self.0.get(&key(view, atlas))?;
+        let counted = self.catchments.get(&key(view, atlas))?;
         Some(counted.weights.clone())
     }
 
@@ -63,18 +108,20 @@ impl ClientCounts {
             _atlas: atlas.clone(),
             weights,
         };
-        self.0.insert(key(view, atlas), counted);
+        self.catchments.insert(key(view, atlas), counted);
     }
 
     /// Drops the counts that no service of this catalog uses.
     pub fn keep(&mut self, catalog: &Catalog) {
-        let mut used = HashSet::new();
+        let (mut used, mut maps) = (HashSet::new(), HashSet::new());
         for service in &catalog.services {
             for view in service.views() {
                 used.insert(key(view, &catalog.atlas));
+                maps.insert(map_key(view, &catalog.atlas));
             }
         }
-        self.0.retain(|key, _| used.contains(key));
+        self.catchments.retain(|key, _| used.contains(key));
+        self.maps.retain(|key, _| maps.contains(key));
     }
 }
 
@@ -85,6 +132,12 @@ fn key(view: &ServiceView, atlas: &Arc<Atlas>) -> usize {
     } else {
         Arc::as_ptr(&view.catchment) as usize
     }
+}
+
+/// The key of the clients of a view's map.
+fn map_key(view: &ServiceView, atlas: &Arc<Atlas>) -> (usize, usize) {
+    let zones = Arc::as_ptr(view.catchment.zones()) as usize;
+    (zones, Arc::as_ptr(atlas) as usize)
 }
 
 /// The clients that a catalog has sampled, by service.

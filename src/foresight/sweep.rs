@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use foldhash::{HashMap, HashMapExt};
 
-use crate::geo::{Atlas, OutcomeTable, PlaceId};
+use crate::geo::{Atlas, PlaceId};
 
 /// One past the last IPv4 address.
 const END: u64 = 1 << 32;
@@ -63,18 +63,16 @@ impl<I: Iterator<Item = (u32, T)>, T: Copy> Steps<I, T> {
     }
 }
 
-/// Counts the addresses of every cell.
+/// Counts the addresses of every cell. `before` and `after` are the starts of IPv4 ranges with their
+/// outcomes.
 pub fn sweep(
     atlas: &Atlas,
-    before: &OutcomeTable,
-    after: &OutcomeTable,
+    before: impl Iterator<Item = (u32, u32)>,
+    after: impl Iterator<Item = (u32, u32)>,
 ) -> HashMap<ClientCell, CellTally> {
     let mut cells = HashMap::new();
     let mut places = Steps::new(atlas.ranges_v4(), PlaceId::UNKNOWN);
-    let (mut before, mut after) = (
-        Steps::new(before.ranges_v4(), 0),
-        Steps::new(after.ranges_v4(), 0),
-    );
+    let (mut before, mut after) = (Steps::new(before, 0), Steps::new(after, 0));
     let mut at = 0;
     while at < END {
         places.advance_to(at);

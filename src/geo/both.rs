@@ -70,6 +70,6 @@ mod tests {
         let items: Vec<u32> = (0..1000).collect();
         let doubled: Vec<u32> = (0..1000).map(|item| item * 2).collect();
         assert_eq!(each(&items, |item| item * 2), doubled);
-        assert_eq!(each(&[] as &[u32], |item| *item), []);
+        assert_eq!(each(&[], |item: &u32| *item), Vec::<u32>::new());
     }
 }

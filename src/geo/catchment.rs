@@ -185,11 +185,15 @@ impl Catchment {
             if id == next {
                 chains.push(chain);
             }
-            // All classes that begin with these tiers have this outcome.
-            let prefix = &tiers.octets()[..decided_by];
-            let rest = &self.classes[of_class.len()..];
-            let alike = rest.partition_point(|other| other.octets().starts_with(prefix));
-            of_class.resize(of_class.len() + alike.max(1), id);
+            let alike = match tiers.octets().get(..decided_by) {
+                // All classes that begin with these tiers have this outcome.
+                Some(prefix) if decided_by < tiers.octets().len() => {
+                    let rest = &self.classes[of_class.len()..];
+                    rest.partition_point(|other| other.octets().starts_with(prefix))
+                }
+                _ => 1,
+            };
+            of_class.resize(of_class.len() + alike, id);
         }
         let outcome = |class: &u32| of_class.get(*class as usize).copied().unwrap_or(UNROUTABLE);
         (self.of_zone.iter().map(outcome).collect(), chains.into())
@@ -222,3 +226,6 @@ fn tiers_at(rules: &CatchmentRules, place: &Place, in_networks: impl Fn(usize) -
     let allowed = rules.allowed(place, in_networks);
     rules.rules.arrange(location, allowed)
 }
+
+#[cfg(test)]
+mod tests;

@@ -49,5 +49,7 @@ pub fn hash(octets: &[u8]) -> u128 {
 /// The hash of a list of hashes and one more.
 pub fn combine(list: u128, hash: u128) -> u128 {
     const ODD: u128 = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;
-    (list.rotate_left(29) ^ hash).wrapping_mul(ODD)
+    (list.rotate_left(29) ^ hash)
+        .wrapping_add(1)
+        .wrapping_mul(ODD)
 }
