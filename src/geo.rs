@@ -3,7 +3,7 @@
 //! Databases in MaxMind DB format ([`database`]), the operator's networks and a built-in table
 //! ([`builtin`]) are laid over one another into an [`Atlas`], which maps every address to a
 //! [`Place`]. A [`catchment`] combines the atlas with the steering rules of a service. It yields an
-//! [`AddressTable`], which a query looks up. Only [`table`] is on the query path; everything else
+//! [`AddressTable`], which a query looks up. Only `table` is on the query path; everything else
 //! runs while the configuration or the geodata load.
 
 pub mod build;

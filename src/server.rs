@@ -1,7 +1,7 @@
 //! The nameserver's listeners: UDP workers, and connections over TCP, TLS, HTTPS and QUIC.
 //!
 //! UDP is served by one thread per socket, which works in batches and takes no lock. Everything
-//! else runs as tasks of the tokio runtime, within the limits of [`connections`]. All of them load
+//! else runs as tasks of the tokio runtime, within the limits of `connections`. All of them load
 //! the published [`Snapshot`](crate::answer::Snapshot) and call [`answer`](crate::answer::answer);
 //! this module does not look into the messages itself. Sockets are opened here, or taken from
 //! systemd or from the server that this one replaces.

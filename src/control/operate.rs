@@ -1,6 +1,6 @@
 //! Applies the requests of operators and endpoints: overrides and leases.
 //!
-//! Each call hands a [`Change`] to the controller. It returns once the change is in force and on
+//! Each call hands a `Change` to the controller. It returns once the change is in force and on
 //! disk, or says why it is not. No call waits for a reload.
 
 use std::sync::Arc;

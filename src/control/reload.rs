@@ -2,7 +2,7 @@
 //!
 //! A reload runs on its own thread, because reading may hang on a mount or wait for a name server.
 //! The thread resolves the names of the new configuration, compiles its services, asks the guard,
-//! and probes its new endpoints. Only then does it become a [`Change::Reload`] for the controller.
+//! and probes its new endpoints. Only then does it become a `Change::Reload` for the controller.
 //! One reload runs at a time, and nothing else waits for it.
 
 use std::sync::{Arc, MutexGuard, PoisonError};

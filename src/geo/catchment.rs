@@ -1,7 +1,7 @@
 //! Catchments: for one set of steering rules, the class of clients that every address belongs to.
 //!
 //! Clients of one class have the same tiers. A class depends only on configuration and geodata. All
-//! catchments share one map of the address space ([`ZoneMap`]); each adds the class of every zone.
+//! catchments share one map of the address space (`ZoneMap`); each adds the class of every zone.
 //! The current availability turns each class into a [`FailoverChain`], its outcome. Classes are in
 //! the order of their tiers, so that those with the same first tiers, which mostly decide the
 //! outcome, are neighbours.

@@ -188,6 +188,7 @@ impl OutcomeTable {
     }
 
     /// Octets of memory held beside the zones.
+    #[expect(clippy::arithmetic_side_effects, reason = "what lies in memory")]
     pub fn memory(&self) -> usize {
         let changes = &self.changes;
         let cuts = changes.v4.memory() + changes.v6.memory() + changes.deep.memory();

@@ -1,7 +1,7 @@
 //! The encrypted transports: DNS over TLS, HTTPS and QUIC.
 //!
 //! Each transport unpacks whole queries, passes them to a
-//! [`Conversation`](super::conversation::Conversation) and sends the reply. They share the
+//! `Conversation` and sends the reply. They share the
 //! certificate in [`TlsIdentity`], which a reload replaces for new connections.
 
 mod https;

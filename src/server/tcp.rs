@@ -1,7 +1,7 @@
 //! Listeners for connections over TCP: plain DNS, DNS over TLS and DNS over HTTPS.
 //!
 //! A [`StreamListener`] accepts connections on one address. Each takes a permit from the
-//! [`ConnectionLimiter`], which may close an idle connection to make room, and runs as a task of
+//! `ConnectionLimiter`, which may close an idle connection to make room, and runs as a task of
 //! its own. A connection from a front starts with a PROXY header. After that the [`StreamProtocol`]
 //! of the listener takes over.
 

@@ -3,7 +3,7 @@
 //! For each batch the worker loads the published snapshot once, then checks every datagram against
 //! the fronts, the access list and the rate limits, and answers it into the reply buffer of the
 //! batch. The loop allocates nothing, takes no lock and reads no clock, except that one batch in
-//! [`TIMED`] is timed.
+//! `TIMED` is timed.
 
 #![cfg_attr(
     not(test),

@@ -76,7 +76,7 @@ fn a_disk_that_hangs_delays_neither_orders_nor_failover() {
     let drain: [&[&str]; 2] = [&["drain", "fra", "--reason", "x"], &["undrain", "fra"]];
     for (order, takes, gives) in [
         (drain[0], "fra is drained", IAD),
-        (drain[1], "fra: the order", FRA),
+        (drain[1], "fra: drain removed", FRA),
     ] {
         std::thread::scope(|scope| {
             let told = scope.spawn(|| fail(&server, order));

@@ -70,12 +70,6 @@ const PANICS: [&str; 5] = [
 /// What fuzzers and the replay of their corpora call: it reaches into every layer, and panics where something is wrong.
 const FUZZING: &str = "src/fuzzing.rs";
 
-/// Files with more than 500 lines before their tests, and why.
-const LONG: [(&str, &str); 1] = [(
-    "src/control/standing.rs",
-    "the facts of availability and what is remembered of them, yet to be cut in two",
-)];
-
 /// Where the wall clock is read, which anybody may set, and what for. Nothing that ends after a while is counted on it.
 const WALL_CLOCK: [(&str, &str); 12] = [
     (
@@ -442,15 +436,11 @@ fn files_stay_short() {
     let mut found = Vec::new();
     for source in sources().iter().filter(|source| !source.is_test()) {
         let lines = source.code.lines().count();
-        let excused = LONG.iter().any(|(path, _)| *path == source.path);
-        if lines > 500 && !excused {
+        if lines > 500 {
             found.push(format!(
                 "{} has {lines} lines before its tests",
                 source.path
             ));
-        }
-        if lines <= 500 && excused {
-            found.push(format!("{} needs no excuse any more", source.path));
         }
     }
     expect_none(found, "a file has at most 500 lines without its tests");

@@ -1,3 +1,5 @@
+//! Tests of catchments: many rule sets over one map, against an arrangement of each client alone.
+
 use std::net::IpAddr;
 
 use super::*;
