@@ -1,8 +1,11 @@
-//! How cost grows with the number of rule sets: time and memory of 1 to 1,000 sets of regions over one map.
+//! How cost grows: with the number of rule sets over one map, and with the services of a configuration.
 //!
 //! `MERIDIAN_CITY_DB=GeoLite2-City.mmdb cargo bench --bench scale` (several files: separated by `:`). Without the
 //! variable it uses the table that is part of the program. Each rule set is another choice of twelve regions.
+//! `cargo bench --bench scale -- configuration` measures the configuration alone.
 
+#[path = "scale/configuration.rs"]
+mod configuration;
 mod meter;
 
 #[path = "regions/mod.rs"]
@@ -45,6 +48,13 @@ const REGIONS: [(f64, f64); 12] = [
 const ASKED: usize = 100;
 
 fn main() {
+    configuration::measure();
+    if !std::env::args().any(|word| word == "configuration") {
+        measure_rule_sets();
+    }
+}
+
+fn measure_rule_sets() {
     let atlas =
         Atlas::compile(&regions::databases(), &[]).unwrap_or_else(|error| panic!("{error}"));
     println!("rule sets  zones  compile wall  processor  MB more  flip at once  widened  look-up");

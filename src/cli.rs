@@ -69,7 +69,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Geodata(geodata) => geodata::run(&geodata),
         Command::Completions { shell } => generate::completions(shell),
         Command::Man => generate::man(),
-        Command::Schema => generate::schema(),
+        Command::Schema { included } => generate::schema(included),
     };
     match result {
         Ok(code) => code,

@@ -1,4 +1,4 @@
-//! Reads the configuration file.
+//! Reads the configuration file and the files that it includes.
 //!
 //! ```text
 //! text --toml--> document --tables, values--> the file as written --truth--> Config
@@ -15,18 +15,19 @@ use std::path::Path;
 use toml::de::{DeTable, DeValue};
 
 mod document;
+mod include;
 mod tables;
 mod truth;
 pub mod values;
 
 pub use crate::net::Cidr;
-pub use document::error::{self, ConfigError};
+pub use document::error::{self, ConfigError, SourceFile, SourceLine};
 pub use truth::model::{self, *};
 pub use truth::{EncryptedListen, IdentityFiles, is_name};
 
 use crate::files::{self, FileContent, FileKind, FileRead};
 use document::{ConfigReport, DocumentItem, ReadValue};
-use tables::RawConfig;
+use tables::{IncludedConfig, RawConfig};
 
 /// The longest configuration file, in octets.
 pub const MAX_FILE: u64 = FileKind::Configuration.most();
@@ -39,18 +40,19 @@ const MAX_RECOVERED: usize = 1 << 20;
 pub struct LoadedConfig {
     /// The checked configuration.
     pub config: Config,
-    /// In the order of the file.
+    /// In the order of the files.
     pub warnings: Vec<ConfigError>,
-    /// Every file that was read: the configuration and the certificates that its checks name.
+    /// Every file that was read: the configuration, the files that it includes, and the
+    /// certificates that its checks name.
     pub files: Vec<FileRead>,
-    /// The text of the file.
-    pub text: String,
+    /// The texts of the configuration file and of the files that it includes, in this order.
+    pub sources: Vec<SourceFile>,
 }
 
-/// Reads a configuration file.
+/// Reads a configuration file and the files that it includes.
 ///
 /// # Errors
-/// Every mistake, in the order of the file.
+/// Every mistake, in the order of the files.
 pub fn load(file: &Path) -> Result<LoadedConfig, Vec<ConfigError>> {
     let (text, read) =
         read_text(file).map_err(|sentence| vec![ConfigError::whole_file(file, sentence)])?;
@@ -63,29 +65,62 @@ pub fn load(file: &Path) -> Result<LoadedConfig, Vec<ConfigError>> {
 /// `file`, which is not read.
 ///
 /// # Errors
-/// Every mistake, in the order of the file.
+/// Every mistake, in the order of the files.
 pub fn parse(text: &str, file: &Path) -> Result<LoadedConfig, Vec<ConfigError>> {
     if text.len() as u64 > MAX_FILE {
         let sentence = format!("the file {}", files::ReadError::TooLarge(MAX_FILE));
         return Err(vec![ConfigError::whole_file(file, sentence)]);
     }
-    let mut report = ConfigReport::new(file, text);
-    let raw = parse_document(text, &mut report);
+    let mut report = ConfigReport::new();
+    let main = SourceFile {
+        file: file.into(),
+        text: text.into(),
+    };
+    let raw = parse_files(main, &mut report);
     let config = raw.map(|raw| truth::resolve::resolve(raw, file, &mut report));
     let files = std::mem::take(&mut report.files);
+    let sources = report.sources();
     let warnings = report.finish()?;
     let config = config.ok_or_else(Vec::new)?;
     Ok(LoadedConfig {
         config,
         warnings,
         files,
-        text: text.to_owned(),
+        sources,
     })
+}
+
+/// The tables of the file and of those that it includes. `None`: one of them cannot be read or is
+/// no TOML, which is reported. Names that it declares would be missed, so nothing is resolved then.
+fn parse_files(main: SourceFile, report: &mut ConfigReport) -> Option<RawConfig> {
+    let mut raw: RawConfig = parse_document(main.clone(), report)?;
+    let patterns = std::mem::take(&mut raw.include.value.0);
+    let mut is_whole = true;
+    for found in include::find(&patterns, &main.file, report) {
+        let Some(text) = include::read(&found, report) else {
+            is_whole = false;
+            continue;
+        };
+        let source = SourceFile {
+            file: found.value.into(),
+            text: text.into(),
+        };
+        match parse_document(source, report) {
+            Some(included) => raw.add(included),
+            None => is_whole = false,
+        }
+    }
+    is_whole.then_some(raw)
 }
 
 /// The JSON Schema (draft 2020-12) of the configuration file.
 pub fn schema() -> serde_json::Value {
     schemars::schema_for!(RawConfig).to_value()
+}
+
+/// The JSON Schema (draft 2020-12) of a file that the configuration file includes.
+pub fn included_schema() -> serde_json::Value {
+    schemars::schema_for!(IncludedConfig).to_value()
 }
 
 fn read_text(file: &Path) -> Result<(String, FileRead), String> {
@@ -101,36 +136,39 @@ fn read_text(file: &Path) -> Result<(String, FileRead), String> {
     }
 }
 
-/// The tables of the file; `None` after a syntax error, which is reported.
-fn parse_document(text: &str, report: &mut ConfigReport<'_>) -> Option<RawConfig> {
-    let document = match DeTable::parse(text) {
+/// The tables of one file; `None` after a syntax error, which is reported.
+fn parse_document<T: ReadValue>(source: SourceFile, report: &mut ConfigReport) -> Option<T> {
+    let text = source.text.clone();
+    let base = report.add_source(source);
+    let document = match DeTable::parse(&text) {
         Ok(document) => DeValue::Table(document.into_inner()),
         Err(first) => {
             let mut errors = Vec::new();
             if text.len() <= MAX_RECOVERED {
-                errors = DeTable::parse_recoverable(text).1;
+                errors = DeTable::parse_recoverable(&text).1;
             }
             if errors.is_empty() {
                 errors.push(first);
             }
             for error in errors {
                 let at = error.span().map_or(text.len(), |span| span.start);
-                report.error(at, error.message().to_owned());
+                report.error(base + at, error.message().to_owned());
             }
             return None;
         }
     };
-    RawConfig::read(
-        DocumentItem {
-            key: "the file",
-            at: 0,
-            value: &document,
-        },
-        report,
-    )
+    let whole = DocumentItem {
+        key: "the file",
+        at: base,
+        base,
+        value: &document,
+    };
+    T::read(whole, report)
 }
 
 #[cfg(test)]
 mod reference_tests;
+#[cfg(test)]
+mod sharing_tests;
 #[cfg(test)]
 mod tests;

@@ -282,6 +282,7 @@ impl SteeringQuestion<'_> {
             family,
             view,
             decision: &decision,
+            address: decision.located.address(client.source(), subnet.as_ref()),
         };
         let facts = explained.facts();
         explanation.notes = notes(explanation, client, &explained);

@@ -16,6 +16,12 @@ use crate::steering::{PickMethod, RegionOrder};
 /// How a service decides. Keys are added, never changed.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ServiceRules {
+    /// Its policy in `[policies]`; absent if it names none.
+    #[serde(default)]
+    pub policy: Option<String>,
+    /// The pool in `[pools]` that has its endpoints; absent if they are its own.
+    #[serde(default)]
+    pub pool: Option<String>,
     /// `nearest`, `priority` or `none`.
     pub order: String,
     /// How much farther than the nearest a region may be and still share its clients: `0%`,
@@ -85,6 +91,8 @@ pub fn rules_of(config: &Config, catalog: &Catalog, name: &str) -> Option<Servic
         .find(|service| service.name == name)?;
     let (_, compiled) = catalog.service_named(&name)?;
     Some(ServiceRules {
+        policy: service.policy.as_deref().map(str::to_owned),
+        pool: service.pool.as_deref().map(str::to_owned),
         order: order_word(service.order).to_owned(),
         band: service.band.to_string(),
         pick: pick_word(service.pick).to_owned(),

@@ -125,9 +125,7 @@ pub struct LocatedClient {
     pub value: u32,
     /// Decides shares and sticky picks.
     pub client: ClientHash,
-    /// The address that was looked up.
-    pub seen: LookupAddress,
-    /// That address is the client subnet's.
+    /// It was looked up by its subnet, not by the query's source address.
     pub by_subnet: bool,
     /// SCOPE PREFIX-LENGTH of an answer that depends on the value alone.
     scope: u8,
@@ -159,17 +157,16 @@ impl LocatedClient {
             found.scope + seen.before()
         };
         if found.value == UNROUTABLE {
-            return LocatedClient::by_source(table, source, scope);
+            let (value, client) = by_source(table, source);
+            return LocatedClient {
+                value,
+                client,
+                by_subnet: false,
+                scope,
+                stable_scope: scope,
+            };
         }
         LocatedClient::new(seen, found, scope, seen.stable_scope(), true)
-    }
-
-    /// Looks up the source address of a query whose subnet has no place; the scope is still the
-    /// subnet's.
-    #[cold]
-    fn by_source(table: &OutcomeTable, source: ClientAddress, scope: u8) -> LocatedClient {
-        let source = LookupAddress::of(source);
-        LocatedClient::new(source, source.find_in(table), scope, scope, false)
     }
 
     #[inline(always)]
@@ -183,11 +180,17 @@ impl LocatedClient {
         LocatedClient {
             value: found.value,
             client: seen.client(),
-            seen,
             by_subnet,
             scope,
             stable_scope,
         }
+    }
+
+    /// The address that was looked up, for a client that was found by this source and subnet.
+    pub fn address(&self, source: ClientAddress, subnet: Option<&ClientSubnet>) -> IpAddr {
+        let by_subnet = subnet.filter(|_| self.by_subnet);
+        let seen = by_subnet.and_then(LookupAddress::of_subnet);
+        seen.unwrap_or_else(|| LookupAddress::of(source)).address()
     }
 
     /// SCOPE PREFIX-LENGTH (RFC 7871 section 7.2.1); `stable`: the answer also depends on the
@@ -200,6 +203,14 @@ impl LocatedClient {
             self.scope
         }
     }
+}
+
+/// Looks up the source address of a query whose subnet has no place; the scope is still the
+/// subnet's.
+#[cold]
+fn by_source(table: &OutcomeTable, source: ClientAddress) -> (u32, ClientHash) {
+    let source = LookupAddress::of(source);
+    (source.find_in(table).value, source.client())
 }
 
 #[cfg(test)]

@@ -89,8 +89,11 @@ impl Decision<'_> {
 /// The family of a service that answers a type; `None`: the type comes from the zone file.
 #[inline]
 pub fn family_for(service: &SteeredService, qtype: RecordType) -> Option<ServiceFamily> {
+    // Most queries are for addresses, and this is shorter than the jump table of the match.
+    if qtype == RecordType::A && service.has_addresses {
+        return Some(ServiceFamily::V4);
+    }
     match qtype {
-        RecordType::A if service.has_addresses => Some(ServiceFamily::V4),
         RecordType::AAAA if service.has_addresses => Some(ServiceFamily::V6),
         RecordType::MX if service.view(ServiceFamily::Mail).is_some() => Some(ServiceFamily::Mail),
         RecordType::SRV if service.view(ServiceFamily::Host).is_some() => Some(ServiceFamily::Host),
@@ -180,7 +183,7 @@ impl Solver<'_, '_, '_, '_> {
         self.context
             .catalog()
             .sample
-            .note(id, located.seen.address());
+            .note(id, located.address(*self.source, subnet));
     }
 
     /// Answers a client that no region serves. Until an alias is resolved, "no data" may be wrong,
@@ -223,10 +226,15 @@ impl Solver<'_, '_, '_, '_> {
     ) -> Result<Disposition, ReplyFull> {
         let mut written = false;
         for (region, endpoint) in picks.iter() {
-            match view.endpoint(region, endpoint) {
-                Some(EndpointData::V4(address)) if qtype == RecordType::A => {
-                    self.reply.append_address(owner, qtype, now.ttl, address)?;
-                }
+            let endpoint = view.endpoint(region, endpoint);
+            if let Some(EndpointData::V4(address)) = endpoint
+                && qtype == RecordType::A
+            {
+                self.reply.append_address(owner, qtype, now.ttl, address)?;
+                written = true;
+                continue;
+            }
+            match endpoint {
                 Some(EndpointData::V6(address)) if qtype == RecordType::AAAA => {
                     self.reply.append_address(owner, qtype, now.ttl, address)?;
                 }

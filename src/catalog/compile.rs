@@ -11,7 +11,7 @@ use super::catchments::CatchmentCache;
 use super::names::{NameNode, NamePlace, NameRole, NameTable, NodeId, ServiceId, ZoneId};
 use super::records::{AdditionalTarget, PreparedRrset, RrsetTable, UnresolvedTarget};
 use super::{Catalog, CatalogZone, ClientSample};
-use crate::config::{self, Config};
+use crate::config::{self, Config, SourceLine};
 use crate::dns::{Name, RecordType};
 use crate::geo::Atlas;
 use crate::text::shown;
@@ -20,8 +20,8 @@ use crate::zone;
 /// A service that does not fit the zones.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceMistake {
-    /// Line of the service in the configuration file.
-    pub line: u32,
+    /// Where the service is stated.
+    pub stated: SourceLine,
     /// What is wrong.
     pub sentence: String,
 }
@@ -225,7 +225,7 @@ impl<'z> Draft<'z> {
                     service.name
                 );
                 mistakes.push(ServiceMistake {
-                    line: service.line,
+                    stated: service.stated.clone(),
                     sentence,
                 });
                 continue;
@@ -289,7 +289,7 @@ impl<'z> Draft<'z> {
         for service in &config.services {
             if let Some(sentence) = self.check_service(service, &dnames, config) {
                 mistakes.push(ServiceMistake {
-                    line: service.line,
+                    stated: service.stated.clone(),
                     sentence,
                 });
             }

@@ -56,6 +56,8 @@ impl ServiceFamily {
 pub struct SteeredService {
     /// Owner; may be a wildcard.
     pub name: Name,
+    /// The name of its policy, if it has one.
+    pub policy: Option<Arc<str>>,
     /// Seconds.
     pub ttl: u32,
     /// How endpoints are picked.
@@ -184,6 +186,7 @@ impl SteeredService {
             names_only: names == endpoints,
             has_names: names > 0,
             has_addresses: hosts < endpoints,
+            policy: service.policy.clone(),
             fences: service.fences.clone(),
             bindings: service.bindings.clone(),
             unresolved: unresolved(service),

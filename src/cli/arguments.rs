@@ -94,7 +94,11 @@ pub enum Command {
     /// Print the manual page
     Man,
     /// Print the JSON Schema of the configuration file
-    Schema,
+    Schema {
+        /// Of a file that `include` names
+        #[arg(long)]
+        included: bool,
+    },
 }
 
 /// `meridian explain`

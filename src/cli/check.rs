@@ -11,7 +11,7 @@ use super::access::SystemUser;
 use super::arguments::CheckArgs;
 use super::topics;
 use crate::control::start::{self, StartReport};
-use crate::control::{self, LoadedState};
+use crate::control::{self, LoadedState, resident_memory};
 use crate::files::{self, FileKind};
 use crate::terminal::{complain, say, say_json};
 use crate::text::counted;
@@ -47,6 +47,8 @@ struct Checked {
 struct ConfigSize {
     zones: usize,
     services: usize,
+    /// Resident memory with everything loaded, in octets.
+    memory: Option<u64>,
 }
 
 /// One finding in JSON.
@@ -82,6 +84,7 @@ impl Checked {
         let size = Some(ConfigSize {
             zones: catalog.zones.len(),
             services: catalog.services.len(),
+            memory: resident_memory(),
         });
         let mut found = Checked::beside_the_files(check, &loaded)?;
         found.warnings.splice(0..0, loaded.warnings);
@@ -140,6 +143,12 @@ impl Checked {
                     counted(size.zones, "zone"),
                     counted(size.services, "service")
                 );
+                if let Some(octets) = size.memory {
+                    let megabytes = octets.div_ceil(1_000_000);
+                    complain(format_args!(
+                        "this configuration needs about {megabytes} MB of memory"
+                    ));
+                }
             }
             Some(_) => {}
             None => {

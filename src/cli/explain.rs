@@ -146,7 +146,12 @@ fn print_facts(explanation: &Explanation, output: &TextOutput) {
             "order {}, pick {}, band {}, ttl {}",
             service.order, service.pick, service.band, service.ttl
         );
-        print_fact(output, "service", format!("{}: {rules}", service.name));
+        let by_policy = match &service.policy {
+            Some(policy) => format!(" by policy {policy}"),
+            None => String::new(),
+        };
+        let named = format!("{}{by_policy}: {rules}", service.name);
+        print_fact(output, "service", named);
         if let Some(fence) = &service.fence {
             print_fact(
                 output,

@@ -40,8 +40,13 @@ fn render(command: &clap::Command, pages: &mut Vec<u8>) -> io::Result<()> {
     Ok(())
 }
 
-/// Prints the JSON Schema of the configuration file.
-pub fn schema() -> Result<ExitCode, String> {
-    say_json(format_args!("{:#}", config::schema()));
+/// Prints the JSON Schema of the configuration file, or of a file that it includes.
+pub fn schema(included: bool) -> Result<ExitCode, String> {
+    let schema = if included {
+        config::included_schema()
+    } else {
+        config::schema()
+    };
+    say_json(format_args!("{schema:#}"));
     Ok(ExitCode::SUCCESS)
 }

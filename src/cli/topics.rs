@@ -6,7 +6,7 @@
 use std::path::Path;
 
 /// Tables of the configuration file, with the pages that explain them.
-const TOPICS: [(&str, &str); 15] = [
+const TOPICS: [(&str, &str); 17] = [
     (
         "server",
         "docs/configuration.md#server-the-nameservers-own-sockets",
@@ -17,7 +17,7 @@ const TOPICS: [(&str, &str); 15] = [
     ),
     (
         "limits",
-        "docs/configuration.md#limits-how-often-one-network-is-answered-over-udp",
+        "docs/configuration.md#limits-memory-and-how-often-one-network-is-answered-over-udp",
     ),
     (
         "admin",
@@ -62,6 +62,14 @@ const TOPICS: [(&str, &str); 15] = [
     (
         "fences",
         "docs/configuration.md#services-names-that-are-steered and docs/guide/policies.md",
+    ),
+    (
+        "policies",
+        "docs/configuration.md#policiesname-settings-that-services-share",
+    ),
+    (
+        "pools",
+        "docs/configuration.md#poolsname-endpoints-that-services-share",
     ),
     (
         "services",

@@ -14,7 +14,7 @@ use std::fs;
 use std::path::Path;
 
 use super::document::table::{Absent, Key, Table};
-use super::{schema, tables};
+use super::{included_schema, schema, tables};
 
 const MARK: &str = "<!-- defaults of ";
 
@@ -29,8 +29,8 @@ type DeclaredTable = (&'static str, &'static [Key], fn());
 
 /// Every declared table.
 const TABLES: &[DeclaredTable] = every_table!(
-    RawConfig Server Tls Limits Admin State Events Guard Traffic Zones AccessEntry Resolver Geo Network Region Check Damping
-    Expect JsonExpect HeaderFile Service TtlRange Endpoint Fence FenceClients
+    RawConfig IncludedConfig Server Tls Limits Admin State Events Guard Traffic Zones AccessEntry Resolver Geo Network Region Check Damping
+    Expect JsonExpect HeaderFile Service Policy TtlRange Endpoint Fence FenceClients
 );
 
 /// A row of a table in the page.
@@ -154,22 +154,23 @@ fn the_reference_states_the_defaults() {
 #[test]
 fn every_table_of_the_schema_is_compared_and_has_the_declared_defaults() {
     let schema = schema();
+    let included = included_schema();
     let mut known: Vec<_> = schema["$defs"]
         .as_object()
         .unwrap()
         .keys()
         .map(String::as_str)
         .collect();
-    known.push("RawConfig");
+    known.extend(["RawConfig", "IncludedConfig"]);
     let mut declared: Vec<_> = TABLES.iter().map(|(name, ..)| *name).collect();
     known.sort_unstable();
     declared.sort_unstable();
     assert_eq!(declared, known);
     for (name, keys, _) in TABLES {
-        let table = if *name == "RawConfig" {
-            &schema
-        } else {
-            &schema["$defs"][name]
+        let table = match *name {
+            "RawConfig" => &schema,
+            "IncludedConfig" => &included,
+            name => &schema["$defs"][name],
         };
         for key in *keys {
             let property = &table["properties"][key.name];

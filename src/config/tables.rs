@@ -27,7 +27,7 @@ pub use checks::{Check, Expect, HeaderEntry, HeaderFile, JsonExpect};
 pub use endpoints::{Endpoint, EndpointEntry, Resolver};
 pub use guard::Guard;
 pub use server::{Limits, Server, Tls};
-pub use services::{Fence, FenceClients, Service, TtlEntry};
+pub use services::{Fence, FenceClients, Policy, Service, TtlEntry};
 
 #[cfg(test)]
 pub use self::{checks::Damping, services::TtlRange};
@@ -38,6 +38,9 @@ tables! {
     /// The configuration file of Meridian. Unknown keys are errors.
     #[schemars(title = "Meridian configuration")]
     RawConfig {
+        /// Further files, by paths or patterns with `*` and `?`, such as `"services.d/*.toml"`.
+        /// They may hold `regions`, `checks`, `fences`, `policies`, `pools` and `services`.
+        include: OneOrMore<SingleLine<1024>> = [],
         /// The nameserver's own sockets.
         server: Server,
         /// The certificate of the encrypted transports.
@@ -66,6 +69,27 @@ tables! {
         checks: NamedTables<Check>,
         /// Lists of fences by name (`[a-z0-9-]`, 1 to 63 characters), for services that share them.
         fences: NamedTables<SpannedList<Fence>>,
+        /// Policies by name (`[a-z0-9-]`, 1 to 63 characters): settings that services share.
+        policies: NamedTables<Policy>,
+        /// Pools by name (`[a-z0-9-]`, 1 to 63 characters): endpoints by region, as in a service.
+        pools: NamedTables<NamedTables<OneOrMore<EndpointEntry>>>,
+        /// The steered names; at most 100,000.
+        services: SpannedList<Service>,
+    }
+
+    /// A file that `include` names. Unknown keys are errors.
+    #[schemars(title = "Meridian configuration, included file")]
+    IncludedConfig {
+        /// The regions by name (`[a-z0-9-]`, 1 to 63 characters).
+        regions: NamedTables<Region>,
+        /// The health checks by name (`[a-z0-9-]`, 1 to 63 characters).
+        checks: NamedTables<Check>,
+        /// Lists of fences by name (`[a-z0-9-]`, 1 to 63 characters), for services that share them.
+        fences: NamedTables<SpannedList<Fence>>,
+        /// Policies by name (`[a-z0-9-]`, 1 to 63 characters): settings that services share.
+        policies: NamedTables<Policy>,
+        /// Pools by name (`[a-z0-9-]`, 1 to 63 characters): endpoints by region, as in a service.
+        pools: NamedTables<NamedTables<OneOrMore<EndpointEntry>>>,
         /// The steered names; at most 100,000.
         services: SpannedList<Service>,
     }
@@ -133,5 +157,25 @@ tables! {
         bias: WholeNumber<-99, 99> = 0,
         /// Share of the region in a tier with several regions, 0 to 1,000,000; 0 is a standby.
         weight: WeightValue = 100,
+    }
+}
+
+impl RawConfig {
+    /// Adds the entries of an included file behind those that are there.
+    pub fn add(&mut self, included: IncludedConfig) {
+        let IncludedConfig {
+            regions,
+            checks,
+            fences,
+            policies,
+            pools,
+            services,
+        } = included;
+        self.regions.append(regions);
+        self.checks.append(checks);
+        self.fences.append(fences);
+        self.policies.append(policies);
+        self.pools.append(pools);
+        self.services.append(services);
     }
 }

@@ -187,7 +187,7 @@ fn a_service_and_a_check_have_defaults() {
         (
             service.ttl,
             service.answers,
-            service.line,
+            service.stated.line,
             service.client_subnet
         ),
         (30, 1, 5, true)
@@ -726,7 +726,7 @@ const BAD_FILES: &[(&str, &str)] = &[
     ),
     (
         "xyzzy = 1",
-        "1:1: unknown key \"xyzzy\"; known here: server, tls, limits, admin, state, events, guard, traffic, zones, resolver, geo, regions, checks, fences, services",
+        "1:1: unknown key \"xyzzy\"; known here: include, server, tls, limits, admin, state, events, guard, traffic, zones, resolver, geo, regions, checks, fences, policies, pools, services",
     ),
     (
         "resolver.servers = [\"0.0.0.0:53\"]",
@@ -924,14 +924,14 @@ const BAD_FILES: &[(&str, &str)] = &[
 
 /// The same for what is appended to [`service`], from line 4.
 const BAD_SERVICES: &[(&str, &str)] = &[
-    ("", "2:1: the service needs endpoints"),
+    ("", "2:1: the service needs endpoints, or a pool"),
     (
         "ttl = -1\nendpoints = { fra = \"192.0.2.1\" }",
         "4:7: ttl: expected a whole number from 0 to 2147483647, found -1",
     ),
     (
         "ttl = { max = 5, min = 6 }\nmin_endpoints = 2\nendpoints = { fra = \"192.0.2.1\" }",
-        "4:24: min is more than the 5 of max\n5:17: region \"fra\" has only 1 of these endpoints",
+        "4:24: min is more than the 5 of max\n5:17: region \"fra\" has only 1 of the 2 endpoints that min_endpoints requires",
     ),
     (
         "ttl = {}\nendpoints = { fra = \"192.0.2.1\" }",
@@ -1362,7 +1362,7 @@ fn the_schema_describes_every_key_and_refuses_others() {
     );
     assert_eq!(
         schema["$defs"]["Service"]["required"],
-        serde_json::json!(["name", "endpoints"])
+        serde_json::json!(["name"])
     );
     assert_eq!(
         schema["$defs"]["Service"]["properties"]["order"]["enum"][0],

@@ -15,8 +15,11 @@ mod endpoints;
 mod fences;
 mod listen;
 mod names;
+mod policies;
+mod pools;
 mod request_headers;
 mod services;
+mod ttl;
 mod zones;
 
 pub use listen::{EncryptedListen, IdentityFiles};

@@ -14,7 +14,7 @@ use super::load::AtlasCache;
 use super::state_directory::StateDirectory;
 use crate::answer::Snapshot;
 use crate::catalog::{Availability, LiveState};
-use crate::config::Config;
+use crate::config::{Config, SourceFile};
 use crate::resolve::KnownNames;
 
 /// What a reload has read.
@@ -48,8 +48,8 @@ pub struct LoadedFiles {
     pub atlas: AtlasCache,
     /// Fingerprints of configuration and zones.
     pub prints: ContentPrints,
-    /// The text of the configuration file.
-    pub text: Arc<str>,
+    /// The configuration file and those that it includes.
+    pub sources: Arc<[SourceFile]>,
 }
 
 /// Services that are to be compiled, and whose new endpoints are to be probed.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::build::with_services;
 use super::guard::{self, CoverageChange};
@@ -16,7 +17,7 @@ use super::running::Control;
 use super::settings::{SettingChange, settings};
 use super::worker::NotDone;
 use crate::catalog::Catalog;
-use crate::config::Config;
+use crate::config::{Config, SourceFile};
 use crate::dns::{Name, RecordType};
 use crate::explain::percent;
 use crate::foresight::{NotedTraffic, ServiceMove, compare};
@@ -133,7 +134,7 @@ impl Control {
         let served = ServedFiles {
             catalog: &catalog,
             config: base,
-            text: &state.files.text,
+            sources: &state.files.sources,
         };
         served
             .compare_with(&loaded, warnings)
@@ -145,8 +146,8 @@ impl Control {
 struct ServedFiles<'s> {
     catalog: &'s Catalog,
     config: &'s Config,
-    /// The text of the configuration.
-    text: &'s str,
+    /// The files of the configuration.
+    sources: &'s [SourceFile],
 }
 
 impl ServedFiles<'_> {
@@ -161,7 +162,7 @@ impl ServedFiles<'_> {
         let coverage = guard::coverage_with_all_up(before, after, &traffic)?;
         let refused = self.refusal(&services, &coverage);
         services.retain(ServiceMove::is_any);
-        let mut settings = settings(&parsed(self.text)?, &parsed(&loaded.text)?);
+        let mut settings = settings(&parsed(self.sources)?, &parsed(&loaded.sources)?);
         let mut records = differences(before, after);
         let (settings_differing, records_differing) = (settings.len(), records.len());
         settings.truncate(MOST);
@@ -192,8 +193,30 @@ impl ServedFiles<'_> {
     }
 }
 
-fn parsed(text: &str) -> Result<serde_json::Value, String> {
-    toml::from_str(text).map_err(|error| error.to_string())
+/// The configuration as one tree: the tables of all files, and their lists one after another.
+fn parsed(sources: &[SourceFile]) -> Result<Value, String> {
+    let mut whole = Value::Object(serde_json::Map::new());
+    for source in sources {
+        let file = toml::from_str(&source.text).map_err(|error| error.to_string())?;
+        join(&mut whole, file);
+    }
+    Ok(whole)
+}
+
+/// Adds the entries of a tree to another.
+fn join(whole: &mut Value, more: Value) {
+    match (whole, more) {
+        (Value::Object(whole), Value::Object(more)) => {
+            for (key, value) in more {
+                match whole.get_mut(&key) {
+                    Some(known) => join(known, value),
+                    None => drop(whole.insert(key, value)),
+                }
+            }
+        }
+        (Value::Array(whole), Value::Array(more)) => whole.extend(more),
+        (whole, more) => *whole = more,
+    }
 }
 
 /// Every RRset that differs between two catalogs, by zone, owner and type.

@@ -11,6 +11,7 @@ use std::hash::Hasher;
 use serde::{Deserialize, Serialize};
 use siphasher::sip128::{Hasher128, SipHasher24};
 
+use crate::config::SourceFile;
 use crate::dns::{Name, RecordType};
 use crate::zone::Zone;
 
@@ -58,10 +59,12 @@ pub struct ContentPrints {
 }
 
 impl ContentPrints {
-    /// The fingerprints of a configuration file and of its zones.
-    pub fn of(configuration: &[u8], zones: &[Zone]) -> ContentPrints {
+    /// The fingerprints of the configuration files, in order, and of the zones.
+    pub fn of(configuration: &[SourceFile], zones: &[Zone]) -> ContentPrints {
         let mut hasher = SipHasher24::new();
-        put(&mut hasher, configuration);
+        for source in configuration {
+            put(&mut hasher, source.text.as_bytes());
+        }
         let mut zones: Vec<ZonePrint> = zones.iter().map(ZonePrint::of).collect();
         zones.sort_by(|one, other| one.origin.as_wire().cmp(other.origin.as_wire()));
         for zone in &zones {
@@ -177,7 +180,11 @@ mod tests {
         let zones = zone::load_text(Path::new("z.zone"), text.as_bytes(), Some(&origin), None)
             .unwrap()
             .zones;
-        ContentPrints::of(configuration.as_bytes(), &zones)
+        let source = SourceFile {
+            file: Path::new("meridian.toml").into(),
+            text: configuration.into(),
+        };
+        ContentPrints::of(&[source], &zones)
     }
 
     #[test]

@@ -16,7 +16,7 @@ use super::{identity, process, secrets};
 use crate::answer::policy::{ServerPolicy, ZoneAccess};
 use crate::answer::{RoundRobinCounters, Snapshot};
 use crate::catalog::{Availability, Catalog, LiveState};
-use crate::config::{self, Config, EncryptedListen};
+use crate::config::{self, Config, EncryptedListen, SourceFile};
 use crate::dns::Name;
 use crate::dns::cookie::CookieSecrets;
 use crate::files::{self, FilePrint, FileRead, QUIET, ReadError};
@@ -40,8 +40,8 @@ pub struct LoadedState {
     pub files: Vec<FileRead>,
     /// Fingerprints of the configuration and the zones.
     pub prints: ContentPrints,
-    /// The text of the configuration file.
-    pub text: Arc<str>,
+    /// The configuration file and those that it includes.
+    pub sources: Arc<[SourceFile]>,
 }
 
 /// An atlas and the inputs that it was compiled from. A reload that changes neither databases nor
@@ -208,7 +208,8 @@ fn load_config(
     let extent = MemoryExtent::of(&config);
     if let Some(before) = before {
         let with_databases = before.key != AtlasKey::of(&config);
-        memory::check(&before.extent, &extent, with_databases).map_err(|refusal| vec![refusal])?;
+        memory::check(&before.extent, &extent, with_databases, config.max_memory)
+            .map_err(|refusal| vec![refusal])?;
     }
     // Databases take the longest, so zones are read in parallel.
     let (atlas, zones) = both(|| cached_atlas(&config, before), || zones(&config));
@@ -225,10 +226,11 @@ fn load_config(
         identity,
     } = parts;
     let mut warnings = lines(read.warnings);
-    let prints = ContentPrints::of(read.text.as_bytes(), &zones.zones);
+    let prints = ContentPrints::of(&read.sources, &zones.zones);
     let mut files = read.files;
     files.extend(zones.files.iter().cloned());
     let (catalog, zone_warnings) = compile(&config, zones, atlas.atlas.clone())?;
+    memory::check_loaded(config.max_memory).map_err(|refusal| vec![refusal])?;
     warnings.extend(zone_warnings);
     warnings.extend(identity.dns.warning.clone());
     warnings.extend(identity.admin.warning.clone());
@@ -241,7 +243,7 @@ fn load_config(
         identity,
         files,
         prints,
-        text: read.text.into(),
+        sources: read.sources.into(),
     })
 }
 
@@ -304,10 +306,8 @@ pub(crate) fn snapshot(
             let mut mistakes = Vec::new();
             for stated in unknown {
                 mistakes.push(format!(
-                    "{}:{}:1: there is no zone {} whose access this could be; name the apex of a zone",
-                    config.file.display(),
-                    stated.line,
-                    stated.zone
+                    "{}:1: there is no zone {} whose access this could be; name the apex of a zone",
+                    stated.stated, stated.zone
                 ));
             }
             return Err(mistakes);
@@ -335,10 +335,9 @@ pub fn compile(
     let catalog = match Catalog::compile(config, &zones.zones, atlas) {
         Ok(catalog) => catalog,
         Err(found) => {
-            let file = config.file.display();
             let mut mistakes = Vec::new();
             for mistake in found {
-                mistakes.push(format!("{file}:{}:1: {}", mistake.line, mistake.sentence));
+                mistakes.push(format!("{}:1: {}", mistake.stated, mistake.sentence));
             }
             return Err(mistakes);
         }

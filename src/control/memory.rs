@@ -2,10 +2,12 @@
 //!
 //! A failed allocation ends the process, and a reload briefly holds the old and the new state. So
 //! a reload first estimates the memory that it needs. It is refused if a limit leaves less: the
-//! address space or data of the process (`RLIMIT_AS`, `RLIMIT_DATA`), or the memory of its control
-//! group. The estimate is the memory in use now, plus more if the new input is larger. Figures are
-//! in `docs/guide/capacity.md`.
+//! address space or data of the process (`RLIMIT_AS`, `RLIMIT_DATA`), the memory of its control
+//! group, or `[limits] memory`. The estimate is the memory in use now, plus more if the new input
+//! is larger. Whatever was estimated, a state that exceeds `[limits] memory` once it is loaded is
+//! dropped again, at a start too. Figures are in `docs/guide/capacity.md`.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -21,8 +23,12 @@ const SPARE: u64 = 16 * MIB;
 const ZONE_FACTOR: u64 = 20;
 /// Octets of memory for each octet of a database while it is read.
 const DATABASE_FACTOR: u64 = 4;
-/// Octets for the first service: a table of the whole address space.
-const FIRST_SERVICE: u64 = 32 * MIB;
+/// Octets for each service, whose rules others share.
+const EACH_SERVICE: u64 = 16 << 10;
+/// Octets for each set of rules: its table over a map of a city database.
+const EACH_RULE_SET: u64 = 640 << 10;
+/// Octets for the first set of rules: the map of the address space.
+const FIRST_RULE_SET: u64 = 32 * MIB;
 /// How deep subfolders of the zones folder are measured.
 const DEEPEST: u32 = 8;
 
@@ -35,6 +41,9 @@ pub struct MemoryExtent {
     databases: u64,
     /// The number of services.
     services: u64,
+    /// The number of rule sets, as far as the configuration shows: services with the same regions,
+    /// order, band and fences share one.
+    rule_sets: u64,
 }
 
 /// The memory that a limit leaves.
@@ -59,20 +68,42 @@ impl MemoryExtent {
             zones: octets_in(&config.zones_directory, DEEPEST),
             databases,
             services: config.services.len() as u64,
+            rule_sets: rule_sets(config),
         }
     }
 
     /// The most memory that a change to `new` may need, in octets. `held`: the memory in use now.
     fn need(&self, new: &MemoryExtent, with_databases: bool, held: u64) -> u64 {
-        let each = held.checked_div(self.services).unwrap_or(FIRST_SERVICE);
         let services = new.services.saturating_sub(self.services);
+        let rule_sets = new.rule_sets.saturating_sub(self.rule_sets);
+        let first = if self.rule_sets == 0 && rule_sets > 0 {
+            FIRST_RULE_SET
+        } else {
+            0
+        };
         let zones = new.zones.saturating_sub(self.zones);
         let databases = if with_databases { new.databases } else { 0 };
         held.saturating_add(SPARE)
-            .saturating_add(services.saturating_mul(each))
+            .saturating_add(services.saturating_mul(EACH_SERVICE))
+            .saturating_add(rule_sets.saturating_mul(EACH_RULE_SET))
+            .saturating_add(first)
             .saturating_add(zones.saturating_mul(ZONE_FACTOR))
             .saturating_add(databases.saturating_mul(DATABASE_FACTOR))
     }
+}
+
+/// The number of different rules of services.
+fn rule_sets(config: &Config) -> u64 {
+    let mut known = HashSet::new();
+    for service in &config.services {
+        let regions: Vec<u16> = service.regions.iter().map(|it| it.region.0).collect();
+        // Services that share lists of fences have the same ones in memory.
+        let fences = service.fences.as_ptr() as usize;
+        let order = format!("{:?} {:?}", service.order, service.band);
+        let fences = if service.fences.is_empty() { 0 } else { fences };
+        known.insert((regions, order, fences));
+    }
+    known.len() as u64
 }
 
 /// How many octets of a file are read. A file that is too large for its kind is refused unread.
@@ -80,13 +111,19 @@ fn octets_read(kind: FileKind, length: u64) -> u64 {
     if length > kind.most() { 0 } else { length }
 }
 
-/// Checks that there is memory to load `new` beside `old`, which is being served.
+/// Checks that there is memory to load `new` beside `old`, which is being served. `most`: the limit
+/// of the configuration.
 ///
 /// # Errors
 /// A sentence with the memory that the reload may need and the memory that is left.
-pub fn check(old: &MemoryExtent, new: &MemoryExtent, with_databases: bool) -> Result<(), String> {
+pub fn check(
+    old: &MemoryExtent,
+    new: &MemoryExtent,
+    with_databases: bool,
+    most: Option<u64>,
+) -> Result<(), String> {
     let need = old.need(new, with_databases, status("RssAnon:").unwrap_or(0));
-    if let Some(Room { octets, limit }) = tightest().filter(|room| room.octets < need) {
+    if let Some(Room { octets, limit }) = tightest(most).filter(|room| room.octets < need) {
         return Err(format!(
             "there is no room for a reload: it may need {} MB beside what is served, and {limit} leaves \
              {} MB; raise the limit, or restart the server",
@@ -95,6 +132,29 @@ pub fn check(old: &MemoryExtent, new: &MemoryExtent, with_databases: bool) -> Re
         ));
     }
     reserve(need)
+}
+
+/// The resident memory of this process, in octets.
+pub fn resident() -> Option<u64> {
+    status("VmRSS:")
+}
+
+/// Checks that what is loaded keeps within `[limits] memory`.
+///
+/// # Errors
+/// A sentence with the memory that is in use and the limit.
+pub fn check_loaded(most: Option<u64>) -> Result<(), String> {
+    let (Some(most), Some(held)) = (most, resident()) else {
+        return Ok(());
+    };
+    if held <= most {
+        return Ok(());
+    }
+    Err(format!(
+        "the configuration takes {} MB, and [limits] memory allows {} MB; raise it, or serve less",
+        held.div_ceil(1_000_000),
+        most / 1_000_000
+    ))
 }
 
 /// Reserves this much memory and frees it again, which finds limits that [`tightest`] does not
@@ -119,8 +179,9 @@ fn megabytes(octets: u64) -> u64 {
     octets.div_ceil(MIB)
 }
 
-/// The limit that leaves the least memory; `None`: there is no limit.
-fn tightest() -> Option<Room> {
+/// The limit that leaves the least memory; `None`: there is no limit. `most`: the limit of the
+/// configuration.
+fn tightest(most: Option<u64>) -> Option<Room> {
     let group = own_group().unwrap_or_default();
     let limits = [
         (
@@ -134,6 +195,10 @@ fn tightest() -> Option<Room> {
         (
             group_room(Path::new("/sys/fs/cgroup"), &group),
             "the memory limit of its control group (systemd: MemoryMax=)",
+        ),
+        (
+            most.and_then(|most| Some(most.saturating_sub(resident()?))),
+            "[limits] memory",
         ),
     ];
     let mut tightest: Option<Room> = None;
@@ -221,36 +286,29 @@ mod tests {
             zones: 10 * MIB,
             databases: 50 * MIB,
             services: 10,
+            rule_sets: 4,
         };
         let need =
             |new: MemoryExtent, with_databases| old.need(&new, with_databases, 200 * MIB) / MIB;
         assert_eq!(need(old, false), 216, "as much again");
-        assert_eq!(
-            need(
-                MemoryExtent {
-                    services: 15,
-                    ..old
-                },
-                false
-            ),
-            316
-        );
-        assert_eq!(
-            need(
-                MemoryExtent {
-                    zones: 11 * MIB,
-                    ..old
-                },
-                false
-            ),
-            236
-        );
+        let services = 10 + 64 * 5;
+        assert_eq!(need(MemoryExtent { services, ..old }, false), 221);
+        let rule_sets = 4 + 16;
+        assert_eq!(need(MemoryExtent { rule_sets, ..old }, false), 226);
+        let zones = 11 * MIB;
+        assert_eq!(need(MemoryExtent { zones, ..old }, false), 236);
         assert_eq!(need(MemoryExtent { zones: 0, ..old }, true), 416);
-        let none = MemoryExtent { services: 0, ..old };
-        assert_eq!(
-            none.need(&MemoryExtent { services: 2, ..old }, false, 10 * MIB) / MIB,
-            90
-        );
+        let none = MemoryExtent {
+            services: 0,
+            rule_sets: 0,
+            ..old
+        };
+        let first = MemoryExtent {
+            services: 64,
+            rule_sets: 16,
+            ..old
+        };
+        assert_eq!(none.need(&first, false, 10 * MIB) / MIB, 69);
     }
 
     #[test]

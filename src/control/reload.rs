@@ -151,7 +151,7 @@ impl Control {
             atlas,
             identity,
             prints,
-            text,
+            sources,
             ..
         } = loaded;
         let (state, names) = (self.state(), Arc::new(self.known_names()));
@@ -181,7 +181,7 @@ impl Control {
         let files = LoadedFiles {
             atlas,
             prints,
-            text,
+            sources,
         };
         let base = inputs.base;
         let draft = Box::new(ReloadDraft {

@@ -115,7 +115,7 @@ impl Control {
         let read = LoadedFiles {
             atlas: loaded.atlas,
             prints: loaded.prints,
-            text: loaded.text,
+            sources: loaded.sources,
         };
         let state = ControlState::new(inputs, derived, Arc::new(snapshot), read, directory, clocks);
         let shared = Shared {

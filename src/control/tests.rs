@@ -304,7 +304,7 @@ impl Play {
         let files = LoadedFiles {
             atlas: loaded.atlas,
             prints: loaded.prints,
-            text: loaded.text,
+            sources: loaded.sources,
         };
         let clocks = ClockReading {
             boot: BootTime::default(),

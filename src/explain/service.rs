@@ -27,6 +27,9 @@ const MOST_LISTED: usize = 8;
 pub struct ServiceFacts {
     /// The name of the service; may be a wildcard.
     pub name: String,
+    /// Its policy in `[policies]`; absent if it names none.
+    #[serde(default)]
+    pub policy: Option<String>,
     /// The time to live of its records now, in seconds.
     pub ttl: u32,
     /// `nearest`, `priority` or `none`.
@@ -105,6 +108,8 @@ pub struct ExplainedView<'m> {
     pub view: &'m ServiceView,
     /// The server's decision for the client.
     pub decision: &'m Decision<'m>,
+    /// The address that decided.
+    pub address: IpAddr,
 }
 
 impl ExplainedView<'_> {
@@ -125,19 +130,14 @@ impl ExplainedView<'_> {
     /// The location of the address that decided.
     fn place(&self) -> &Place {
         let atlas = &self.catalog.atlas;
-        atlas.place(atlas.locate(self.address()).place)
-    }
-
-    /// The address that decided.
-    fn address(&self) -> IpAddr {
-        self.decision.located.seen.address()
+        atlas.place(atlas.locate(self.address).place)
     }
 
     /// The first fence that applies to the client.
     pub fn fence(&self) -> Option<(usize, &Fence)> {
         let place = self.place();
         let mut fences = self.view.rules.fences.iter().enumerate();
-        fences.find(|(_, fence)| fence.matches(place, fence.holds(self.address().into())))
+        fences.find(|(_, fence)| fence.matches(place, fence.holds(self.address.into())))
     }
 
     /// The client's coordinates; `None` if they are unknown.
@@ -168,6 +168,7 @@ impl ExplainedView<'_> {
         let live = self.live.service(self.id);
         ServiceFacts {
             name: service.name.to_string(),
+            policy: service.policy.as_deref().map(str::to_owned),
             ttl: live.map_or(service.ttl, |live| live.ttl),
             order: order_word(self.view.rules.rules.order).to_owned(),
             pick: pick_word(service.pick).to_owned(),
@@ -197,7 +198,7 @@ impl ExplainedView<'_> {
         let evaluated = applied.map_or(fences.len(), |index| index + 1);
         let mut last = None;
         for (index, fence) in fences[..evaluated].iter().enumerate() {
-            if fence.cannot_place(place) && !fence.holds(self.address().into()) {
+            if fence.cannot_place(place) && !fence.holds(self.address.into()) {
                 last = Some((index, fence));
             }
         }

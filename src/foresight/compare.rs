@@ -142,9 +142,11 @@ fn parts(config: &Config, service: &config::ServiceConfig) -> String {
     let regions: Vec<_> = listed
         .map(|it| config.regions.get(usize::from(it.region.0)))
         .collect();
-    // The line in the file makes no difference.
+    // Where its settings stand in the files makes no difference.
     let service = config::ServiceConfig {
-        line: 0,
+        stated: config::SourceLine::none(),
+        policy: None,
+        pool: None,
         ..service.clone()
     };
     format!("{service:?} {regions:?}")

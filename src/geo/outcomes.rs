@@ -21,7 +21,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::cuts::Cuts;
-use super::table::{AddressTable, SPLIT, widest_block};
+use super::table::{AddressTable, SPLIT, widest_block_64};
 
 /// What a look-up found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -161,7 +161,7 @@ impl OutcomeTable {
             let scope = self.zones.v6.block(upper as u64, changes);
             return FoundBlock { value, scope };
         }
-        let inside = widest_block(address as u64, start.checked_sub(1), next, 64);
+        let inside = widest_block_64(address as u64, Some(start), next);
         FoundBlock {
             value,
             scope: 64 + inside,

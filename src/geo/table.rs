@@ -27,6 +27,9 @@ pub trait AddressKey: Copy + Ord {
     fn to_u64(self) -> u64;
     /// The key of a number.
     fn from_u64(number: u64) -> Self;
+    /// Prefix length of the widest aligned block around the key that starts at or after `start` and
+    /// ends before `next`; `None`: it may reach to that end of the address space.
+    fn widest_block(self, start: Option<Self>, next: Option<Self>) -> u8;
 }
 
 impl AddressKey for u32 {
@@ -37,6 +40,10 @@ impl AddressKey for u32 {
     fn from_u64(number: u64) -> u32 {
         number as u32
     }
+    #[inline(always)]
+    fn widest_block(self, start: Option<u32>, next: Option<u32>) -> u8 {
+        widest_block_32(self, start, next)
+    }
 }
 
 impl AddressKey for u64 {
@@ -46,6 +53,10 @@ impl AddressKey for u64 {
     }
     fn from_u64(number: u64) -> u64 {
         number
+    }
+    #[inline(always)]
+    fn widest_block(self, start: Option<u64>, next: Option<u64>) -> u8 {
+        widest_block_64(self, start, next)
     }
 }
 
@@ -159,12 +170,8 @@ impl<K: AddressKey> RangeTable<K> {
     /// Prefix length of the widest aligned block around `key` that lies inside a stretch of ranges.
     #[inline(always)]
     pub(super) fn block(&self, key: K, stretch: Stretch) -> u8 {
-        let key = key.to_u64();
-        let start = self.starts.get(stretch.first);
-        let next = self.starts.get(stretch.next);
-        let before = start.and_then(|start| start.to_u64().checked_sub(1));
-        let after = next.map(|next| next.to_u64());
-        widest_block(key, before, after, K::BITS)
+        let start = self.starts.get(stretch.first).copied();
+        key.widest_block(start, self.starts.get(stretch.next).copied())
     }
 
     /// Octets of memory held.
@@ -173,20 +180,33 @@ impl<K: AddressKey> RangeTable<K> {
     }
 }
 
-/// Prefix length of the widest aligned block around `key` that contains neither `before`, which is
-/// smaller, nor `after`, which is greater. Keys have `bits` bits, 32 or 64.
+/// Prefix length of the widest aligned block around `key` that starts at or after `start` and ends
+/// before `next`; `None`: the block may reach to that end of the address space.
 #[inline(always)]
 #[expect(
     clippy::arithmetic_side_effects,
-    reason = "a number with at most its lowest 32 bits set has 32 leading zeros or more"
+    reason = "a key is smaller than the bit that is put before it"
 )]
-pub(super) fn widest_block(key: u64, before: Option<u64>, after: Option<u64>, bits: u32) -> u8 {
-    // The highest bit in which the nearer one differs must belong to the prefix. Halves leave room
-    // for a bit above all others, which stands for "nothing to avoid".
-    let nothing = 1 << (bits - 1);
+fn widest_block_32(key: u32, start: Option<u32>, next: Option<u32>) -> u8 {
+    // With a 1 before each key, the key before the first one differs from all keys in that bit.
+    let one = 1 << 32;
+    let before = one + u64::from(start.unwrap_or(0)) - 1;
+    let after = next.map_or(0, |next| one | u64::from(next));
+    // The highest bit in which the nearer one differs must belong to the prefix.
+    let key = one | u64::from(key);
+    let differing = (key ^ before).min(key ^ after);
+    (differing.leading_zeros() - 31) as u8
+}
+
+/// As [`widest_block_32`].
+#[inline(always)]
+pub(super) fn widest_block_64(key: u64, start: Option<u64>, next: Option<u64>) -> u8 {
+    // Halves leave room for a bit above all others, which stands for "nothing to avoid".
+    let nothing = 1 << 63;
+    let before = start.and_then(|start| start.checked_sub(1));
     let before = before.map_or(nothing, |before| (key ^ before) >> 1);
-    let after = after.map_or(nothing, |after| (key ^ after) >> 1);
-    (before.min(after).leading_zeros() - (u64::BITS - bits)) as u8
+    let after = next.map_or(nothing, |next| (key ^ next) >> 1);
+    before.min(after).leading_zeros() as u8
 }
 
 /// Marks the value of a /64 that contains several values. The other bits are the position of its

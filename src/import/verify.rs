@@ -50,7 +50,7 @@ pub fn refuse_mistakes(
         Ok(loaded) => {
             let found = Catalog::compile(&loaded.config, &zones, Arc::new(Atlas::empty()));
             for mistake in found.err().unwrap_or_default() {
-                mistakes.of_configuration(imported, mistake.line, mistake.sentence);
+                mistakes.of_configuration(imported, mistake.stated.line, mistake.sentence);
             }
         }
         Err(errors) => {

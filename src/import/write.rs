@@ -1,7 +1,8 @@
 //! Writes plans as the text of a configuration.
 //!
-//! Several services often share the fences of one gdnsd map. Such a list of fences is written once,
-//! under a name, and the services refer to it.
+//! Several services often share the fences of one gdnsd map, the endpoints of one resource, and
+//! their settings. Each of these is written once, as a list of fences, a pool or a policy with a
+//! name, and the services refer to it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
@@ -24,9 +25,7 @@ pub struct ImportedServices {
     labels: LabelTable,
     /// The location of each region, by its name.
     regions: BTreeMap<String, Option<[f64; 2]>>,
-    lists: Vec<FenceList>,
-    /// The positions of lists, by their fences.
-    known_lists: HashMap<Vec<String>, usize>,
+    lists: SharedTexts,
     services: Vec<Service>,
 }
 
@@ -34,7 +33,13 @@ pub struct ImportedServices {
 #[derive(Debug)]
 struct Service {
     source: ImportSource,
-    /// The keys of the service itself.
+    /// The gdnsd resource that it comes from.
+    resource: String,
+    /// Its name.
+    name: String,
+    /// `order`
+    order: &'static str,
+    /// The keys that a policy can hold, but for the fences.
     keys: String,
     /// The position of its list of fences.
     fences: Option<usize>,
@@ -42,15 +47,59 @@ struct Service {
     endpoints: String,
 }
 
-/// Fences in their order.
+/// Texts that several services may share, such as lists of fences.
+#[derive(Debug, Default)]
+struct SharedTexts {
+    texts: Vec<SharedText>,
+    /// Positions by content.
+    known: HashMap<Vec<String>, usize>,
+}
+
 #[derive(Debug)]
-struct FenceList {
-    /// The map that the fences come from.
-    map: String,
-    /// The keys of each fence.
-    fences: Vec<String>,
+struct SharedText {
+    /// What it is called, if it gets a name.
+    title: String,
+    /// Its parts, such as the keys of each fence.
+    parts: Vec<String>,
     /// How many services have it.
     uses: usize,
+}
+
+impl SharedTexts {
+    /// Counts one more use of a text. Returns its position.
+    fn add(&mut self, title: &str, parts: Vec<String>) -> usize {
+        let next = self.texts.len();
+        let at = *self.known.entry(parts.clone()).or_insert(next);
+        if at == next {
+            self.texts.push(SharedText {
+                title: title.to_owned(),
+                parts,
+                uses: 0,
+            });
+        }
+        self.texts[at].uses += 1;
+        at
+    }
+
+    /// A name for each text that several services share: its title, with a number from the second
+    /// text of this title on.
+    fn names(&self) -> Vec<Option<String>> {
+        let (mut labels, mut counts) = (LabelTable::default(), HashMap::new());
+        let mut names = Vec::new();
+        for SharedText { title, uses, .. } in &self.texts {
+            if *uses < 2 {
+                names.push(None);
+                continue;
+            }
+            let count = counts.entry(title).or_insert(0);
+            *count += 1;
+            names.push(Some(match *count {
+                1 => labels.name(title),
+                _ => labels.name(&format!("{title} {count}")),
+            }));
+        }
+        names
+    }
 }
 
 impl ImportedServices {
@@ -92,14 +141,19 @@ impl ImportedServices {
             }
             let _ = writeln!(endpoints, "{} = [{}]", names[position], listed.join(", "));
         }
-        let fences = self.list(
-            plan.map.as_deref().unwrap_or("fences"),
-            fences(plan, &names),
-        );
+        let fences = fences(plan, &names);
+        let mut list = None;
+        if !fences.is_empty() {
+            let map = plan.map.as_deref().unwrap_or("fences");
+            list = Some(self.lists.add(map, fences));
+        }
         self.services.push(Service {
+            resource: resource_of(&record.reference).to_owned(),
+            name: named(record),
+            order: order(plan),
             keys: keys(record, plan, check.as_deref(), ttls),
             source,
-            fences,
+            fences: list,
             endpoints,
         });
     }
@@ -107,27 +161,6 @@ impl ImportedServices {
     /// How many services there are.
     pub fn count(&self) -> usize {
         self.services.len()
-    }
-
-    /// The position of a list of fences; `None` if there are no fences.
-    fn list(&mut self, map: &str, fences: Vec<String>) -> Option<usize> {
-        if fences.is_empty() {
-            return None;
-        }
-        let at = match self.known_lists.get(&fences) {
-            Some(at) => *at,
-            None => {
-                self.known_lists.insert(fences.clone(), self.lists.len());
-                self.lists.push(FenceList {
-                    map: map.to_owned(),
-                    fences,
-                    uses: 0,
-                });
-                self.lists.len() - 1
-            }
-        };
-        self.lists[at].uses += 1;
-        Some(at)
     }
 
     /// The name of a region. The same name at another location becomes another region.
@@ -149,7 +182,7 @@ impl ImportedServices {
         }
     }
 
-    /// Writes the regions, the checks, the shared lists of fences, and the services.
+    /// Writes the regions, the checks, what services share, and the services.
     pub fn write(&self, checks: &ImportedChecks, draft: &mut TextDraft) {
         for (name, location) in &self.regions {
             let mut text = format!("[regions.{name}]\n");
@@ -160,76 +193,116 @@ impl ImportedServices {
         }
         draft.push("\n", None);
         checks.write(draft);
-        let names = self.list_names();
-        for (list, name) in self.lists.iter().zip(&names) {
+        let lists = self.lists.names();
+        for (list, name) in self.lists.texts.iter().zip(&lists) {
             let Some(name) = name else { continue };
-            for fence in &list.fences {
+            for fence in &list.parts {
                 draft.push(&format!("[[fences.{name}]]\n{fence}\n"), None);
             }
         }
+        let (mut policies, mut pools) = (SharedTexts::default(), SharedTexts::default());
+        let mut places = Vec::new();
         for service in &self.services {
-            let mut text = service.keys.clone();
-            let mut own_fences = "".to_owned();
-            if let Some(at) = service.fences {
-                if let Some(name) = &names[at] {
-                    let _ = writeln!(text, "fences = \"{name}\"");
-                } else {
-                    for fence in &self.lists[at].fences {
-                        let _ = write!(own_fences, "\n[[services.fence]]\n{fence}");
-                    }
+            let mut keys = service.keys.clone();
+            if let Some(name) = service.fences.and_then(|at| lists[at].as_ref()) {
+                let _ = writeln!(keys, "fences = \"{name}\"");
+            }
+            let endpoints = service.endpoints.clone();
+            places.push((
+                policies.add(service.order, vec![keys]),
+                pools.add(&service.resource, vec![endpoints]),
+            ));
+        }
+        let (policies, pools) = (NamedTexts::of(policies), NamedTexts::of(pools));
+        policies.write("policies", draft);
+        pools.write("pools", draft);
+        for (service, (policy, pool)) in self.services.iter().zip(places) {
+            let mut text = service.name.clone();
+            text += &match &policies.names[policy] {
+                Some(name) => format!("policy = \"{name}\"\n"),
+                None => policies.text(policy).to_owned(),
+            };
+            text += &match &pools.names[pool] {
+                Some(name) => format!("pool = \"{name}\"\n"),
+                None => format!("\n[services.endpoints]\n{}", pools.text(pool)),
+            };
+            if let Some(at) = service.fences
+                && lists[at].is_none()
+            {
+                for fence in &self.lists.texts[at].parts {
+                    let _ = write!(text, "\n[[services.fence]]\n{fence}");
                 }
             }
-            let endpoints = &service.endpoints;
-            let _ = write!(text, "\n[services.endpoints]\n{endpoints}{own_fences}\n");
+            text.push('\n');
             draft.push(&text, Some(service.source.clone()));
         }
     }
+}
 
-    /// A name for each list that several services share: the name of its map, with a number from
-    /// the second list on.
-    fn list_names(&self) -> Vec<Option<String>> {
-        let (mut labels, mut counts) = (LabelTable::default(), HashMap::new());
-        let mut names = Vec::new();
-        for list in &self.lists {
-            if list.uses < 2 {
-                names.push(None);
-                continue;
+/// Texts of one part, with the names of those that services share.
+struct NamedTexts {
+    texts: SharedTexts,
+    names: Vec<Option<String>>,
+}
+
+impl NamedTexts {
+    fn of(texts: SharedTexts) -> NamedTexts {
+        let names = texts.names();
+        NamedTexts { texts, names }
+    }
+
+    fn text(&self, at: usize) -> &str {
+        &self.texts.texts[at].parts[0]
+    }
+
+    /// Writes the tables `[KIND.NAME]` of the texts that have a name.
+    fn write(&self, kind: &str, draft: &mut TextDraft) {
+        for (at, name) in self.names.iter().enumerate() {
+            if let Some(name) = name {
+                draft.push(&format!("[{kind}.{name}]\n{}\n", self.text(at)), None);
             }
-            let count = counts.entry(&list.map).or_insert(0);
-            *count += 1;
-            names.push(Some(match *count {
-                1 => labels.name(&list.map),
-                _ => labels.name(&format!("{} {count}", list.map)),
-            }));
         }
-        names
     }
 }
 
-/// The keys of a service.
+/// The resource of a reference such as `geoip!www`.
+fn resource_of(reference: &str) -> &str {
+    let (_, resource) = reference.split_once('!').unwrap_or(("", reference));
+    resource
+}
+
+/// The head of a service.
+fn named(record: &DynamicRecord) -> String {
+    format!(
+        "# {}: {}\n[[services]]\nname = {}\n",
+        comment(&record.place.to_string()),
+        comment(&record.reference),
+        toml_text(&record.name)
+    )
+}
+
+/// How the regions of a plan are ordered.
+fn order(plan: &ResourcePlan) -> &'static str {
+    match plan {
+        ResourcePlan { nearest: true, .. } => "nearest",
+        ResourcePlan { regions, .. } if regions.len() == 1 => "none",
+        _ => "priority",
+    }
+}
+
+/// The keys of a service that a policy can hold.
 fn keys(
     record: &DynamicRecord,
     plan: &ResourcePlan,
     check: Option<&str>,
     ttls: &TtlBounds,
 ) -> String {
-    let order = match plan {
-        ResourcePlan { nearest: true, .. } => "nearest",
-        ResourcePlan { regions, .. } if regions.len() == 1 => "none",
-        _ => "priority",
-    };
     let mut text = format!(
-        "# {}: {}\n[[services]]\n",
-        comment(&record.place.to_string()),
-        comment(&record.reference)
+        "ttl = {}\norder = \"{}\"\nanswers = {}\n",
+        ttl(record, ttls),
+        order(plan),
+        plan.answers()
     );
-    let _ = writeln!(
-        text,
-        "name = {}\nttl = {}",
-        toml_text(&record.name),
-        ttl(record, ttls)
-    );
-    let _ = writeln!(text, "order = \"{order}\"\nanswers = {}", plan.answers());
     if let Some(check) = check {
         let _ = writeln!(text, "check = \"{check}\"");
     }

@@ -181,8 +181,9 @@ fn with_free_ports(text: &str) -> String {
         .lines()
         .filter(|line| !["[server]", "[admin]"].contains(line) && !line.starts_with("listen"))
         .collect();
+    // Keys without a table, such as `include`, must stay first.
     format!(
-        "{server}[admin]\nlisten = \"127.0.0.1:0\"\n{}\n",
+        "{}\n{server}[admin]\nlisten = \"127.0.0.1:0\"\n",
         rest.join("\n")
     )
 }

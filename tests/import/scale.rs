@@ -139,7 +139,9 @@ fn names_that_share_a_map_share_its_fences() {
     let file = folder.path().join("out/meridian.toml");
     let text = fs::read_to_string(&file).expect("written");
     println!("imported in {:?}: {} octets", began.elapsed(), text.len());
-    assert_eq!(text.matches("\nfences = \"map-").count(), NAMES);
+    // Six maps give six policies, each with its fences; every name names one of them.
+    assert_eq!(text.matches("\nfences = \"map-").count(), MAPS);
+    assert_eq!(text.matches("\npolicy = \"").count(), NAMES);
     assert!(text.contains("[[fences.map-5]]") && !text.contains("[[services.fence]]"));
     assert!(text.len() < 1 << 20, "{} octets", text.len());
     let served = text

@@ -78,3 +78,79 @@ fn a_reload_that_there_is_no_room_for_is_refused_and_the_process_lives() {
     reload(&server);
     assert_eq!(www(&server), "192.0.2.1");
 }
+
+/// The memory that `meridian check` says a configuration needs, in octets.
+#[track_caller]
+fn needed(server: &Server) -> u64 {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_meridian"));
+    let output = command
+        .args(["check", "--config"])
+        .arg(server.config_file())
+        .output();
+    let output = output.expect("the binary of this crate can be run");
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    let after = told
+        .split("this configuration needs about ")
+        .nth(1)
+        .expect(&told);
+    let (number, _) = after.split_once(" MB of memory").expect(&told);
+    number.parse::<u64>().expect("a number") * 1_000_000
+}
+
+fn records(count: usize) -> String {
+    let mut zone = "$TTL 60\n@ SOA ns1 h 1 2 3 4 5\n NS ns1\nns1 A 192.0.2.53\n".to_owned();
+    for number in 0..count {
+        zone += &format!("host{number} A 192.0.2.{}\n", number % 250);
+    }
+    zone
+}
+
+#[test]
+fn check_says_how_much_memory_a_configuration_needs() {
+    let mut services = SERVICE.to_owned();
+    for number in 0..5000 {
+        services += &SERVICE.replace("www", &format!("s{number}"));
+    }
+    let setups = [
+        world::setup("state", SERVICE),
+        world::setup("state", &services),
+        world::setup("state", SERVICE).zone("big.test", &records(200_000)),
+    ];
+    for setup in setups {
+        let server = setup.start();
+        let (needed, held) = (needed(&server), server.resident());
+        assert!(
+            needed.abs_diff(held) * 4 <= held,
+            "check: {} MB, served: {} MB",
+            needed / 1_000_000,
+            held / 1_000_000
+        );
+    }
+}
+
+#[test]
+fn what_needs_more_memory_than_the_limit_is_refused_and_the_old_stays() {
+    let held = world::start(SERVICE).resident();
+    let most = held / 1_000_000 + 60;
+    let limited = format!("{SERVICE}\n[limits]\nmemory = \"{most}MB\"\n");
+    let server = world::setup("state", &limited)
+        .zone("big.test", &records(1))
+        .start();
+    reload(&server);
+    let zone = server.folder().join("zones/big.test.zone");
+    std::fs::write(&zone, records(1_000_000)).expect("the temporary folder can be written");
+    let (status, told) = call(&server, "POST", "/v1/reload", TOKEN, "{}");
+    assert_eq!(status, 422, "{told}");
+    assert!(told.contains("[limits] memory leaves "), "{told}");
+    assert_eq!(www(&server), "192.0.2.1");
+    // A start has nothing to fall back on: it says why and ends.
+    let output = Command::new(env!("CARGO_BIN_EXE_meridian"))
+        .args(["serve", "--config"])
+        .arg(server.config_file())
+        .output()
+        .expect("the binary of this crate can be run");
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    let allowed = format!("and [limits] memory allows {most} MB; raise it, or serve less");
+    assert!(told.contains(&allowed), "{told}");
+}

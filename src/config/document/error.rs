@@ -1,11 +1,13 @@
-//! The mistakes and warnings of a configuration file, each with its place.
+//! The mistakes and warnings of a configuration, each with its place.
 //!
-//! A [`ConfigReport`] collects them while the file is read and resolved, and turns byte offsets
-//! into lines and columns. Each mistake is one sentence. All of them are returned together, in the
+//! A [`ConfigReport`] collects them while the files are read and resolved, and turns offsets into
+//! files, lines and columns. Each mistake is one sentence. All of them are returned together, in the
 //! order of the file, because an operator wants to correct them in one edit.
 
 use std::fmt;
+use std::mem::take;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
@@ -87,40 +89,113 @@ impl ValueError {
     }
 }
 
-/// Collects mistakes and warnings, and turns byte offsets into lines and columns.
-pub struct ConfigReport<'t> {
-    file: &'t Path,
-    text: &'t str,
+/// A configuration file that was read.
+#[derive(Debug, Clone)]
+pub struct SourceFile {
+    /// The file, as it was named.
+    pub file: Arc<Path>,
+    /// The text of the file.
+    pub text: Arc<str>,
+}
+
+/// A line of a configuration file. Displays as `meridian.toml:14`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceLine {
+    /// The file, as it was named.
+    pub file: Arc<Path>,
+    /// From 1.
+    pub line: u32,
+}
+
+impl fmt::Display for SourceLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", shown(self.file.display()), self.line)
+    }
+}
+
+impl SourceLine {
+    /// No line of any file.
+    pub fn none() -> Self {
+        SourceLine {
+            file: Path::new("").into(),
+            line: 0,
+        }
+    }
+
+    /// How a sentence about `here` names this line: `line 14`, or `line 14 of shop.toml` if that is
+    /// another file.
+    pub fn seen_from(&self, here: &SourceLine) -> String {
+        if self.file == here.file {
+            format!("line {}", self.line)
+        } else {
+            format!("line {} of {}", self.line, shown(self.file.display()))
+        }
+    }
+}
+
+/// A file of the report, and the offsets that its octets have there.
+struct ReportedFile {
+    source: SourceFile,
+    /// The offset of the first octet. The octet after the last one belongs to the file, too.
+    base: usize,
+    /// Octets of the file at which a line starts.
     line_starts: Vec<usize>,
-    errors: Vec<ConfigError>,
-    warnings: Vec<ConfigError>,
+}
+
+/// Collects mistakes and warnings, and turns offsets into files, lines and columns.
+///
+/// Offsets count the octets of all files, in the order in which they were added.
+#[derive(Default)]
+pub struct ConfigReport {
+    sources: Vec<ReportedFile>,
+    errors: Vec<PlacedError>,
+    warnings: Vec<PlacedError>,
     omitted: usize,
-    /// The files that were read besides the configuration file.
+    /// The files that were read besides the main configuration file.
     pub files: Vec<FileRead>,
 }
 
-impl<'t> ConfigReport<'t> {
-    /// An empty report about this file.
-    pub fn new(file: &'t Path, text: &'t str) -> Self {
+/// A mistake with its offset, by which the report is sorted.
+struct PlacedError {
+    at: usize,
+    error: ConfigError,
+}
+
+impl ConfigReport {
+    /// An empty report.
+    pub fn new() -> Self {
+        ConfigReport::default()
+    }
+
+    /// Adds a file. Returns the offset of its first octet.
+    pub fn add_source(&mut self, source: SourceFile) -> usize {
+        let base = self
+            .sources
+            .last()
+            .map_or(0, |last| last.base + last.source.text.len() + 1);
+        let ends = source.text.match_indices('\n');
         let line_starts = std::iter::once(0)
-            .chain(text.match_indices('\n').map(|(at, _)| at + 1))
+            .chain(ends.map(|(at, _)| at + 1))
             .collect();
-        ConfigReport {
-            file,
-            text,
+        self.sources.push(ReportedFile {
+            source,
+            base,
             line_starts,
-            errors: Vec::new(),
-            warnings: Vec::new(),
-            omitted: 0,
-            files: Vec::new(),
-        }
+        });
+        base
+    }
+
+    /// The files, in the order in which they were added.
+    pub fn sources(&self) -> Vec<SourceFile> {
+        let files = self.sources.iter();
+        files.map(|file| file.source.clone()).collect()
     }
 
     /// A mistake in the value or key that starts at this byte.
     pub fn error(&mut self, at: usize, refusal: impl Into<ValueError>) {
         if self.errors.len() < MOST_KEPT {
             let error = self.place(at, refusal.into());
-            self.errors.push(error);
+            self.errors.push(PlacedError { at, error });
         } else {
             self.omitted += 1;
         }
@@ -129,8 +204,8 @@ impl<'t> ConfigReport<'t> {
     /// A warning: this works, but is probably not intended.
     pub fn warning(&mut self, at: usize, sentence: String) {
         if self.warnings.len() < MOST_KEPT {
-            let warning = self.place(at, sentence.into());
-            self.warnings.push(warning);
+            let error = self.place(at, sentence.into());
+            self.warnings.push(PlacedError { at, error });
         }
     }
 
@@ -181,44 +256,74 @@ impl<'t> ConfigReport<'t> {
         Ok(octets)
     }
 
-    /// The line of this byte, from 1.
-    pub fn line(&self, at: usize) -> u32 {
-        self.line_starts.partition_point(|&start| start <= at) as u32
+    /// The line of this offset.
+    pub fn line(&self, at: usize) -> SourceLine {
+        let source = self.source_of(at);
+        source.map_or_else(SourceLine::none, |source| SourceLine {
+            file: source.source.file.clone(),
+            line: source.line(at),
+        })
     }
 
-    /// The warnings, or the mistakes if there is one; in the order of the file.
+    /// The folder of the file that contains this offset. Relative paths in the file start there.
+    pub fn folder(&self, at: usize) -> PathBuf {
+        let file = self.source_of(at).map(|source| &source.source.file);
+        let folder = file.and_then(|file| file.parent());
+        folder.unwrap_or(Path::new("")).to_owned()
+    }
+
+    /// The warnings, or the mistakes if there is one; in the order of the files.
     pub fn finish(mut self) -> Result<Vec<ConfigError>, Vec<ConfigError>> {
-        let in_file_order = |error: &ConfigError| (error.line, error.column);
         if self.errors.is_empty() {
-            self.warnings.sort_by_key(in_file_order);
-            return Ok(self.warnings);
+            return Ok(in_file_order(self.warnings));
         }
-        self.errors.sort_by_key(in_file_order);
+        let main = self.sources.first().map(|main| main.source.file.clone());
+        let mut errors = in_file_order(take(&mut self.errors));
         if self.omitted > 0 {
             let sentence = format!("and {} more mistakes", self.omitted);
-            self.errors
-                .push(ConfigError::whole_file(self.file, sentence));
+            let main = main.unwrap_or(Path::new("").into());
+            errors.push(ConfigError::whole_file(&main, sentence));
         }
-        Err(self.errors)
+        Err(errors)
+    }
+
+    fn source_of(&self, at: usize) -> Option<&ReportedFile> {
+        let after = self.sources.partition_point(|source| source.base <= at);
+        self.sources.get(after.checked_sub(1)?)
     }
 
     fn place(&self, at: usize, refusal: ValueError) -> ConfigError {
         let line = self.line(at);
-        let start = self.line_starts[line as usize - 1];
-        let column = self
-            .text
-            .get(start..at)
-            .map_or(0, |before| before.chars().count()) as u32
-            + 1;
-        let sentence = refusal.sentence.unwrap_or_default();
+        let column = self.source_of(at).map_or(0, |source| source.column(at));
         ConfigError {
-            file: self.file.to_owned(),
-            line,
+            file: line.file.to_path_buf(),
+            line: line.line,
             column,
-            sentence,
+            sentence: refusal.sentence.unwrap_or_default(),
             hint: refusal.hint,
         }
     }
+}
+
+impl ReportedFile {
+    /// The line of an offset in this file, from 1.
+    fn line(&self, at: usize) -> u32 {
+        let octet = at - self.base;
+        self.line_starts.partition_point(|&start| start <= octet) as u32
+    }
+
+    /// The column of an offset in this file, in characters, from 1.
+    fn column(&self, at: usize) -> u32 {
+        let start = self.line_starts[self.line(at) as usize - 1];
+        let before = self.source.text.get(start..at - self.base);
+        before.map_or(0, |before| before.chars().count()) as u32 + 1
+    }
+}
+
+/// Sorts by file, line and column.
+fn in_file_order(mut errors: Vec<PlacedError>) -> Vec<ConfigError> {
+    errors.sort_by_key(|placed| placed.at);
+    errors.into_iter().map(|placed| placed.error).collect()
 }
 
 /// The candidate that is most like `text`, if any is like it enough to be what was meant.

@@ -4,12 +4,13 @@
 //! [`Setting`] is a key with a default, so it always has a value. [`NamedTables`] is a table whose
 //! keys are names that the user chose, such as `[regions]`.
 
+use std::mem::take;
 use std::path::{Path, PathBuf};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use super::error::ConfigReport;
-use super::read::{DocumentItem, ReadValue, WithOffset};
+use super::read::{DocumentItem, ReadValue, SpannedList, WithOffset};
 
 /// A key without a default value.
 #[derive(Debug, Clone, Default)]
@@ -67,7 +68,7 @@ impl<T> TableField<T> {
     }
 
     /// Reads the value of a key.
-    pub fn read(item: DocumentItem<'_>, report: &mut ConfigReport<'_>) -> Self
+    pub fn read(item: DocumentItem<'_>, report: &mut ConfigReport) -> Self
     where
         T: ReadValue,
     {
@@ -82,7 +83,7 @@ impl<T> TableField<T> {
         self,
         table: usize,
         sentence: &str,
-        report: &mut ConfigReport<'_>,
+        report: &mut ConfigReport,
     ) -> Option<WithOffset<T>> {
         if self.is_absent() {
             report.error(table, sentence.to_owned());
@@ -106,6 +107,38 @@ impl TableField<PathBuf> {
     }
 }
 
+/// A list that can stand in several files.
+pub trait Append: Sized {
+    /// Adds the elements of another list behind its own.
+    fn append(&mut self, more: Self);
+}
+
+impl<T> Append for SpannedList<T> {
+    fn append(&mut self, mut more: Self) {
+        Vec::append(self, &mut more);
+    }
+}
+
+impl<T> Append for NamedTables<T> {
+    fn append(&mut self, mut more: Self) {
+        self.0.append(&mut more.0);
+    }
+}
+
+impl<T: Append> TableField<T> {
+    /// Adds the list that stands under the same key of another file.
+    pub fn append(&mut self, more: TableField<T>) {
+        *self = match (take(self), more) {
+            (TableField::Given(mut all), TableField::Given(more)) => {
+                all.value.append(more.value);
+                TableField::Given(all)
+            }
+            (TableField::Absent, one) | (one, TableField::Absent) => one,
+            (TableField::Refused, _) | (_, TableField::Refused) => TableField::Refused,
+        };
+    }
+}
+
 /// A key that has a default value, which stands here until the file states another.
 #[derive(Debug, Clone)]
 pub struct Setting<T> {
@@ -126,6 +159,17 @@ impl<T> Setting<T> {
         }
     }
 
+    /// The value of this key, else that of `shared`, else the default.
+    pub fn or(self, shared: &TableField<T>) -> T
+    where
+        T: Clone,
+    {
+        match shared.get() {
+            Some(shared) if self.is_absent => shared.clone(),
+            _ => self.value,
+        }
+    }
+
     /// Where the value stands; `None`: it is the default.
     pub fn at(&self) -> Option<usize> {
         self.at
@@ -140,17 +184,17 @@ impl<T> Setting<T> {
 /// What a key of a table holds.
 pub trait Slot {
     /// Reads the value of the key.
-    fn fill(&mut self, item: DocumentItem<'_>, report: &mut ConfigReport<'_>);
+    fn fill(&mut self, item: DocumentItem<'_>, report: &mut ConfigReport);
 }
 
 impl<T: ReadValue> Slot for TableField<T> {
-    fn fill(&mut self, item: DocumentItem<'_>, report: &mut ConfigReport<'_>) {
+    fn fill(&mut self, item: DocumentItem<'_>, report: &mut ConfigReport) {
         *self = TableField::read(item, report);
     }
 }
 
 impl<T: ReadValue> Slot for Setting<T> {
-    fn fill(&mut self, item: DocumentItem<'_>, report: &mut ConfigReport<'_>) {
+    fn fill(&mut self, item: DocumentItem<'_>, report: &mut ConfigReport) {
         self.is_absent = false;
         if let Some(value) = T::read(item, report) {
             self.value = value;
@@ -179,7 +223,7 @@ pub struct NamedEntry<T> {
 }
 
 impl<T: ReadValue> ReadValue for NamedTables<T> {
-    fn read(item: DocumentItem<'_>, report: &mut ConfigReport<'_>) -> Option<Self> {
+    fn read(item: DocumentItem<'_>, report: &mut ConfigReport) -> Option<Self> {
         let mut entries = Vec::new();
         for (at, item) in item.entries(report)? {
             let name = WithOffset {

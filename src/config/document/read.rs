@@ -6,6 +6,7 @@
 //! value is a string. Both traits also describe the value for the JSON Schema.
 
 use schemars::{Schema, SchemaGenerator, json_schema};
+use toml::Spanned;
 use toml::de::DeValue;
 
 use super::error::{ConfigReport, ValueError};
@@ -18,10 +19,10 @@ pub fn values_of<T>(list: SpannedList<T>) -> Vec<T> {
     list.into_iter().map(|element| element.value).collect()
 }
 
-/// A value together with the byte of the file at which it starts.
+/// A value together with the place at which it starts.
 #[derive(Debug, Clone)]
 pub struct WithOffset<T> {
-    /// Byte offset into the file.
+    /// Offset in octets, as the [`ConfigReport`] counts them.
     pub at: usize,
     /// The value.
     pub value: T,
@@ -32,15 +33,27 @@ pub struct WithOffset<T> {
 pub struct DocumentItem<'d> {
     /// The key; for an element of a list, the key of the list.
     pub key: &'d str,
-    /// Where the value starts.
+    /// The offset at which the value starts.
     pub at: usize,
+    /// The offset at which its file starts.
+    pub base: usize,
     /// The value.
     pub value: &'d DeValue<'d>,
 }
 
 impl<'d> DocumentItem<'d> {
+    /// A value inside this one.
+    fn inner(&self, key: &'d str, value: &'d Spanned<DeValue<'d>>) -> DocumentItem<'d> {
+        DocumentItem {
+            key,
+            at: self.base + value.span().start,
+            base: self.base,
+            value: value.get_ref(),
+        }
+    }
+
     /// Reports that something else was expected.
-    pub fn refuse(&self, expected: &str, hint: Option<String>, report: &mut ConfigReport<'_>) {
+    pub fn refuse(&self, expected: &str, hint: Option<String>, report: &mut ConfigReport) {
         let sentence = format!(
             "{}: expected {expected}, found {}",
             self.key,
@@ -50,19 +63,15 @@ impl<'d> DocumentItem<'d> {
     }
 
     /// The keys of a table with where they stand, in the order of the file.
-    pub fn entries(&self, report: &mut ConfigReport<'_>) -> Option<Vec<(usize, DocumentItem<'d>)>> {
+    pub fn entries(&self, report: &mut ConfigReport) -> Option<Vec<(usize, DocumentItem<'d>)>> {
         let Some(table) = self.value.as_table() else {
             self.refuse("a table", None, report);
             return None;
         };
         let mut entries = Vec::with_capacity(table.len());
         for (key, value) in table {
-            let item = DocumentItem {
-                key: key.get_ref(),
-                at: value.span().start,
-                value: value.get_ref(),
-            };
-            entries.push((key.span().start, item));
+            let at = self.base + key.span().start;
+            entries.push((at, self.inner(key.get_ref(), value)));
         }
         Some(entries)
     }
@@ -71,18 +80,11 @@ impl<'d> DocumentItem<'d> {
     pub fn elements(
         &self,
         single: bool,
-        report: &mut ConfigReport<'_>,
+        report: &mut ConfigReport,
     ) -> Option<Vec<DocumentItem<'d>>> {
         if let Some(array) = self.value.as_array() {
-            let mut elements = Vec::with_capacity(array.len());
-            for value in array {
-                elements.push(DocumentItem {
-                    key: self.key,
-                    at: value.span().start,
-                    value: value.get_ref(),
-                });
-            }
-            Some(elements)
+            let elements = array.iter().map(|value| self.inner(self.key, value));
+            Some(elements.collect())
         } else if single {
             Some(vec![*self])
         } else {
@@ -95,7 +97,7 @@ impl<'d> DocumentItem<'d> {
 /// A type that can be read from a value. Mistakes go to the report; `None` means there was one.
 pub trait ReadValue: Sized {
     /// Reads the value.
-    fn read(item: DocumentItem<'_>, report: &mut ConfigReport<'_>) -> Option<Self>;
+    fn read(item: DocumentItem<'_>, report: &mut ConfigReport) -> Option<Self>;
 
     /// The values that can be read, as JSON Schema.
     fn schema(generator: &mut SchemaGenerator) -> Schema;
@@ -116,7 +118,7 @@ pub trait TextValue: Sized {
 }
 
 impl<T: TextValue> ReadValue for T {
-    fn read(item: DocumentItem<'_>, report: &mut ConfigReport<'_>) -> Option<Self> {
+    fn read(item: DocumentItem<'_>, report: &mut ConfigReport) -> Option<Self> {
         let refusal = match item.value.as_str().map(T::from_text) {
             Some(Ok(value)) => return Some(value),
             Some(Err(refusal)) => refusal,
@@ -135,7 +137,7 @@ impl<T: TextValue> ReadValue for T {
 }
 
 impl ReadValue for bool {
-    fn read(item: DocumentItem<'_>, report: &mut ConfigReport<'_>) -> Option<Self> {
+    fn read(item: DocumentItem<'_>, report: &mut ConfigReport) -> Option<Self> {
         let value = item.value.as_bool();
         if value.is_none() {
             item.refuse("true or false", None, report);
@@ -151,7 +153,7 @@ impl ReadValue for bool {
 /// A list. Refused elements are left out, so that the others can be checked; a list of nothing
 /// else is refused.
 impl<T: ReadValue> ReadValue for Vec<WithOffset<T>> {
-    fn read(item: DocumentItem<'_>, report: &mut ConfigReport<'_>) -> Option<Self> {
+    fn read(item: DocumentItem<'_>, report: &mut ConfigReport) -> Option<Self> {
         read_elements(item.elements(false, report)?, report)
     }
 
@@ -166,7 +168,7 @@ impl<T: ReadValue> ReadValue for Vec<WithOffset<T>> {
 pub struct OneOrMore<T>(pub Vec<WithOffset<T>>);
 
 impl<T: ReadValue> ReadValue for OneOrMore<T> {
-    fn read(item: DocumentItem<'_>, report: &mut ConfigReport<'_>) -> Option<Self> {
+    fn read(item: DocumentItem<'_>, report: &mut ConfigReport) -> Option<Self> {
         read_elements(item.elements(true, report)?, report).map(OneOrMore)
     }
 
@@ -181,7 +183,7 @@ impl<T: ReadValue> ReadValue for OneOrMore<T> {
 
 fn read_elements<T: ReadValue>(
     elements: Vec<DocumentItem<'_>>,
-    report: &mut ConfigReport<'_>,
+    report: &mut ConfigReport,
 ) -> Option<Vec<WithOffset<T>>> {
     let written = elements.len();
     let mut good = Vec::with_capacity(written);

@@ -15,8 +15,6 @@
 //! words to a value. The reader of the file also reads the default value, so the same bounds apply.
 //! The schema and the tables of `docs/configuration.md` show the same text; a test compares them.
 
-use std::path::Path;
-
 use schemars::Schema;
 use serde_json::Value;
 use toml::de::DeValue;
@@ -127,13 +125,14 @@ pub fn describe<T: Table>(schema: &mut Schema) {
 
 /// Reads the default of a key as if it stood in a file.
 pub fn read_default<T: ReadValue>(text: &'static str) -> T {
-    let mut report = ConfigReport::new(Path::new("default"), text);
+    let mut report = ConfigReport::new();
     let value = DeValue::parse(text).ok();
     let read = value.and_then(|value| {
         T::read(
             DocumentItem {
                 key: "default",
                 at: 0,
+                base: 0,
                 value: value.get_ref(),
             },
             &mut report,
@@ -143,7 +142,7 @@ pub fn read_default<T: ReadValue>(text: &'static str) -> T {
 }
 
 /// Reports a key that its table does not have.
-pub fn refuse_key(key: &str, at: usize, known: &[Key], report: &mut ConfigReport<'_>) {
+pub fn refuse_key(key: &str, at: usize, known: &[Key], report: &mut ConfigReport) {
     let hint = report.hint(key, known.iter().map(|key| key.name));
     let sentence = match hint {
         Some(_) => format!("unknown key \"{key}\""),
@@ -240,7 +239,7 @@ macro_rules! tables {
         impl $crate::config::document::ReadValue for $name {
             fn read(
                 item: $crate::config::document::DocumentItem<'_>,
-                report: &mut $crate::config::document::ConfigReport<'_>,
+                report: &mut $crate::config::document::ConfigReport,
             ) -> Option<Self> {
                 use $crate::config::document::table::{Table, bare, refuse_key};
                 use $crate::config::document::Slot;

@@ -134,7 +134,7 @@ pub enum HeaderEntry {
 }
 
 impl ReadValue for HeaderEntry {
-    fn read(item: DocumentItem<'_>, report: &mut ConfigReport<'_>) -> Option<Self> {
+    fn read(item: DocumentItem<'_>, report: &mut ConfigReport) -> Option<Self> {
         if item.value.is_table() {
             return HeaderFile::read(item, report).map(HeaderEntry::File);
         }

@@ -51,7 +51,7 @@ tables! {
 pub struct EndpointEntry(pub Endpoint);
 
 impl ReadValue for EndpointEntry {
-    fn read(item: DocumentItem<'_>, report: &mut ConfigReport<'_>) -> Option<Self> {
+    fn read(item: DocumentItem<'_>, report: &mut ConfigReport) -> Option<Self> {
         if item.value.is_table() {
             return Endpoint::read(item, report).map(EndpointEntry);
         }

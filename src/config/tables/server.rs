@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use crate::config::document::{SpannedList, tables};
 use crate::config::values::addresses::ListenAddress;
 use crate::config::values::plain::{BoundedDuration, SingleLine, WholeNumber};
+use crate::config::values::services::MemorySize;
 use crate::net::Cidr;
 
 tables! {
@@ -67,7 +68,7 @@ tables! {
         key: PathBuf => "none; *needed* where somebody listens with it",
     }
 
-    /// The rate limit for answers over UDP. Clients with a valid cookie and clients over TCP, TLS,
+    /// The memory of the process, and the rate limit for answers over UDP. Clients with a valid cookie and clients over TCP, TLS,
     /// HTTPS or QUIC are not counted.
     Limits {
         /// Whether the limit applies.
@@ -83,5 +84,8 @@ tables! {
         exempt: SpannedList<Cidr> = ["127.0.0.0/8", "::1"],
         /// Whether answers above the limit are only counted, and still sent.
         dry_run: bool = false,
+        /// The most memory that a configuration may take, 32MB to 1TB. A start or a reload that
+        /// needs more is refused.
+        memory: MemorySize => "no limit of its own",
     }
 }

@@ -1,7 +1,8 @@
-//! `[[services]]` and `[fences]` as written: the steered names, and which clients may get which
-//! regions.
+//! `[[services]]`, `[policies]` and `[fences]` as written: the steered names, the settings that
+//! they share, and which clients may get which regions.
 //!
-//! [`truth`](crate::config::truth) resolves the names of regions, checks and fence lists.
+//! [`truth`](crate::config::truth) resolves the names of regions, checks, policies, pools and fence
+//! lists.
 
 use schemars::{Schema, SchemaGenerator, json_schema};
 
@@ -25,6 +26,8 @@ tables! {
     Service {
         /// The domain name; it must lie in a zone and may be a wildcard.
         name: Name => needed,
+        /// The name of a policy in `[policies]`. The keys of the service override it.
+        policy: String => "none",
         /// Seconds that a resolver may cache an answer, 0 to 2147483647, or a table with `max` and
         /// `min`: then no longer than until health can change.
         ttl: TtlEntry = 30,
@@ -65,11 +68,41 @@ tables! {
         svcb: SvcbText => "from the zone file",
         /// Endpoints by region, in the order of preference where `order = "priority"`: an address,
         /// a table, or a list of these; at most 254 regions.
-        endpoints: NamedTables<OneOrMore<EndpointEntry>> => needed,
+        endpoints: NamedTables<OneOrMore<EndpointEntry>> => "*needed*, unless there is a `pool`",
+        /// The name of a pool in `[pools]`, instead of `endpoints`.
+        pool: String => "none",
         /// Rules that limit clients to regions; the first that matches wins.
         fence: SpannedList<Fence> = [],
         /// The name of a list in `[fences]`, or several; they follow the service's own.
         fences: OneOrMore<String> = [],
+    }
+
+    /// Settings that services share. The keys mean what they mean in a service.
+    Policy {
+        /// As in a service.
+        ttl: TtlEntry => "that of a service",
+        /// As in a service.
+        order: Keyword<RegionOrder> => "that of a service",
+        /// As in a service.
+        pick: Keyword<PickMethod> => "that of a service",
+        /// As in a service.
+        band: Band => "that of a service",
+        /// As in a service.
+        answers: WholeNumber<1, 8> => "that of a service",
+        /// As in a service.
+        check: String => "that of a service",
+        /// As in a service.
+        min_endpoints: WholeNumber<1, 1000> => "that of a service",
+        /// As in a service.
+        ramp: BoundedDuration<0, 3_600_000> => "that of a service",
+        /// As in a service.
+        max_removed: Percentage => "that of a service",
+        /// As in a service.
+        all_down: Keyword<AllDown> => "that of a service",
+        /// As in a service.
+        client_subnet: bool => "that of a service",
+        /// The lists of fences of every service with this policy that names none itself.
+        fences: OneOrMore<String> => "that of a service",
     }
 
     /// A TTL that follows health.
@@ -119,7 +152,7 @@ pub enum TtlEntry {
 }
 
 impl ReadValue for TtlEntry {
-    fn read(item: DocumentItem<'_>, report: &mut ConfigReport<'_>) -> Option<Self> {
+    fn read(item: DocumentItem<'_>, report: &mut ConfigReport) -> Option<Self> {
         match item.value.is_table() {
             true => TtlRange::read(item, report).map(TtlEntry::Range),
             false => TtlSeconds::read(item, report).map(TtlEntry::Fixed),

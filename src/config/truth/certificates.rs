@@ -17,7 +17,7 @@ pub fn resolve(
     file: TableField<PathBuf>,
     expiry_warning: &Setting<BoundedDuration<0, 31_536_000_000>>,
     folder: &Path,
-    report: &mut ConfigReport<'_>,
+    report: &mut ConfigReport,
 ) -> CertificateRule {
     let verify = verify.value;
     if let Some(at) = file.at()
@@ -42,7 +42,7 @@ pub fn resolve(
 fn read_authorities(
     file: &WithOffset<PathBuf>,
     folder: &Path,
-    report: &mut ConfigReport<'_>,
+    report: &mut ConfigReport,
 ) -> Option<CheckAuthorities> {
     let path = folder.join(&file.value);
     let read = report
@@ -62,7 +62,7 @@ pub fn resolve_identity(
     certificate: TableField<PathBuf>,
     key: TableField<PathBuf>,
     folder: &Path,
-    report: &mut ConfigReport<'_>,
+    report: &mut ConfigReport,
 ) -> Option<ClientIdentity> {
     if certificate.is_absent() != key.is_absent()
         && let Some(at) = certificate.at().or(key.at())
@@ -93,7 +93,7 @@ fn read_identity(
     certificate: &WithOffset<PathBuf>,
     key: &WithOffset<PathBuf>,
     folder: &Path,
-    report: &mut ConfigReport<'_>,
+    report: &mut ConfigReport,
 ) -> Result<ClientIdentity, FileMistake> {
     let certificate_path = folder.join(&certificate.value);
     let key_path = folder.join(&key.value);

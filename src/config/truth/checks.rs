@@ -28,8 +28,7 @@ pub type CombinationParts = Vec<WithOffset<CheckId>>;
 pub fn resolve(
     entries: Vec<NamedEntry<tables::Check>>,
     names: &mut DeclaredNames,
-    folder: &Path,
-    report: &mut ConfigReport<'_>,
+    report: &mut ConfigReport,
 ) -> Vec<CheckConfig> {
     let mut places = Vec::with_capacity(entries.len());
     let mut checks = Vec::with_capacity(entries.len());
@@ -51,7 +50,8 @@ pub fn resolve(
                 name: name.value,
             }
         } else {
-            resolve_one(name, raw, kind, folder, report)
+            let folder = report.folder(name.at);
+            resolve_one(name, raw, kind, &folder, report)
         };
         checks.push(check);
         places.push(parts);
@@ -65,7 +65,7 @@ fn resolve_one(
     raw: tables::Check,
     kind: Option<CheckType>,
     folder: &Path,
-    report: &mut ConfigReport<'_>,
+    report: &mut ConfigReport,
 ) -> CheckConfig {
     let kind = kind.or_else(|| {
         let sentence = format!("check \"{}\" needs a type", name.value);
@@ -104,7 +104,7 @@ fn default_port(kind: Option<CheckType>) -> Option<u16> {
 }
 
 /// Reports the keys that a check of this type has no use for.
-fn refuse_strangers(raw: &tables::Check, kind: CheckType, report: &mut ConfigReport<'_>) {
+fn refuse_strangers(raw: &tables::Check, kind: CheckType, report: &mut ConfigReport) {
     use CheckType::{Dns, Exec, Grpc, Http, Https, Tls};
     let web: &[CheckType] = &[Http, Https];
     let secure: &[CheckType] = &[Https, Tls, Grpc];
@@ -138,7 +138,7 @@ fn refuse_strangers(raw: &tables::Check, kind: CheckType, report: &mut ConfigRep
     }
 }
 
-fn resolve_rules(raw: &tables::Check, report: &mut ConfigReport<'_>) -> HealthRules {
+fn resolve_rules(raw: &tables::Check, report: &mut ConfigReport) -> HealthRules {
     let interval = raw.interval.value.0;
     let damping = raw.damping.get().cloned().unwrap_or_default();
     HealthRules {
@@ -162,7 +162,7 @@ fn resolve_rules(raw: &tables::Check, report: &mut ConfigReport<'_>) -> HealthRu
 fn resolve_timeout(
     timeout: &Setting<BoundedDuration<10, 60_000>>,
     interval: Duration,
-    report: &mut ConfigReport<'_>,
+    report: &mut ConfigReport,
 ) -> Duration {
     let BoundedDuration(limit) = timeout.value;
     let Some(at) = timeout.at() else {
@@ -183,7 +183,7 @@ fn resolve_kind(
     raw: tables::Check,
     name: &WithOffset<String>,
     folder: &Path,
-    report: &mut ConfigReport<'_>,
+    report: &mut ConfigReport,
 ) -> CheckKind {
     let secure = matches!(kind, Some(CheckType::Https | CheckType::Tls)) || raw.tls.value;
     if kind == Some(CheckType::Grpc) && !secure {
@@ -265,7 +265,7 @@ fn resolve_kind(
 fn resolve_program(
     program: WithOffset<PathBuf>,
     folder: &Path,
-    report: &mut ConfigReport<'_>,
+    report: &mut ConfigReport,
 ) -> PathBuf {
     let path = folder.join(&program.value);
     let wrong = match std::fs::metadata(&path) {
@@ -286,7 +286,7 @@ fn resolve_program(
     path
 }
 
-fn resolve_path(path: Setting<SingleLine<2048>>, report: &mut ConfigReport<'_>) -> String {
+fn resolve_path(path: Setting<SingleLine<2048>>, report: &mut ConfigReport) -> String {
     let at = path.at().unwrap_or(0);
     let SingleLine(text) = path.value;
     if !text.starts_with('/')
@@ -301,10 +301,7 @@ fn resolve_path(path: Setting<SingleLine<2048>>, report: &mut ConfigReport<'_>) 
     text
 }
 
-fn resolve_host(
-    host: TableField<SingleLine<255>>,
-    report: &mut ConfigReport<'_>,
-) -> Option<String> {
+fn resolve_host(host: TableField<SingleLine<255>>, report: &mut ConfigReport) -> Option<String> {
     let host = host.given()?;
     let text = host.value.0;
     if !text
@@ -319,7 +316,7 @@ fn resolve_host(
 fn resolve_expect(
     raw: tables::Expect,
     method: HttpMethod,
-    report: &mut ConfigReport<'_>,
+    report: &mut ConfigReport,
 ) -> HttpExpectation {
     if let Some(at) = raw.body.at().or(raw.json.at())
         && method == HttpMethod::Head
@@ -345,7 +342,7 @@ fn resolve_expect(
 
 fn resolve_json(
     WithOffset { at, value }: WithOffset<tables::JsonExpect>,
-    report: &mut ConfigReport<'_>,
+    report: &mut ConfigReport,
 ) -> Option<(String, String)> {
     let pointer = value.pointer.required(at, "json needs a pointer", report);
     let equals = value
@@ -357,7 +354,7 @@ fn resolve_json(
 
 fn resolve_header(
     entry: NamedEntry<SingleLine<1024>>,
-    report: &mut ConfigReport<'_>,
+    report: &mut ConfigReport,
 ) -> Option<(String, String)> {
     let NamedEntry { name, value } = entry;
     // RFC 9110 section 5.6.2: token.

@@ -27,7 +27,7 @@ pub fn resolve(
     name: &WithOffset<String>,
     names: &mut DeclaredNames,
     parts: &mut CombinationParts,
-    report: &mut ConfigReport<'_>,
+    report: &mut ConfigReport,
 ) -> CheckKind {
     refuse_own_questions(&raw, report);
     let given = [
@@ -99,7 +99,7 @@ pub fn resolve(
 }
 
 /// A combination asks nobody itself, so every key about asking belongs to its parts.
-fn refuse_own_questions(raw: &tables::Check, report: &mut ConfigReport<'_>) {
+fn refuse_own_questions(raw: &tables::Check, report: &mut ConfigReport) {
     let keys = [
         ("type", raw.r#type.at()),
         ("port", raw.port.at()),
@@ -137,7 +137,7 @@ fn refuse_own_questions(raw: &tables::Check, report: &mut ConfigReport<'_>) {
 }
 
 /// Reports circles, and combinations that come to too much. `places` is by check.
-pub fn check(checks: &[CheckConfig], places: &[CombinationParts], report: &mut ConfigReport<'_>) {
+pub fn check(checks: &[CheckConfig], places: &[CombinationParts], report: &mut ConfigReport) {
     let sizes = sizes(places);
     let mut told = vec![false; places.len()];
     for (at, size) in sizes.iter().enumerate() {
@@ -204,7 +204,7 @@ fn tell_circle(
     places: &[CombinationParts],
     sizes: &[Option<Size>],
     told: &mut [bool],
-    report: &mut ConfigReport<'_>,
+    report: &mut ConfigReport,
 ) {
     let mut way: Vec<(usize, usize)> = Vec::new();
     let mut at = start;

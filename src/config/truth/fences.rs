@@ -12,6 +12,7 @@ use std::sync::Arc;
 use super::model::{FenceClients, FenceConfig, RegionId, ServiceRegion, UnknownPlace};
 use super::names::DeclaredNames;
 
+use crate::config::document::error::SourceLine;
 use crate::config::document::{
     ConfigReport, NamedEntry, Setting, SpannedList, WithOffset, values_of,
 };
@@ -37,7 +38,7 @@ struct SharedBy {
 
 /// A fence and where it is stated.
 struct ListedFence {
-    line: u32,
+    line: SourceLine,
     fence: FenceConfig,
 }
 
@@ -46,13 +47,13 @@ struct ListedFence {
 struct CollectedFences {
     fences: Vec<FenceConfig>,
     /// The line of the first fence that matches every client.
-    catch_all: Option<u32>,
+    catch_all: Option<SourceLine>,
     /// Whether a fence has no region left.
     has_mistakes: bool,
 }
 
 impl CollectedFences {
-    fn push(&mut self, line: u32, fence: FenceConfig) {
+    fn push(&mut self, line: SourceLine, fence: FenceConfig) {
         if self.catch_all.is_none() && fence.clients.match_everybody() {
             self.catch_all = Some(line);
         }
@@ -65,7 +66,7 @@ impl FenceLists {
     pub fn declare(
         raw: Vec<NamedEntry<SpannedList<tables::Fence>>>,
         regions: &DeclaredNames,
-        report: &mut ConfigReport<'_>,
+        report: &mut ConfigReport,
     ) -> FenceLists {
         let names = DeclaredNames::declare("fence list", &raw, report);
         let mut lists = Vec::new();
@@ -93,18 +94,17 @@ impl FenceLists {
         }
     }
 
-    /// The fences of a service with these regions: its own, then those of the lists that it names.
+    /// The fences of a service with these regions: its own, then those of the named lists.
     pub fn of_service(
         &mut self,
         own: SpannedList<tables::Fence>,
-        named: SpannedList<String>,
+        named: Vec<WithOffset<u16>>,
         region_names: &mut DeclaredNames,
         regions: &[ServiceRegion],
-        report: &mut ConfigReport<'_>,
+        report: &mut ConfigReport,
     ) -> Arc<[FenceConfig]> {
         let mut nameable = Nameable::OfService(region_names, regions);
         let own = resolve_list(own, None, &mut nameable, report);
-        let named = self.find_lists(named, report);
         let is_shared = own.is_empty();
         let key = SharedBy {
             lists: named.iter().map(|list| list.value).collect(),
@@ -133,12 +133,13 @@ impl FenceLists {
         list: WithOffset<u16>,
         service_regions: &[RegionId],
         collected: &mut CollectedFences,
-        report: &mut ConfigReport<'_>,
+        report: &mut ConfigReport,
     ) {
-        if let Some(line) = collected.catch_all {
-            let sentence = format!(
-                "the fence in line {line} matches everybody, so this list is never reached"
-            );
+        let here = report.line(list.at);
+        if let Some(line) = &collected.catch_all {
+            let line = line.seen_from(&here);
+            let sentence =
+                format!("the fence in {line} matches everybody, so this list is never reached");
             report.warning(list.at, sentence);
         }
         let Some(fences) = self.lists.get(usize::from(list.value)) else {
@@ -150,16 +151,16 @@ impl FenceLists {
             if regions.is_empty() && !fence.regions.is_empty() && !service_regions.is_empty() {
                 collected.has_mistakes = true;
                 let name = self.names.name(list.value);
-                let sentence = format!(
-                    "the fence of \"{name}\" in line {line} leaves no region of this service"
-                );
+                let line = line.seen_from(&here);
+                let sentence =
+                    format!("the fence of \"{name}\" in {line} leaves no region of this service");
                 report.error(
                     list.at,
                     format!("{sentence}; give endpoints in one of them"),
                 );
             }
             collected.push(
-                *line,
+                line.clone(),
                 FenceConfig {
                     regions,
                     ..fence.clone()
@@ -169,14 +170,15 @@ impl FenceLists {
     }
 
     /// Warns of every list that no service names.
-    pub fn warn_unused(&self, report: &mut ConfigReport<'_>) {
+    pub fn warn_unused(&self, report: &mut ConfigReport) {
         self.names.warn_unused(report);
     }
 
-    fn find_lists(
+    /// The ids of the lists with these names.
+    pub fn find_lists(
         &mut self,
         named: SpannedList<String>,
-        report: &mut ConfigReport<'_>,
+        report: &mut ConfigReport,
     ) -> Vec<WithOffset<u16>> {
         let mut found: Vec<WithOffset<u16>> = Vec::new();
         for name in named {
@@ -208,11 +210,7 @@ enum Nameable<'r> {
 }
 
 impl Nameable<'_> {
-    fn find(
-        &mut self,
-        name: &WithOffset<String>,
-        report: &mut ConfigReport<'_>,
-    ) -> Option<RegionId> {
+    fn find(&mut self, name: &WithOffset<String>, report: &mut ConfigReport) -> Option<RegionId> {
         let (names, regions) = match self {
             Nameable::All(names) => return names.find_unused(name, report).map(RegionId),
             Nameable::OfService(names, regions) => (names, regions),
@@ -237,15 +235,16 @@ fn resolve_list(
     fences: SpannedList<tables::Fence>,
     list: Option<&Arc<str>>,
     nameable: &mut Nameable<'_>,
-    report: &mut ConfigReport<'_>,
+    report: &mut ConfigReport,
 ) -> Vec<ListedFence> {
     let mut catch_all = None;
     let mut resolved = Vec::new();
     for WithOffset { at, value } in fences {
-        if let Some(line) = catch_all {
+        if let Some(line) = &catch_all {
+            let line = SourceLine::seen_from(line, &report.line(at));
             report.warning(
                 at,
-                format!("the fence in line {line} matches everybody, so this one is never reached"),
+                format!("the fence in {line} matches everybody, so this one is never reached"),
             );
         }
         let listed = value
@@ -262,7 +261,7 @@ fn resolve_list(
         let refused = value.clients.is_refused();
         let clients = resolve_clients(value.clients.or_default());
         if clients.match_everybody() && !refused {
-            catch_all = catch_all.or(Some(report.line(at)));
+            catch_all = catch_all.or_else(|| Some(report.line(at)));
             if let Some(at) = embargo_at
                 && resolved.is_empty()
             {
@@ -292,7 +291,7 @@ fn resolve_list(
 fn fence_regions(
     listed: &[WithOffset<String>],
     nameable: &mut Nameable<'_>,
-    report: &mut ConfigReport<'_>,
+    report: &mut ConfigReport,
 ) -> Vec<RegionId> {
     let mut seen = HashSet::new();
     let mut regions = Vec::new();
@@ -313,7 +312,7 @@ fn fence_regions(
 fn resolve_unknown(
     raw: &Setting<Keyword<UnknownPlace>>,
     clients: &FenceClients,
-    report: &mut ConfigReport<'_>,
+    report: &mut ConfigReport,
 ) -> UnknownPlace {
     if let Some(at) = raw.at()
         && !clients.name_places()

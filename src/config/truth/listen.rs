@@ -71,7 +71,7 @@ impl ListenLists {
         tls: TableField<Tls>,
         plain: &[SocketAddr],
         folder: &Path,
-        report: &mut ConfigReport<'_>,
+        report: &mut ConfigReport,
     ) -> EncryptedListen {
         let plain: HashSet<SocketAddr> = plain
             .iter()
@@ -124,7 +124,7 @@ impl TakenPorts {
     fn take<const PORT: u16>(
         &mut self,
         list: SpannedList<ListenAddress<PORT>>,
-        report: &mut ConfigReport<'_>,
+        report: &mut ConfigReport,
     ) -> Vec<SocketAddr> {
         let mut addresses = Vec::with_capacity(list.len());
         for address in list {
@@ -141,7 +141,7 @@ impl TakenPorts {
     }
 }
 
-fn resolve_path(path: Setting<SingleLine<255>>, report: &mut ConfigReport<'_>) -> String {
+fn resolve_path(path: Setting<SingleLine<255>>, report: &mut ConfigReport) -> String {
     let at = path.at().unwrap_or(0);
     let SingleLine(text) = path.value;
     let is_plain = text
@@ -161,7 +161,7 @@ fn resolve_identity(
     tls: TableField<Tls>,
     listener: Option<usize>,
     folder: &Path,
-    report: &mut ConfigReport<'_>,
+    report: &mut ConfigReport,
 ) -> Option<IdentityFiles> {
     if tls.is_refused() {
         return None;
@@ -190,7 +190,7 @@ pub fn identity_files(
     at: usize,
     table: &str,
     folder: &Path,
-    report: &mut ConfigReport<'_>,
+    report: &mut ConfigReport,
 ) -> Option<IdentityFiles> {
     let Tls { certificate, key } = tls;
     let certificate = certificate.required(at, &format!("{table} needs a certificate"), report);

@@ -12,6 +12,7 @@ use std::time::Duration;
 pub use super::endpoints::{Endpoint, EndpointTarget};
 pub use super::listen::AdminConfig;
 use super::listen::EncryptedListen;
+pub use crate::config::document::error::SourceLine;
 pub use crate::config::values::addresses::AdminListen;
 pub use crate::config::values::bindings::SvcbTemplate;
 pub use crate::config::values::hosts::TargetHost;
@@ -37,6 +38,8 @@ pub struct Config {
     pub server: NameserverConfig,
     /// `[limits]`; absent: no limit.
     pub limits: Option<RateLimitConfig>,
+    /// `[limits] memory` in octets; absent: no limit of its own.
+    pub max_memory: Option<u64>,
     /// `[admin]`
     pub admin: AdminConfig,
     /// `[state] directory`; absent: nothing is kept across restarts.
@@ -113,8 +116,8 @@ pub struct NameserverConfig {
 /// The clients that may query one zone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ZoneAccessConfig {
-    /// Where it is stated in the file, from 1.
-    pub line: u32,
+    /// Where it is stated.
+    pub stated: SourceLine,
     /// The apex.
     pub zone: Name,
     /// Networks that are answered; empty: all.
@@ -295,6 +298,10 @@ pub struct CheckConfig {
 pub struct ServiceConfig {
     /// Owner; may be a wildcard.
     pub name: Name,
+    /// The policy that it names.
+    pub policy: Option<Arc<str>>,
+    /// The pool that has its endpoints; `None`: they are its own.
+    pub pool: Option<Arc<str>>,
     /// Seconds, 0..=2^31-1; the most where the TTL follows health.
     pub ttl: u32,
     /// The least where the TTL follows health; `None`: it is fixed.
@@ -326,8 +333,8 @@ pub struct ServiceConfig {
     /// Its own fences, then those of the lists that it names; the first that matches wins. Services
     /// with the same lists and regions share them.
     pub fences: Arc<[FenceConfig]>,
-    /// Where the service is stated: file line, from 1.
-    pub line: u32,
+    /// Where the service is stated.
+    pub stated: SourceLine,
 }
 
 /// One region of a service.

@@ -1,4 +1,4 @@
-//! The names of regions, checks and fence lists in a file, and which of them are used.
+//! The names of regions, checks, policies and the like, and which of them are used.
 //!
 //! [`DeclaredNames`] gives each name an id, its position in the file. It reports invalid and
 //! unknown names, suggests a similar one, and warns of names that nothing uses.
@@ -20,9 +20,10 @@ impl DeclaredNames {
     pub fn declare<T>(
         kind: &'static str,
         entries: &[NamedEntry<T>],
-        report: &mut ConfigReport<'_>,
+        report: &mut ConfigReport,
     ) -> Self {
-        let declared: Vec<_> = entries.iter().map(|entry| entry.name.clone()).collect();
+        let declared: Vec<WithOffset<String>> =
+            entries.iter().map(|entry| entry.name.clone()).collect();
         for name in declared.iter().filter(|name| !is_name(&name.value)) {
             let sentence = format!(
                 "\"{}\" is no {kind} name; it takes 1 to 63 of a-z, 0-9 and -",
@@ -33,11 +34,18 @@ impl DeclaredNames {
         if let Some(name) = declared.get(usize::from(u16::MAX)) {
             report.error(name.at, format!("there are more than 65535 {kind}s"));
         }
-        let ids = declared
-            .iter()
-            .zip(0..=u16::MAX)
-            .map(|(name, id)| (name.value.clone(), id))
-            .collect();
+        let mut ids: HashMap<String, u16> = HashMap::with_capacity(declared.len());
+        for (name, id) in declared.iter().zip(0..=u16::MAX) {
+            // One file cannot have a key twice, but two files can.
+            if let Some(first) = ids.get(&name.value) {
+                let first = report.line(declared[usize::from(*first)].at);
+                let before = first.seen_from(&report.line(name.at));
+                let sentence = format!("there is a {kind} \"{}\" already in {before}", name.value);
+                report.error(name.at, sentence);
+            } else {
+                ids.insert(name.value.clone(), id);
+            }
+        }
         let used = vec![false; declared.len()];
         DeclaredNames {
             kind,
@@ -48,11 +56,7 @@ impl DeclaredNames {
     }
 
     /// The id of a name, which is marked as used. An unknown name is reported.
-    pub fn find(
-        &mut self,
-        name: &WithOffset<String>,
-        report: &mut ConfigReport<'_>,
-    ) -> Option<u16> {
+    pub fn find(&mut self, name: &WithOffset<String>, report: &mut ConfigReport) -> Option<u16> {
         let found = self.find_unused(name, report);
         if let Some(id) = found {
             self.used[usize::from(id)] = true;
@@ -61,11 +65,7 @@ impl DeclaredNames {
     }
 
     /// The id of a name, without marking it as used.
-    pub fn find_unused(
-        &self,
-        name: &WithOffset<String>,
-        report: &mut ConfigReport<'_>,
-    ) -> Option<u16> {
+    pub fn find_unused(&self, name: &WithOffset<String>, report: &mut ConfigReport) -> Option<u16> {
         let found = self.ids.get(&name.value).copied();
         if found.is_none() {
             let hint = report.hint(
@@ -86,7 +86,7 @@ impl DeclaredNames {
     }
 
     /// Warns of every name that nothing uses.
-    pub fn warn_unused(&self, report: &mut ConfigReport<'_>) {
+    pub fn warn_unused(&self, report: &mut ConfigReport) {
         for (name, _) in self
             .declared
             .iter()

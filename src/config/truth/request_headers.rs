@@ -35,7 +35,7 @@ pub fn resolve(
     headers: TableField<NamedTables<HeaderEntry>>,
     is_grpc: bool,
     folder: &Path,
-    report: &mut ConfigReport<'_>,
+    report: &mut ConfigReport,
 ) -> Vec<(HeaderName, HeaderValue)> {
     let Some(WithOffset {
         at,
@@ -78,7 +78,7 @@ pub fn resolve(
 fn resolve_name(
     name: &WithOffset<String>,
     is_grpc: bool,
-    report: &mut ConfigReport<'_>,
+    report: &mut ConfigReport,
 ) -> Option<HeaderName> {
     let text = &name.value;
     // RFC 9110 section 5.6.2: token.
@@ -109,7 +109,7 @@ fn resolve_name(
 fn resolve_value(
     entry: WithOffset<HeaderEntry>,
     folder: &Path,
-    report: &mut ConfigReport<'_>,
+    report: &mut ConfigReport,
 ) -> Option<HeaderValue> {
     let value = match entry.value {
         HeaderEntry::Value(SingleLine(text)) => visible(text.as_bytes()),
@@ -132,7 +132,7 @@ fn resolve_value(
     Some(value)
 }
 
-fn read_value(path: &Path, report: &mut ConfigReport<'_>) -> Result<HeaderValue, String> {
+fn read_value(path: &Path, report: &mut ConfigReport) -> Result<HeaderValue, String> {
     let octets = report.read_secret(path, FileKind::Secret)?;
     let text = octets.trim_ascii();
     if text.is_empty() {

@@ -16,6 +16,8 @@ use super::model::{
     RateLimitConfig, RegionConfig, TrafficSample,
 };
 use super::names::DeclaredNames;
+use super::policies::Policies;
+use super::pools::{EndpointNames, Pools};
 use super::services::ServiceResolver;
 use super::zones::resolve_access;
 use crate::config::document::{
@@ -32,16 +34,23 @@ use crate::steering::{Bias, Point};
 const MOST_RESOLVERS: usize = 16;
 
 /// Resolves everything and reports every mistake and warning.
-pub fn resolve(raw: RawConfig, file: &Path, report: &mut ConfigReport<'_>) -> Config {
+pub fn resolve(raw: RawConfig, file: &Path, report: &mut ConfigReport) -> Config {
     let folder = file.parent().unwrap_or(Path::new(""));
     let raw_regions = raw.regions.or_default().0;
     let raw_checks = raw.checks.or_default().0;
     let raw_lists = raw.fences.or_default().0;
     let geo = resolve_geo(raw.geo.or_default(), folder, report);
     let mut check_names = DeclaredNames::declare("check", &raw_checks, report);
-    let checks = checks::resolve(raw_checks, &mut check_names, folder, report);
-    let region_names = DeclaredNames::declare("region", &raw_regions, report);
-    let fence_lists = FenceLists::declare(raw_lists, &region_names, report);
+    let checks = checks::resolve(raw_checks, &mut check_names, report);
+    let mut region_names = DeclaredNames::declare("region", &raw_regions, report);
+    let mut fence_lists = FenceLists::declare(raw_lists, &region_names, report);
+    let raw_policies = raw.policies.or_default().0;
+    let policies = Policies::declare(raw_policies, &mut check_names, &mut fence_lists, report);
+    let mut names = EndpointNames {
+        regions: &mut region_names,
+        checks: &mut check_names,
+    };
+    let pools = Pools::declare(raw.pools.or_default().0, &mut names, report);
     let regions: Vec<RegionConfig> = raw_regions.into_iter().map(resolve_region).collect();
     let mut resolver = ServiceResolver {
         fence_lists,
@@ -49,18 +58,20 @@ pub fn resolve(raw: RawConfig, file: &Path, report: &mut ConfigReport<'_>) -> Co
         check_names,
         checks: &checks,
         regions: &regions,
+        policies,
+        pools,
         client_subnet: geo.client_subnet,
     };
     let services = resolver.services(raw.services.or_default(), report);
-    resolver.region_names.warn_unused(report);
-    resolver.check_names.warn_unused(report);
-    resolver.fence_lists.warn_unused(report);
+    resolver.warn_unused(report);
     let zones = raw.zones.or_default();
     let guard = raw.guard.or_default();
+    let limits = raw.limits.or_default();
     Config {
         file: file.to_owned(),
         server: resolve_server(raw.server.or_default(), raw.tls, folder, report),
-        limits: resolve_limits(raw.limits.or_default(), report),
+        max_memory: limits.memory.get().map(|size| size.0),
+        limits: resolve_limits(limits, report),
         admin: resolve_admin(raw.admin.or_default(), folder, report),
         state_directory: raw.state.or_default().directory.path_in(folder),
         events: resolve_events(raw.events.or_default(), folder, report),
@@ -82,7 +93,7 @@ fn resolve_server(
     raw: tables::Server,
     tls: TableField<tables::Tls>,
     folder: &Path,
-    report: &mut ConfigReport<'_>,
+    report: &mut ConfigReport,
 ) -> NameserverConfig {
     let connections = raw.tcp_connections.value.as_usize();
     let per_client = raw.tcp_connections_per_client.value.as_usize();
@@ -131,7 +142,7 @@ fn resolve_server(
     }
 }
 
-fn resolve_limits(raw: tables::Limits, report: &mut ConfigReport<'_>) -> Option<RateLimitConfig> {
+fn resolve_limits(raw: tables::Limits, report: &mut ConfigReport) -> Option<RateLimitConfig> {
     let rate = raw.rate.value.as_u32();
     let burst_at = raw.burst.at();
     let burst = raw.burst.value().map_or(rate * 5 / 2, WholeNumber::as_u32);
@@ -158,7 +169,7 @@ fn resolve_limits(raw: tables::Limits, report: &mut ConfigReport<'_>) -> Option<
 fn resolve_listen(
     at: usize,
     listen: SpannedList<SocketAddr>,
-    report: &mut ConfigReport<'_>,
+    report: &mut ConfigReport,
 ) -> Vec<SocketAddr> {
     if listen.is_empty() {
         report.error(at, "listen names no address to listen on".to_owned());
@@ -173,7 +184,7 @@ fn resolve_listen(
     values_of(listen)
 }
 
-fn resolve_admin(raw: tables::Admin, folder: &Path, report: &mut ConfigReport<'_>) -> AdminConfig {
+fn resolve_admin(raw: tables::Admin, folder: &Path, report: &mut ConfigReport) -> AdminConfig {
     let listen_at = raw.listen.at().unwrap_or(0);
     let listen = match raw.listen.value {
         AdminListen::Unix(path) => AdminListen::Unix(folder.join(path)),
@@ -205,11 +216,7 @@ fn resolve_admin(raw: tables::Admin, folder: &Path, report: &mut ConfigReport<'_
     }
 }
 
-fn resolve_events(
-    raw: tables::Events,
-    folder: &Path,
-    report: &mut ConfigReport<'_>,
-) -> EventsConfig {
+fn resolve_events(raw: tables::Events, folder: &Path, report: &mut ConfigReport) -> EventsConfig {
     let token_at = raw.token_file.at();
     let token_file = raw.token_file.path_in(folder);
     let webhook = raw.webhook.given();
@@ -250,7 +257,7 @@ fn is_web_url(text: &str) -> bool {
         && text.bytes().all(|octet| octet.is_ascii_graphic())
 }
 
-fn resolve_resolver(raw: tables::Resolver, report: &mut ConfigReport<'_>) -> ResolverSettings {
+fn resolve_resolver(raw: tables::Resolver, report: &mut ConfigReport) -> ResolverSettings {
     let servers = raw.servers.or_default();
     if let Some(surplus) = servers.get(MOST_RESOLVERS) {
         report.error(
@@ -282,7 +289,7 @@ fn resolve_traffic(raw: tables::Traffic) -> Option<TrafficSample> {
     })
 }
 
-fn resolve_geo(raw: tables::Geo, folder: &Path, report: &mut ConfigReport<'_>) -> GeoConfig {
+fn resolve_geo(raw: tables::Geo, folder: &Path, report: &mut ConfigReport) -> GeoConfig {
     let mut databases: Vec<PathBuf> = Vec::new();
     for path in raw.databases.value {
         databases.push(folder.join(path.value));
@@ -303,7 +310,7 @@ fn resolve_geo(raw: tables::Geo, folder: &Path, report: &mut ConfigReport<'_>) -
 fn resolve_network(
     raw: WithOffset<tables::Network>,
     networks: &mut Vec<GeoNetwork>,
-    report: &mut ConfigReport<'_>,
+    report: &mut ConfigReport,
 ) {
     let WithOffset { at, value: raw } = raw;
     check_network(&raw, at, report);
@@ -367,7 +374,7 @@ impl NetworkPlace {
     }
 }
 
-fn check_network(raw: &tables::Network, at: usize, report: &mut ConfigReport<'_>) {
+fn check_network(raw: &tables::Network, at: usize, report: &mut ConfigReport) {
     let no_place =
         raw.location.is_absent() && raw.country.is_absent() && raw.subdivision.is_absent();
     if no_place && raw.asn.is_absent() {

@@ -1,33 +1,36 @@
 //! `[[services]]`: the steered names, their regions and their endpoints.
 //!
-//! A service names regions, checks and fence lists, so these are resolved before it. The names are
-//! looked up here, and an unknown one is a mistake. A service without a usable name is left out of
+//! A service names regions, checks, fence lists, a policy and a pool, so these are resolved before
+//! it. Each key that it does not state comes from its policy. The names are looked up here, and an unknown one is a mistake. A service without a usable name is left out of
 //! the result. Its other keys are still checked.
 
-use std::collections::{HashMap, HashSet};
-use std::mem::take;
+use std::collections::HashMap;
 
 use super::fences::FenceLists;
 use super::model::{
-    Capacity, CheckConfig, CheckId, CheckKind, Endpoint, EndpointTarget, RegionConfig, RegionId,
-    ServiceConfig, ServiceRegion,
+    Capacity, CheckConfig, CheckId, EndpointTarget, RegionConfig, RegionId, ServiceConfig,
+    ServiceRegion,
 };
 use super::names::DeclaredNames;
+use super::policies::Policies;
+use super::pools::{EndpointDefaults, EndpointLists, EndpointNames, Pools, StatedEndpoints};
+use super::ttl::resolve_ttl;
+use crate::config::document::error::SourceLine;
 use crate::config::document::{
-    ConfigReport, NamedEntry, NamedTables, OneOrMore, Setting, SpannedList, TableField, WithOffset,
+    ConfigReport, NamedEntry, NamedTables, SpannedList, TableField, WithOffset,
 };
-use crate::config::tables::{self, EndpointEntry, TtlEntry};
+use crate::config::tables;
 use crate::config::values::bindings::{HttpsText, SvcbTemplate, SvcbText};
-use crate::config::values::plain::WholeNumber;
 use crate::dns::Name;
 use crate::health::fold::FoldRules;
-use crate::resolve::IpFamily;
 use crate::steering::RegionOrder;
 
-/// Most services in one file.
+/// Most services in a configuration.
 const MOST_SERVICES: usize = 100_000;
-/// Most regions in one service: a class of clients numbers them with one octet.
-const MOST_REGIONS: usize = 254;
+
+/// The warning for a band that has no effect.
+pub(super) const BAND_WITHOUT_DISTANCE: &str =
+    "band means something only where order = \"nearest\"";
 
 /// What services refer to.
 pub struct ServiceResolver<'r> {
@@ -41,6 +44,10 @@ pub struct ServiceResolver<'r> {
     pub regions: &'r [RegionConfig],
     /// The lists of `[fences]`.
     pub fence_lists: FenceLists,
+    /// The policies.
+    pub policies: Policies,
+    /// The pools.
+    pub pools: Pools,
     /// `[geo] client_subnet`.
     pub client_subnet: bool,
 }
@@ -50,7 +57,7 @@ impl ServiceResolver<'_> {
     pub fn services(
         &mut self,
         raw: SpannedList<tables::Service>,
-        report: &mut ConfigReport<'_>,
+        report: &mut ConfigReport,
     ) -> Vec<ServiceConfig> {
         if let Some(service) = raw.get(MOST_SERVICES) {
             report.error(
@@ -58,7 +65,7 @@ impl ServiceResolver<'_> {
                 format!("there are more than {MOST_SERVICES} services"),
             );
         }
-        let mut stated = HashMap::new();
+        let mut stated: HashMap<Name, SourceLine> = HashMap::new();
         let mut services = Vec::new();
         for WithOffset { at, value } in raw {
             let name_at = value.name.at().unwrap_or(at);
@@ -66,53 +73,73 @@ impl ServiceResolver<'_> {
                 continue;
             };
             match stated.get(&service.name) {
-                Some(line) => report.error(
-                    name_at,
-                    format!("{} is a service already in line {line}", service.name),
-                ),
-                None => drop(stated.insert(service.name.clone(), service.line)),
+                Some(before) => {
+                    let before = before.seen_from(&service.stated);
+                    let sentence = format!("{} is a service already in {before}", service.name);
+                    report.error(name_at, sentence);
+                }
+                None => drop(stated.insert(service.name.clone(), service.stated.clone())),
             }
             services.push(service);
         }
         services
     }
 
+    /// Warns of everything that no service uses.
+    pub fn warn_unused(&self, report: &mut ConfigReport) {
+        self.region_names.warn_unused(report);
+        self.check_names.warn_unused(report);
+        self.fence_lists.warn_unused(report);
+        self.policies.warn_unused(report);
+        self.pools.warn_unused(report);
+    }
+
     fn service(
         &mut self,
         at: usize,
         raw: tables::Service,
-        report: &mut ConfigReport<'_>,
+        report: &mut ConfigReport,
     ) -> Option<ServiceConfig> {
         let name = raw.name.required(at, "the service needs a name", report);
-        let order = raw.order.value.0;
+        let applied = self.policies.applied(raw.policy, report);
+        let policy = &*applied.policy;
+        let order = raw.order.or(&policy.keys.order).0;
         if let Some(band) = raw.band.at()
             && order != RegionOrder::Nearest
         {
-            report.warning(
-                band,
-                "band means something only where order = \"nearest\"".to_owned(),
-            );
+            report.warning(band, BAND_WITHOUT_DISTANCE.to_owned());
         }
-        let check = raw
-            .check
-            .given()
-            .and_then(|check| self.check_names.find(&check, report))
-            .map(CheckId);
-        let endpoints = raw
-            .endpoints
-            .required(at, "the service needs endpoints", report);
-        let mut regions = match endpoints {
-            Some(endpoints) => self.service_regions(endpoints, order, check, report),
-            None => Vec::new(),
+        let own_check = raw.check.given();
+        let check = match own_check {
+            Some(check) => self.check_names.find(&check, report).map(CheckId),
+            None => policy.check,
         };
+        let pool = raw.pool.get().map(|pool| pool.as_str().into());
+        let endpoints = StatedBy {
+            service: at,
+            endpoints: raw.endpoints,
+            pool: raw.pool,
+        };
+        let mut regions = self.service_regions(endpoints, order, check, report);
         self.take_capacities(raw.capacity.value(), &mut regions, report);
-        let min_endpoints = self.min_endpoints(&raw.min_endpoints, &regions, report);
-        let ttl = resolve_ttl(raw.ttl, report);
-        let fold = FoldRules {
-            ramp: raw.ramp.value.0,
-            max_removed: raw.max_removed.value.0,
+        let needed = NeededEndpoints {
+            at: raw.min_endpoints.at().or(applied.at),
+            least: raw.min_endpoints.or(&policy.keys.min_endpoints).as_usize(),
         };
-        let OneOrMore(lists) = raw.fences.value;
+        self.check_min_endpoints(&needed, &regions, report);
+        let ttl = match policy.ttl {
+            Some(ttl) if raw.ttl.is_absent() => ttl,
+            _ => resolve_ttl(raw.ttl.value.clone(), raw.ttl.at().unwrap_or(0), report),
+        };
+        let fold = FoldRules {
+            ramp: raw.ramp.or(&policy.keys.ramp).0,
+            max_removed: raw.max_removed.or(&policy.keys.max_removed).0,
+        };
+        let lists = if raw.fences.is_absent() {
+            applied.fences()
+        } else {
+            self.fence_lists.find_lists(raw.fences.value.0, report)
+        };
         let fences = self.fence_lists.of_service(
             raw.fence.value,
             lists,
@@ -121,175 +148,80 @@ impl ServiceResolver<'_> {
             report,
         );
         let bindings = bindings(raw.https, raw.svcb, &regions, report);
+        let client_subnet = raw
+            .client_subnet
+            .value()
+            .or(policy.keys.client_subnet.get().copied());
         let name = name?;
         self.check_endpoints(&name, &regions, report);
         Some(ServiceConfig {
             name: name.value,
+            policy: policy.name.clone(),
+            pool,
             ttl: ttl.most,
             least_ttl: ttl.least,
-            min_endpoints,
+            min_endpoints: needed.least,
             fold,
             order,
-            pick: raw.pick.value.0,
-            band: raw.band.value,
-            answers: raw.answers.value.as_u8(),
-            all_down: raw.all_down.value.0,
-            client_subnet: raw.client_subnet.value().unwrap_or(self.client_subnet),
+            pick: raw.pick.or(&policy.keys.pick).0,
+            band: raw.band.or(&policy.keys.band),
+            answers: raw.answers.or(&policy.keys.answers).as_u8(),
+            all_down: raw.all_down.or(&policy.keys.all_down).0,
+            client_subnet: client_subnet.unwrap_or(self.client_subnet),
             private_targets: raw.private_targets.value,
             check,
             regions,
             bindings,
             fences,
-            line: report.line(at),
+            stated: report.line(at),
         })
     }
 
     fn service_regions(
         &mut self,
-        endpoints: WithOffset<NamedTables<OneOrMore<EndpointEntry>>>,
+        stated: StatedBy,
         order: RegionOrder,
         check: Option<CheckId>,
-        report: &mut ConfigReport<'_>,
+        report: &mut ConfigReport,
     ) -> Vec<ServiceRegion> {
-        let WithOffset {
-            at,
-            value: NamedTables(entries),
-        } = endpoints;
-        if entries.is_empty() {
-            report.error(at, "the service has no endpoints".to_owned());
+        let rules = EndpointDefaults {
+            check,
+            order,
+            regions: self.regions,
+            checks: self.checks,
+        };
+        let pool_at = stated.pool.at();
+        if let (Some(at), false) = (pool_at, stated.endpoints.is_absent()) {
+            let sentence = "the service has endpoints of its own; give either a pool or endpoints";
+            report.error(at, sentence.to_owned());
         }
-        if let Some(entry) = entries.get(MOST_REGIONS) {
-            report.error(
-                entry.name.at,
-                format!("the service has more than {MOST_REGIONS} regions"),
-            );
-        }
-        let mut seen = HashSet::new();
-        let mut regions = Vec::with_capacity(entries.len());
-        for entry in entries {
-            regions.extend(self.service_region(entry, order, check, &mut seen, report));
-        }
-        regions
-    }
-
-    fn service_region(
-        &mut self,
-        entry: NamedEntry<OneOrMore<EndpointEntry>>,
-        order: RegionOrder,
-        check: Option<CheckId>,
-        seen: &mut HashSet<EndpointTarget>,
-        report: &mut ConfigReport<'_>,
-    ) -> Option<ServiceRegion> {
-        let NamedEntry { name, value } = entry;
-        let id = self.region_names.find(&name, report);
-        let region = id.and_then(|id| self.regions.get(usize::from(id)));
-        if region.is_some_and(|region| order == RegionOrder::Nearest && region.location.is_none()) {
-            let sentence = format!(
-                "region \"{}\" has no location, which order = \"nearest\" needs",
-                name.value
-            );
-            report.error(name.at, sentence);
-        }
-        if let TableField::Given(WithOffset {
-            at,
-            value: OneOrMore(list),
-        }) = &value
-            && list.is_empty()
-        {
-            report.error(
-                *at,
-                format!("region \"{}\" is listed without endpoints", name.value),
-            );
-        }
-        let mut endpoints = Vec::new();
-        for entry in value.value().map_or(Vec::new(), |entries| entries.0) {
-            endpoints.extend(self.endpoint(entry, check, seen, report));
-        }
-        Some(ServiceRegion {
-            region: RegionId(id?),
-            endpoints,
-            capacity: None,
-        })
-    }
-
-    fn endpoint(
-        &mut self,
-        entry: WithOffset<EndpointEntry>,
-        check: Option<CheckId>,
-        seen: &mut HashSet<EndpointTarget>,
-        report: &mut ConfigReport<'_>,
-    ) -> Option<Endpoint> {
-        let WithOffset {
-            at,
-            value: EndpointEntry(mut raw),
-        } = entry;
-        let own = take(&mut raw.check)
-            .given()
-            .and_then(|own| self.check_names.find(&own, report))
-            .map(CheckId);
-        let port_at = raw.port.at();
-        let host_at = raw.mx.at().or(raw.srv.at());
-        let target_at = raw
-            .address
-            .at()
-            .or(raw.cname.at())
-            .or(raw.alias.at())
-            .or(host_at)
-            .unwrap_or(at);
-        let target = take_target(&mut raw, at, report)?;
-        if !seen.insert(target.clone()) {
-            report.error(
-                target_at,
-                format!("the service has the endpoint {target} twice"),
-            );
-        }
-        let check = own.or(check);
-        if let Some(at) = port_at {
-            if check.is_none() {
-                report.warning(
-                    at,
-                    "the port says where the endpoint is checked, but nothing checks it".to_owned(),
-                );
-            } else if check.is_some_and(|id| self.is_combined(id)) {
-                report.error(
-                    at,
-                    "its check combines others, each of which has its own port".to_owned(),
-                );
+        match stated.pool {
+            TableField::Given(pool) => match self.pools.find(&pool, report) {
+                Some(lists) => lists.for_service(pool_at, &rules, report),
+                None => Vec::new(),
+            },
+            TableField::Refused => Vec::new(),
+            TableField::Absent => {
+                let sentence = "the service needs endpoints, or a pool";
+                let own = stated.endpoints.required(stated.service, sentence, report);
+                let Some(own) = own else {
+                    return Vec::new();
+                };
+                let mut names = EndpointNames {
+                    regions: &mut self.region_names,
+                    checks: &mut self.check_names,
+                };
+                EndpointLists::resolve(own, "service", &mut names, report)
+                    .for_service(None, &rules, report)
             }
         }
-        let weight = raw.weight.value.as_u32();
-        let port = raw.port.value().map(WholeNumber::as_u16);
-        let unknown = if matches!(target, EndpointTarget::Alias(_)) {
-            IpFamily::ALL.to_vec()
-        } else {
-            Vec::new()
-        };
-        Some(Endpoint {
-            target,
-            weight,
-            check,
-            port,
-            alias: None,
-            unknown,
-        })
-    }
-
-    fn is_combined(&self, id: CheckId) -> bool {
-        let check = self.checks.get(usize::from(id.0));
-        matches!(
-            check,
-            Some(CheckConfig {
-                kind: CheckKind::Combined { .. },
-                ..
-            })
-        )
     }
 
     fn take_capacities(
         &mut self,
         given: Option<NamedTables<Capacity>>,
         regions: &mut [ServiceRegion],
-        report: &mut ConfigReport<'_>,
+        report: &mut ConfigReport,
     ) {
         for NamedEntry { name, value } in given.map_or(Vec::new(), |given| given.0) {
             let Some(id) = self.region_names.find(&name, report).map(RegionId) else {
@@ -306,39 +238,37 @@ impl ServiceResolver<'_> {
         }
     }
 
-    /// The endpoints that a region needs. A region that has fewer would never serve a client.
-    fn min_endpoints(
+    /// A region that has fewer endpoints than it needs would never serve a client.
+    fn check_min_endpoints(
         &self,
-        least: &Setting<WholeNumber<1, 1000>>,
+        needed: &NeededEndpoints,
         regions: &[ServiceRegion],
-        report: &mut ConfigReport<'_>,
-    ) -> usize {
-        let needed = least.value.as_usize();
-        let Some(at) = least.at() else { return needed };
+        report: &mut ConfigReport,
+    ) {
+        let Some(at) = needed.at else { return };
         // An alias may come to several.
         let fixed = regions.iter().filter(|region| !region.has_alias());
         let fewest = fixed.min_by_key(|region| region.endpoints.len());
-        if let Some(fewest) = fewest
-            && fewest.endpoints.len() < needed
-        {
-            let name = self
-                .regions
-                .get(usize::from(fewest.region.0))
-                .map_or("", |region| &region.name);
-            let sentence = format!(
-                "region \"{name}\" has only {} of these endpoints",
-                fewest.endpoints.len()
-            );
-            report.error(at, sentence);
-        }
-        needed
+        let Some(fewest) = fewest.filter(|fewest| fewest.endpoints.len() < needed.least) else {
+            return;
+        };
+        let region = self.regions.get(usize::from(fewest.region.0));
+        let name = region.map_or("", |region| &region.name);
+        let has = fewest.endpoints.len();
+        report.error(
+            at,
+            format!(
+                "region \"{name}\" has only {has} of the {} endpoints that min_endpoints requires",
+                needed.least
+            ),
+        );
     }
 
     fn check_endpoints(
         &self,
         name: &WithOffset<Name>,
         regions: &[ServiceRegion],
-        report: &mut ConfigReport<'_>,
+        report: &mut ConfigReport,
     ) {
         if !regions.is_empty() && regions.iter().all(|region| self.is_standby(region)) {
             report.warning(
@@ -361,46 +291,19 @@ impl ServiceResolver<'_> {
     }
 }
 
-/// The TTL of a service.
-struct ServiceTtl {
-    /// The TTL, or the most where it follows health.
-    most: u32,
-    /// The least where it follows health; `None`: it is fixed.
-    least: Option<u32>,
+/// Where the endpoints of a service come from.
+struct StatedBy {
+    /// Where the service stands.
+    service: usize,
+    endpoints: TableField<StatedEndpoints>,
+    pool: TableField<String>,
 }
 
-fn resolve_ttl(setting: Setting<TtlEntry>, report: &mut ConfigReport<'_>) -> ServiceTtl {
-    let at = setting.at().unwrap_or(0);
-    let range = match setting.value {
-        TtlEntry::Fixed(seconds) => {
-            return ServiceTtl {
-                most: seconds.as_u32(),
-                least: None,
-            };
-        }
-        TtlEntry::Range(range) => range,
-    };
-    let most = range
-        .max
-        .required(at, "a ttl that follows health needs max", report);
-    let least = range.min.value.as_u32();
-    // Without a max there is a mistake already, and any will do.
-    let most = most.map_or(least, |most| most.value.as_u32());
-    match range.min.at() {
-        None => ServiceTtl {
-            most,
-            least: Some(least.min(most)),
-        },
-        Some(at) => {
-            if least > most {
-                report.error(at, format!("min is more than the {most} of max"));
-            }
-            ServiceTtl {
-                most,
-                least: Some(least),
-            }
-        }
-    }
+/// The endpoints that each region of a service needs.
+struct NeededEndpoints {
+    /// Where the number stands, or where the service names its policy; `None`: it is the default.
+    at: Option<usize>,
+    least: usize,
 }
 
 /// The HTTPS and SVCB records of the service. A name with a CNAME cannot have them (RFC 1034
@@ -409,7 +312,7 @@ fn bindings(
     https: TableField<HttpsText>,
     svcb: TableField<SvcbText>,
     regions: &[ServiceRegion],
-    report: &mut ConfigReport<'_>,
+    report: &mut ConfigReport,
 ) -> Vec<SvcbTemplate> {
     let at = https.at().or(svcb.at());
     let mut endpoints = regions.iter().flat_map(|region| &region.endpoints);
@@ -428,48 +331,4 @@ fn bindings(
         .into_iter()
         .chain(svcb.value().map(|svcb| svcb.0))
         .collect()
-}
-
-/// Takes the target out of the one key that is given.
-fn take_target(
-    raw: &mut tables::Endpoint,
-    at: usize,
-    report: &mut ConfigReport<'_>,
-) -> Option<EndpointTarget> {
-    let tables::Endpoint {
-        address,
-        cname,
-        alias,
-        mx,
-        srv,
-        ..
-    } = raw;
-    let absent = [
-        address.is_absent(),
-        cname.is_absent(),
-        alias.is_absent(),
-        mx.is_absent(),
-        srv.is_absent(),
-    ];
-    let given = absent.iter().filter(|absent| !**absent).count();
-    if given != 1 {
-        let how_many = if given == 0 { "needs" } else { "has more than" };
-        report.error(
-            at,
-            format!("the endpoint {how_many} one of address, cname, alias, mx and srv"),
-        );
-        return None;
-    }
-    let address = take(address)
-        .value()
-        .map(|address| EndpointTarget::Address(address.0));
-    let name = take(cname)
-        .value()
-        .map(EndpointTarget::Name)
-        .or(take(alias).value().map(EndpointTarget::Alias));
-    let host = take(mx)
-        .value()
-        .map(|mx| mx.0)
-        .or(take(srv).value().map(|srv| srv.0));
-    address.or(name).or(host.map(EndpointTarget::Host))
 }

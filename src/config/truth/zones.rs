@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use super::model::ZoneAccessConfig;
 
+use crate::config::document::error::SourceLine;
 use crate::config::document::{ConfigReport, SpannedList, WithOffset, values_of};
 use crate::config::tables::AccessEntry;
 use crate::dns::Name;
@@ -14,9 +15,9 @@ use crate::dns::Name;
 /// Checks the entries; those without a zone are reported and left out.
 pub fn resolve_access(
     entries: SpannedList<AccessEntry>,
-    report: &mut ConfigReport<'_>,
+    report: &mut ConfigReport,
 ) -> Vec<ZoneAccessConfig> {
-    let mut stated: HashMap<Name, u32> = HashMap::new();
+    let mut stated: HashMap<Name, SourceLine> = HashMap::new();
     let mut access = Vec::new();
     for WithOffset { at, value: raw } in entries {
         if raw.allow.is_absent() && raw.deny.is_absent() {
@@ -26,14 +27,15 @@ pub fn resolve_access(
             continue;
         };
         let line = report.line(zone.at);
-        if let Some(before) = stated.insert(zone.value.clone(), line) {
+        if let Some(before) = stated.insert(zone.value.clone(), line.clone()) {
+            let before = before.seen_from(&line);
             report.error(
                 zone.at,
-                format!("{} has its access already in line {before}", zone.value),
+                format!("{} has its access already in {before}", zone.value),
             );
         }
         access.push(ZoneAccessConfig {
-            line,
+            stated: line,
             zone: zone.value,
             allow: values_of(raw.allow.or_default()),
             deny: values_of(raw.deny.value),

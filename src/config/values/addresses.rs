@@ -286,7 +286,7 @@ impl LocationValue {
 }
 
 impl ReadValue for LocationValue {
-    fn read(item: DocumentItem<'_>, report: &mut ConfigReport<'_>) -> Option<Self> {
+    fn read(item: DocumentItem<'_>, report: &mut ConfigReport) -> Option<Self> {
         if let Some(text) = item.value.as_str() {
             return known_location(text, &item, report);
         }
@@ -319,7 +319,7 @@ impl ReadValue for LocationValue {
 fn known_location(
     text: &str,
     item: &DocumentItem<'_>,
-    report: &mut ConfigReport<'_>,
+    report: &mut ConfigReport,
 ) -> Option<LocationValue> {
     match locations::find(text) {
         Ok(known) => Some(LocationValue {

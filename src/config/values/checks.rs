@@ -99,7 +99,7 @@ impl TextValue for JsonPointer {
 pub struct JsonScalar(pub String);
 
 impl ReadValue for JsonScalar {
-    fn read(item: DocumentItem<'_>, report: &mut ConfigReport<'_>) -> Option<Self> {
+    fn read(item: DocumentItem<'_>, report: &mut ConfigReport) -> Option<Self> {
         let text = match item.value {
             DeValue::String(text) if text.len() <= 1024 => Some(text.to_string()),
             DeValue::Boolean(value) => Some(value.to_string()),
@@ -125,7 +125,7 @@ impl ReadValue for JsonScalar {
 pub struct StatusRanges(pub Vec<(u16, u16)>);
 
 impl ReadValue for StatusRanges {
-    fn read(item: DocumentItem<'_>, report: &mut ConfigReport<'_>) -> Option<Self> {
+    fn read(item: DocumentItem<'_>, report: &mut ConfigReport) -> Option<Self> {
         let code = integer(item.value).map(|code| code.to_string());
         let ranges = code
             .as_deref()

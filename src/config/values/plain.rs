@@ -43,7 +43,7 @@ impl<const MIN: i64, const MAX: i64> WholeNumber<MIN, MAX> {
 }
 
 impl<const MIN: i64, const MAX: i64> ReadValue for WholeNumber<MIN, MAX> {
-    fn read(item: DocumentItem<'_>, report: &mut ConfigReport<'_>) -> Option<Self> {
+    fn read(item: DocumentItem<'_>, report: &mut ConfigReport) -> Option<Self> {
         let number = integer(item.value).filter(|number| (MIN..=MAX).contains(number));
         if number.is_none() {
             item.refuse(&format!("a whole number from {MIN} to {MAX}"), None, report);

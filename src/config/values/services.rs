@@ -1,4 +1,4 @@
-//! Values of services: TTLs, percentages and capacities.
+//! Values of services and limits: TTLs, percentages, capacities and amounts of memory.
 //!
 //! A percentage is written as a string with its sign, such as `"40%"`. A capacity is a percentage
 //! of all answers or a number of answers per second, which the form of the value tells apart.
@@ -37,6 +37,40 @@ impl TextValue for Percentage {
     }
 }
 
+/// An amount of memory in octets, from 32 MB to 1 TB, written `"512MB"`.
+#[derive(Debug, Clone, Copy)]
+pub struct MemorySize(pub u64);
+
+impl TextValue for MemorySize {
+    fn expected() -> String {
+        "an amount of memory from 32MB to 1TB, such as \"512MB\" or \"2GB\"".to_owned()
+    }
+
+    fn from_text(text: &str) -> Result<Self, ValueError> {
+        const UNITS: [(&str, u64); 3] = [
+            ("MB", 1_000_000),
+            ("GB", 1_000_000_000),
+            ("TB", 1_000_000_000_000),
+        ];
+        for (unit, octets) in UNITS {
+            let Some(digits) = text.strip_suffix(unit) else {
+                continue;
+            };
+            let number: Option<u64> = digits.trim_end().parse().ok();
+            let size = number.and_then(|number| number.checked_mul(octets));
+            return size
+                .filter(|size| (32_000_000..=1_000_000_000_000).contains(size))
+                .map(MemorySize)
+                .ok_or_else(ValueError::default);
+        }
+        Err(ValueError::default())
+    }
+
+    fn schema() -> Schema {
+        json_schema!({ "type": "string", "pattern": "^[0-9]+ ?(MB|GB|TB)$" })
+    }
+}
+
 /// The most load that a region of a service takes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Capacity {
@@ -47,7 +81,7 @@ pub enum Capacity {
 }
 
 impl ReadValue for Capacity {
-    fn read(item: DocumentItem<'_>, report: &mut ConfigReport<'_>) -> Option<Self> {
+    fn read(item: DocumentItem<'_>, report: &mut ConfigReport) -> Option<Self> {
         let rate = integer(item.value)
             .filter(|rate| (1..=1_000_000_000).contains(rate))
             .map(|rate| rate as f64);

@@ -52,7 +52,7 @@ impl Play {
         let files = LoadedFiles {
             atlas: loaded.atlas,
             prints: loaded.prints,
-            text: loaded.text,
+            sources: loaded.sources,
         };
         let state = ControlState::new(
             inputs,
@@ -174,7 +174,7 @@ impl Play {
                 files: LoadedFiles {
                     atlas: loaded.atlas,
                     prints: loaded.prints,
-                    text: loaded.text,
+                    sources: loaded.sources,
                 },
                 state: None,
             },
