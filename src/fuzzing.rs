@@ -15,7 +15,7 @@ use tokio::runtime::Runtime;
 use crate::admin::{AdminContext, router};
 use crate::answer::{Snapshot, Transport, answer as answer_message};
 use crate::control::load::{compile, snapshot};
-use crate::control::{ConfigOrigin, Control, keep, leases, orders};
+use crate::control::{ConfigOrigin, Control, keep, leases, overrides};
 use crate::dns::cookie::{CookieOption, CookieSecret, CookieSecrets};
 use crate::dns::{ClientSubnet, QueryScratch, message as messages, query as parser};
 use crate::geo::Atlas;
@@ -97,14 +97,14 @@ pub fn proxy(octets: &[u8]) {
 /// Reads a table of networks.
 pub fn table(octets: &[u8]) {
     if let Err(mistakes) = geo::build::count_rows(octets) {
-        assert!(!mistakes.told().is_empty());
+        assert!(!mistakes.listed().is_empty());
     }
 }
 
 /// Reads a file of the state directory, as each kind that there is.
 pub fn state(octets: &[u8]) {
-    let _ = agreed::verdicts_in(octets);
-    let _ = keep::parse::<orders::OrderRecord>(octets);
+    let _ = agreed::count_states(octets);
+    let _ = keep::parse::<overrides::OrderRecord>(octets);
     let _ = keep::parse::<leases::LeaseRecord>(octets);
 }
 

@@ -62,20 +62,20 @@ pub fn run(import: &ImportCommand) -> Result<ExitCode, String> {
         say!("wrote {}", file.path.display());
     }
     say!(
-        "carried: {}, {}",
+        "converted: {}, {}",
         counted(zone_count, "zone"),
         counted(imported.services, "steered name")
     );
     let differences = notes.differences();
-    print_notes("not carried, or not quite the same", &differences);
+    print_notes("not converted, or different", &differences);
     print_notes("not needed here", &notes.needless());
     if differences.is_empty() {
-        say!("everything could be carried");
+        say!("everything was converted");
     }
     // The text has passed the check already; only geodata files can still be missing.
     if let Err(mistakes) = control::load(&config, None) {
         return Err(format!(
-            "what was written needs your hand before it can be used:\n  {}",
+            "the written files need changes before they can be used:\n  {}",
             mistakes.join("\n  ")
         ));
     }
@@ -118,7 +118,7 @@ fn convert_what_is_good(
             Ok(false) => return Ok(imported),
             Err(mistakes) => {
                 return Err(format!(
-                    "{} cannot be carried so that it is of use:\n  {}",
+                    "{} cannot be converted to a valid configuration:\n  {}",
                     directory.display(),
                     mistakes.join("\n  ")
                 ));

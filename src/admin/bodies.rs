@@ -10,7 +10,7 @@ use serde::de::{DeserializeOwned, Deserializer, Error};
 use serde::{Deserialize, Serialize};
 
 use super::forms::{LeaseTime, MOST_WEIGHT, OrderTime, PlainText};
-use crate::control::orders::OverrideAction;
+use crate::control::overrides::OverrideAction;
 
 /// An override as its body states it, for every operation.
 pub struct OverrideRequest {

@@ -501,7 +501,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_left_without_an_answer_when_all_are_full() {
+    fn every_client_gets_an_answer_when_all_regions_are_full() {
         let play = Play::new([50.0; 6]);
         let families = vec![FamilyDemand {
             groups: play.truth,

@@ -148,7 +148,7 @@ impl AdminClient {
         match serde_json::from_slice::<ErrorBody>(body) {
             // The server does not know how the command line takes the token.
             Ok(ErrorBody { error, .. }) if status == reqwest::StatusCode::UNAUTHORIZED => {
-                format!("{error}; give the token by --token-file FILE or in MERIDIAN_TOKEN")
+                format!("{error}; pass the token with --token-file FILE or in MERIDIAN_TOKEN")
             }
             Ok(ErrorBody { error, .. }) => error,
             Err(_) => self.not_understood(&format!("it answered {status}")),
@@ -157,7 +157,7 @@ impl AdminClient {
 
     fn not_understood(&self, reason: &dyn std::fmt::Display) -> String {
         format!(
-            "the answer of {} is not that of a meridian of this version: {reason}",
+            "the response of {} does not come from this version of meridian: {reason}",
             self.shown
         )
     }
@@ -171,11 +171,11 @@ impl AdminClient {
             let cause = innermost(&error);
             let hint = match self.base.scheme() {
                 "https" if cause.contains("certificate") => {
-                    "trust the authority of its certificate by --ca-file FILE, and ask by a name or address in it"
+                    "trust the CA of its certificate with --ca-file FILE, and use a name or address that is in the certificate"
                 }
                 _ => "is it running, and is this its --admin address?",
             };
-            format!("cannot ask the server at {}: {cause}; {hint}", self.shown)
+            format!("cannot reach the server at {}: {cause}; {hint}", self.shown)
         })
     }
 }
@@ -190,7 +190,7 @@ fn trusting(
         Some(file) if !encrypted => {
             let file = file.display();
             return Err(format!(
-                "--ca-file {file} means nothing without TLS: give --admin as https://HOST:PORT"
+                "--ca-file {file} has no effect without TLS: use --admin https://HOST:PORT"
             ));
         }
         None if !encrypted => return Ok(http.tls_certs_only([])),

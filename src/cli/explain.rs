@@ -66,7 +66,7 @@ pub fn loaded(config: Option<&Path>) -> Result<LoadedState, String> {
     let file = config.unwrap_or(Path::new(DEFAULT));
     if config.is_none() && !file.exists() {
         return Err(format!(
-            "there is no {DEFAULT} here; name a configuration with --config FILE, or ask a running server with \
+            "there is no {DEFAULT} here; use a configuration with --config FILE, or ask a running server with \
              --admin URL (that of `meridian demo` is http://127.0.0.1:8053)"
         ));
     }
@@ -138,7 +138,7 @@ fn print_facts(explanation: &Explanation, output: &TextOutput) {
         print_fact(
             output,
             "scope",
-            format!("/{scope}: resolvers give it to everybody in that prefix"),
+            format!("/{scope}: resolvers may use it for every client in that prefix"),
         );
     }
     if let Some(service) = &explanation.service {

@@ -264,7 +264,7 @@ impl Changes {
                 worst.name,
                 percent(worst.moved_percent)
             ),
-            None => "nobody is sent elsewhere".to_owned(),
+            None => "no client moves".to_owned(),
         };
         let settings = counted(self.settings.len(), "key");
         let records = counted(self.records.len(), "RRset");

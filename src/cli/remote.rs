@@ -12,7 +12,7 @@ use crate::admin::{
     EndpointHealth, LastReload, RegionHealth, ReloadBody, ServerStatus, ServiceStatus,
 };
 use crate::config::values::duration_text;
-use crate::control::orders::OrderRecord;
+use crate::control::overrides::OrderRecord;
 use crate::explain::percent;
 use crate::foresight::coverage::Coverage;
 use crate::terminal::{TextOutput, say, say_json};
@@ -180,12 +180,12 @@ fn print_services(output: &TextOutput, services: &[ServiceStatus], wide: bool) {
         output.table(&["service", "health", "regions", "answers/s"], listed);
         let more = well.len() - listed.len();
         if more > 0 {
-            say!("and {more} more, all of them well; `--wide` lists every endpoint");
+            say!("and {more} more, all of them healthy; `--wide` lists every endpoint");
         }
         say!();
     }
     if services.is_empty() {
-        say!("no service to be shown\n");
+        say!("no service to show\n");
     }
 }
 
@@ -275,8 +275,8 @@ fn order_row(
     vec![
         order.subject.to_string(),
         match (milliseconds_to_go, moved_percent) {
-            (Some(1..), Some(moved)) => format!("{}, {moved}% by now", order.words()),
-            _ => order.words(),
+            (Some(1..), Some(moved)) => format!("{}, {moved}% by now", order.as_clause()),
+            _ => order.as_clause(),
         },
         order.by.clone(),
         left,

@@ -36,7 +36,7 @@ pub fn run(arguments: &SimulateArgs) -> Result<ExitCode, String> {
     };
     if let Some(file) = &arguments.map {
         let [foresight] = &foresights[..] else {
-            return Err("--map draws one service; say its NAME".to_owned());
+            return Err("--map draws one service; give its NAME".to_owned());
         };
         draw(foresight, file)?;
     }
@@ -61,7 +61,7 @@ fn draw(foresight: &Foresight, file: &Path) -> Result<(), String> {
         Some("png") => png::render(&svg)?,
         _ => {
             return Err(format!(
-                "{}: a map is a file in .svg or .png",
+                "{}: the file name of a map must end in .svg or .png",
                 file.display()
             ));
         }
@@ -209,12 +209,10 @@ fn print(foresight: &Foresight, arguments: &SimulateArgs) {
     );
     let note = match foresight.over {
         ShareBasis::Addresses => {
-            format!(
-                "of {known} public IPv4 addresses whose place is known; {more} more are of unknown place"
-            )
+            format!("of {known} public IPv4 addresses with a known location; {more} more have none")
         }
         ShareBasis::Population => {
-            format!("of {known} people where addresses are known; {more} more live where none is")
+            format!("of {known} people in places with known addresses; {more} more live elsewhere")
         }
         ShareBasis::Traffic => {
             let noun = if foresight.addresses == 1 {
@@ -222,7 +220,7 @@ fn print(foresight: &Foresight, arguments: &SimulateArgs) {
             } else {
                 "queries"
             };
-            format!("of {known} {noun} noted lately; {more} more came from places that are unknown")
+            format!("of {known} {noun} recorded recently; {more} more came from unknown locations")
         }
     };
     output.faint(&note);

@@ -78,7 +78,7 @@ fn verify(
 fn print(verified: &[Verified]) {
     let output = TextOutput::stdout();
     let whole =
-        "the IPv4 space is covered without a gap, no two scopes overlap, each has one outcome";
+        "the IPv4 space is covered without gaps, no two scopes overlap, each has one outcome";
     output.bold(whole);
     say!();
     let mut rows = Vec::new();
@@ -104,7 +104,7 @@ fn print(verified: &[Verified]) {
     }
     heads.push(&square);
     output.table(&heads, &rows);
-    let note = "blocks: what a resolver keeps at most, if it asks for every client; few send more than a /24";
+    let note = "blocks: the most cache entries of a resolver, if it queries for every client; few send more than a /24";
     say!();
     output.faint(note);
 }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::clock::BootTime;
-use super::orders::{Override, OverrideAction, OverrideKind, OverrideSubject};
+use super::overrides::{Override, OverrideAction, OverrideKind, OverrideSubject};
 
 /// The most overrides that may be in force at once.
 pub const MOST: usize = 10_000;

@@ -17,15 +17,15 @@ use super::build::{BuildJob, BuiltServices, ReloadDraft};
 use super::clock::ClockReading;
 use super::events::EventDraft;
 use super::leases::{Lease, LeaseKey};
-use super::orders::{Override, OverrideKind, OverrideSubject};
 use super::outcome::{ChangeRefusal, Ended, PendingChange};
+use super::overrides::{Override, OverrideKind, OverrideSubject};
 use super::probed::ProbeAccount;
 use super::state_writer::{FileWrite, WriteTicket};
 use crate::answer::Snapshot;
 use crate::catalog::LiveState;
 use crate::health::check::{ProbeTarget, TargetKey};
 use crate::health::monitor::{ShortageCount, TargetHealth};
-use crate::health::state::SavedVerdicts;
+use crate::health::state::SavedStates;
 use crate::health::timeline::HealthChange;
 use crate::resolve::KnownNames;
 
@@ -148,7 +148,7 @@ impl Change {
     }
 
     /// Whether the step saves the agreed health.
-    pub fn needs_verdicts(&self) -> bool {
+    pub fn needs_states(&self) -> bool {
         matches!(
             self,
             Change::Begin { .. }
@@ -178,7 +178,7 @@ pub struct Observations {
     /// Probes that could not be made.
     pub shortages: Vec<ShortageCount>,
     /// The agreed health to save; `None`: the step does not save it.
-    pub verdicts: Option<SavedVerdicts>,
+    pub states: Option<SavedStates>,
 }
 
 /// What the controller has to do after a step.

@@ -36,7 +36,7 @@ impl BootTime {
         ))
     }
 
-    /// The time since the boot, which ramps are counted on.
+    /// The time since the boot. Ramps are measured by it.
     pub fn elapsed(self) -> Duration {
         self.0
     }
@@ -76,9 +76,9 @@ impl Deadline {
 /// Both clocks at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClockReading {
-    /// What deadlines are counted on.
+    /// The time since the boot, which deadlines use.
     pub boot: BootTime,
-    /// What people see, since 1970.
+    /// The wall clock, as the time since 1970. It is only shown to people.
     pub wall: Duration,
 }
 
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_is_told_from_time_that_passes() {
+    fn a_step_of_the_wall_clock_is_distinguished_from_passing_time() {
         let before = clocks(100, 20 * DAY);
         assert_eq!(clocks(200, 20 * DAY + 100).step_since(&before), None);
         assert_eq!(

@@ -96,7 +96,7 @@ impl ConfigComparison {
                 worst.name,
                 percent(worst.moved_percent)
             ),
-            None => "nobody is sent elsewhere".to_owned(),
+            None => "no client moves".to_owned(),
         };
         let keys = counted(self.settings_differing, "key");
         let records = counted(self.records_differing, "RRset");

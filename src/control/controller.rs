@@ -248,15 +248,15 @@ impl TurningController {
             return None;
         }
         let monitor = &self.shared.watch.get()?.monitor;
-        let mut verdicts = None;
-        if change.needs_verdicts() {
-            verdicts = Some(monitor.verdicts());
+        let mut states = None;
+        if change.needs_states() {
+            states = Some(monitor.states());
         }
         Some(Observations {
             targets: monitor.health().targets,
             events: monitor.timeline(self.state.log.event),
             shortages: monitor.shortages(),
-            verdicts,
+            states,
         })
     }
 

@@ -17,8 +17,8 @@ use super::effect::EffectiveOverrides;
 use super::events::{EventDraft, EventTopic};
 use super::guard;
 use super::inputs::Derived;
-use super::orders::{Override, OverrideAction};
 use super::outcome::ChangeRefusal;
+use super::overrides::{Override, OverrideAction};
 use super::running::Control;
 use super::targets::ProbePlan;
 use crate::answer::Snapshot;
@@ -134,7 +134,7 @@ impl Control {
         ) {
             return Ok(());
         }
-        let what = format!("{subject} {}", override_.action.words());
+        let what = format!("{subject} {}", override_.action.as_clause());
         let mut book = OverrideBook::clone(&state.book);
         book.give(Override {
             subject,

@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_watcher_gets_each_event_once_and_a_slow_one_learns_that_it_lost_some() {
+    fn a_subscriber_gets_each_event_once_and_a_slow_one_learns_what_it_lost() {
         let events = EventLog::new("ns1".to_owned());
         tell(&events, 3);
         let (past, mut fresh) = events.watch(1);

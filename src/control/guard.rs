@@ -184,7 +184,7 @@ impl LargestMove<'_> {
             return LargestMove {
                 service,
                 percent: traffic.moved_percent,
-                base: "the traffic noted lately",
+                base: "the traffic recorded recently",
             };
         }
         LargestMove {
@@ -245,7 +245,9 @@ mod tests {
         assert_eq!(refusal_of(0.3, &moved(99)), None);
         let sentence = refusal_of(0.3, &moved(100)).unwrap();
         assert!(
-            sentence.starts_with("70% of the traffic noted lately of a.example. (A) would be sent"),
+            sentence.starts_with(
+                "70% of the traffic recorded recently of a.example. (A) would be sent"
+            ),
             "{sentence}"
         );
     }

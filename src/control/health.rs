@@ -18,7 +18,7 @@ use super::health_news::word;
 use super::hold;
 use super::keep::{self, RAMPS};
 use super::leases::LeaseTable;
-use super::orders::Override;
+use super::overrides::Override;
 use super::running::Control;
 use super::targets::{Evidence, ProbePlan, ProbeRef};
 use crate::balance::traffic_rates::{self, MovedRates};
@@ -28,7 +28,7 @@ use crate::config::Config;
 use crate::health::check::TargetKey;
 use crate::health::monitor::{Monitor, TargetHealth};
 use crate::health::probe::{Prober, ShortageKind, TrustStore};
-use crate::health::state::{self, SavedVerdicts};
+use crate::health::state::{self, SavedStates};
 use crate::resolve::KnownNames;
 
 /// Most probes at once.
@@ -131,7 +131,7 @@ impl Control {
         }
         let known = match &now.directory {
             Some(directory) => load(directory.path()),
-            None => SavedVerdicts::default(),
+            None => SavedStates::default(),
         };
         let monitor = Monitor::start(
             Arc::new(Prober::new(trust)),
@@ -159,7 +159,7 @@ impl Control {
             .map_err(|not_done| not_done.to_string())?;
         if !watch.monitor.first_round().await {
             tracing::warn!(
-                "some endpoints have no result yet; nobody is sent there until they have"
+                "some endpoints have no result yet; they get no clients until they have one"
             );
         }
         self.controller
@@ -206,10 +206,10 @@ impl Control {
 }
 
 /// The health that was agreed before the restart.
-fn load(directory: &Path) -> SavedVerdicts {
+fn load(directory: &Path) -> SavedStates {
     let loaded = state::load(directory);
     if let Some(warning) = loaded.warning {
         tracing::warn!("{warning}");
     }
-    loaded.verdicts
+    loaded.states
 }

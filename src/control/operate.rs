@@ -9,8 +9,8 @@ use std::time::Duration;
 use super::change::Change;
 use super::events::EventTopic;
 use super::leases::{Lease, LeaseKey};
-use super::orders::{Override, OverrideKind, OverrideSubject};
 use super::outcome::PendingChange;
+use super::overrides::{Override, OverrideKind, OverrideSubject};
 use super::running::Control;
 
 pub use super::outcome::{ChangeOutcome, ChangeRefusal};

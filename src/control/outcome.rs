@@ -6,7 +6,7 @@
 
 use super::events::EventDraft;
 use super::leases::{Lease, LeaseMistake};
-use super::orders::Override;
+use super::overrides::Override;
 use super::state_writer::WriteTicket;
 use super::worker::NotDone;
 

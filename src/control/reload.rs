@@ -46,18 +46,21 @@ impl Control {
     /// A reload is under way, and some wait for it already.
     pub async fn look_at_files(self: &Arc<Control>) -> Result<(), NotDone> {
         let control = self.clone();
-        let look = move || {
-            let mut files = control.file_memory();
-            let config = control.state().derived.config.clone();
-            if files.databases_changed(&config) || files.files_changed(&config) {
-                control
-                    .reload_now(&mut files, ConfirmedRisks::default())
-                    .log();
-            } else {
-                control.renew_identity(&mut files.identity, &config);
-            }
-        };
-        self.threads.reload.run(look).await
+        self.threads
+            .reload
+            .run(move || control.look_at_files_now())
+            .await
+    }
+
+    /// Reloads if databases or other files have changed, and else only renews certificates.
+    fn look_at_files_now(&self) {
+        let mut files = self.file_memory();
+        let config = self.state().derived.config.clone();
+        if files.databases_changed(&config) || files.files_changed(&config) {
+            self.reload_now(&mut files, ConfirmedRisks::default()).log();
+        } else {
+            self.renew_identity(&mut files.identity, &config);
+        }
     }
 
     fn file_memory(&self) -> MutexGuard<'_, FileMemory> {
@@ -172,7 +175,7 @@ impl Control {
         let directory = self
             .other_state_directory(&inputs.base)
             .map_err(|sentence| vec![sentence])?;
-        self.meet(&derived.plan)?;
+        self.probe_new_targets(&derived.plan)?;
         let limit = config.min_covered.filter(|_| !confirmed.uncovers);
         if let Some(sentence) = limit.and_then(|limit| self.uncovering(limit, new, &derived)) {
             self.probe(&ProbePlan::default())?;
@@ -206,8 +209,9 @@ impl Control {
         Ok(())
     }
 
-    /// Probes what a reload adds beside what is probed now, and waits for its first results.
-    fn meet(&self, plan: &ProbePlan) -> Result<(), Vec<String>> {
+    /// Probes the targets that a reload adds, beside the current ones, and waits for their first
+    /// results.
+    fn probe_new_targets(&self, plan: &ProbePlan) -> Result<(), Vec<String>> {
         self.probe(plan)?;
         if let Some(watch) = self.watch() {
             watch

@@ -241,7 +241,7 @@ mod tests {
     const LONG: Duration = Duration::from_secs(20);
 
     #[tokio::test]
-    async fn a_disk_that_hangs_is_waited_for_only_so_long_and_the_newest_is_written_after_it() {
+    async fn a_wait_for_a_hanging_disk_has_a_limit_and_the_newest_version_is_written_later() {
         let writer = StateWriter::start();
         let ((began, begun), (go, going)) = (mpsc::channel(), mpsc::channel::<()>());
         let (going, written) = (Mutex::new(going), Arc::new(AtomicU32::new(0)));
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_fails_is_told_and_tried_again_and_keeps_nobody_waiting() {
+    async fn a_failed_write_is_reported_and_retried_and_blocks_no_other_write() {
         let writer = StateWriter::start();
         let full = Arc::new(AtomicBool::new(true));
         let still = full.clone();

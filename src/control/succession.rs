@@ -226,7 +226,7 @@ fn hand_over(
     control.close_for_changes();
     let lock = control
         .state_directory()
-        .and_then(|directory| directory.passed_on());
+        .and_then(|directory| directory.lock_to_pass_on());
     let done = converse(stream, sockets, lock, state);
     match done {
         Ok(()) => control

@@ -167,7 +167,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn whoever_has_not_turned_for_longer_than_he_may_is_stuck() {
+    fn a_part_that_is_late_is_stuck() {
         let at = |seconds: u64| Some(Duration::from_secs(seconds));
         assert_eq!(stuck([at(90), at(93), at(95), at(100)], 100 * SECOND), []);
         let timer = [StuckPart {
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn it_says_who_since_when_and_what_it_means() {
+    fn the_message_names_the_part_the_time_and_the_consequence() {
         let stuck = [WatchedPart::Publisher, WatchedPart::Timer].map(|part| StuckPart {
             part,
             silent: 12 * SECOND,
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_turn_from_the_beginning_until_they_rest() {
+    fn parts_are_watched_from_the_start_until_they_rest() {
         let watchdog = Watchdog {
             start: Instant::now().checked_sub(60 * SECOND).unwrap(),
             turns: Default::default(),

@@ -40,7 +40,7 @@ pub struct ServiceMove {
     /// The part of the public IPv4 space of known place that goes to another region, or to none, in
     /// per cent.
     pub moved_percent: f64,
-    /// What moves of the queries that were noted lately; absent where none was.
+    /// What moves of the queries that were recorded recently; absent where none was.
     #[serde(default)]
     pub traffic: Option<TrafficMove>,
     /// Every region that it has or had.
@@ -68,7 +68,7 @@ pub struct RegionMove {
 }
 
 impl ServiceMove {
-    /// `www.example.com A: 12.3% of the address space and 20% of 812 queries noted lately are sent
+    /// `www.example.com A: 12.3% of the address space and 20% of 812 queries recorded recently are sent
     /// elsewhere`
     pub fn sentence(&self) -> String {
         let ServiceMove { name, rtype, .. } = self;
@@ -79,7 +79,7 @@ impl ServiceMove {
                 queries,
                 moved_percent,
             }) => format!(
-                "{name} {rtype}: {space} of the address space and {} of {} noted lately are sent elsewhere",
+                "{name} {rtype}: {space} of the address space and {} of {} recorded recently are sent elsewhere",
                 percent(*moved_percent),
                 counted(*queries, "query")
             ),

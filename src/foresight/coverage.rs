@@ -80,11 +80,11 @@ pub struct Coverage {
     /// addresses in any case.
     #[serde(rename = "type")]
     pub rtype: String,
-    /// Parts of the public IPv4 addresses whose place is known.
+    /// Parts of the public IPv4 addresses with a known location.
     pub addresses: CoverageParts,
     /// Parts of the people who live there.
     pub population: CoverageParts,
-    /// Parts of the queries that were noted lately; absent where none was.
+    /// Parts of the queries that were recorded recently; absent where none was.
     #[serde(default)]
     pub traffic: Option<TrafficCoverage>,
     /// Addresses of unknown place, private ones too, that have no live region; they are in no part.
@@ -323,7 +323,7 @@ impl Coverage {
         (traffic.queries >= FEWEST_QUERIES).then_some(traffic.parts)
     }
 
-    /// `22.8% of the address space, 11.2% of the population and 31% of 812 queries noted lately`
+    /// `22.8% of the address space, 11.2% of the population and 31% of 812 queries recorded recently`
     pub fn how_many(&self) -> String {
         let addresses = percent(self.addresses.uncovered_percent());
         let people = percent(self.population.uncovered_percent());
@@ -339,7 +339,7 @@ impl Coverage {
             Some(TrafficCoverage { queries, parts }) => {
                 let traffic = percent(parts.uncovered_percent());
                 format!(
-                    "{addresses} of {space}, {people} of {population} and {traffic} of {queries} queries noted lately"
+                    "{addresses} of {space}, {people} of {population} and {traffic} of {queries} queries recorded recently"
                 )
             }
         }

@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn only_who_had_a_live_region_loses_one() {
+    fn only_clients_with_a_live_region_can_lose_one() {
         let (up, down) = (
             fate(&[1.0, 1.0], AllDown::AnswerAll),
             fate(&[0.0, 0.0], AllDown::AnswerAll),

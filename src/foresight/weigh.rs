@@ -24,7 +24,7 @@ pub enum ShareBasis {
     /// People: those of a square of one degree are divided between the addresses of their country
     /// that are nearest.
     Population,
-    /// Queries that a server has noted lately.
+    /// Queries that a server has recorded recently.
     Traffic,
 }
 
@@ -34,7 +34,7 @@ impl ShareBasis {
         match self {
             ShareBasis::Addresses => "the address space",
             ShareBasis::Population => "the population",
-            ShareBasis::Traffic => "the traffic noted lately",
+            ShareBasis::Traffic => "the traffic recorded recently",
         }
     }
 }

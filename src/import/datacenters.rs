@@ -91,7 +91,7 @@ pub fn unlike(choice: &DatacenterChoice, nearest: bool, regions: &[usize]) -> Op
             Some("auto: a service has one order, so these clients get the regions as listed")
         }
         DatacenterChoice::Listed(_) if nearest && regions.len() > 1 => Some(
-            "these clients get exactly these regions, but the nearest of them first, not the first that is listed",
+            "these clients get these regions, but the nearest one first instead of the first in the list",
         ),
         _ => None,
     }
@@ -112,7 +112,7 @@ pub fn adopt_all(
         {
             children.lose(
                 name,
-                "what is located inside what is located has nothing like it here",
+                "a located resource inside a located resource has no equivalent here",
                 notes,
             );
         }
@@ -141,10 +141,10 @@ pub fn ordered(
     for name in &names[skipped..] {
         let reason = match children.plans.get(name) {
             Some(child) if child.nearest => {
-                Some("it is ordered by distance, and a service has one order")
+                Some("it is ordered by distance, but a service has only one order")
             }
             Some(child) if !child.is_list() && !plan.is_list() => {
-                Some("it is the second of this resource that goes by location")
+                Some("it is the second datacenter of this resource that is ordered by location")
             }
             _ => None,
         };
@@ -174,7 +174,7 @@ pub fn ordered(
         plan.otherwise.extend(taken);
     }
     if plan.regions.is_empty() {
-        Err("it has no datacenters that can be carried".to_owned())
+        Err("it has no datacenters that can be converted".to_owned())
     } else {
         Ok(plan)
     }

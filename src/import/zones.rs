@@ -14,7 +14,9 @@ use super::notes::ImportNotes;
 use super::options::TtlBounds;
 use super::source::{ImportSource, SourcePlace, read_file};
 use super::ttl::{TtlRange, range, seconds};
-use super::words::{ZoneStatement, ZoneWord, cut, escaped, plain_text, statements};
+use super::words::{
+    ZoneStatement, ZoneWord, escape_unprintable, plain_text, split_string, statements,
+};
 
 /// Most files of one zone, with those that it includes.
 const MOST_FILES: usize = 256;
@@ -262,7 +264,7 @@ impl<'n> Writer<'n> {
             }
             other => self.notes.add(
                 place,
-                format!("{other}: there is no such directive here; it is left out"),
+                format!("{other}: this directive is not supported; it is left out"),
             ),
         }
         Ok(())
@@ -313,7 +315,7 @@ impl<'n> Writer<'n> {
         );
         if !self.is_inside(&self.owner) {
             let sentence = format!(
-                "{}: it lies outside of {}, so nobody asks for it here",
+                "{}: it is outside of {}, so it is never queried here",
                 source.name,
                 self.name(&self.zone)
             );
@@ -364,10 +366,10 @@ impl<'n> Writer<'n> {
                 "SOA" if index + 1 == record.words.len() => {
                     changed.negative.map(|ttl| ttl.to_string())
                 }
-                "TXT" => cut(escaped(octets).as_deref().unwrap_or(octets))
-                    .or_else(|| escaped(octets))
+                "TXT" => split_string(escape_unprintable(octets).as_deref().unwrap_or(octets))
+                    .or_else(|| escape_unprintable(octets))
                     .map(into_text),
-                _ => escaped(octets).map(into_text),
+                _ => escape_unprintable(octets).map(into_text),
             };
             if let Some(instead) = instead {
                 written += &plain_text(&record.text[at..place.range.start]);

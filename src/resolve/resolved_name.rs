@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn a_family_that_never_was_known_is_told_from_one_that_is_not_there() {
+    fn an_unknown_family_is_distinguished_from_a_missing_one() {
         let (half, _) = after(&[(V4, failed()), (V6, found(&["2001:db8::1"]))]);
         assert_eq!([V4, V6].map(|family| half.is_known(family)), [false, true]);
         assert_eq!(
@@ -339,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn people_are_told_of_changes() {
+    fn changes_are_logged() {
         assert_eq!(
             after(&[]).0.complaint().unwrap(),
             "does not resolve: no answer yet"

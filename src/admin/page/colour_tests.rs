@@ -137,9 +137,9 @@ fn regions_can_be_told_apart_by_people_who_see_fewer_colours() {
 }
 
 #[test]
-fn no_region_looks_like_sea_land_or_nobody_in_light_or_dark() {
+fn no_region_looks_like_sea_land_or_unserved_in_light_or_dark() {
     for theme in [LIGHT, DARK] {
-        for variable in ["--sea", "--land", "--nobody"] {
+        for variable in ["--sea", "--land", "--unserved"] {
             let other = seen(of_theme(theme, variable));
             let nearest = regions()
                 .into_iter()

@@ -72,7 +72,7 @@ impl AvailabilityFacts<'_> {
         let mut alive = Vec::with_capacity(region.endpoints.len());
         for (at, endpoint) in region.endpoints.iter().enumerate() {
             let probe = self.plan.probes_of(key.endpoint(at));
-            let seen = probe.and_then(|probe| probe.verdict(self.targets, Evidence::LastSeen));
+            let seen = probe.and_then(|probe| probe.state(self.targets, Evidence::LastSeen));
             let is_out = is_ordered_out(region.order) || is_ordered_out(endpoint.order);
             alive.push(!is_out && seen.is_none_or(HealthState::serves));
         }
