@@ -75,7 +75,7 @@ pub struct ClientFacts {
     pub given: String,
     /// The address that is looked up; IPv4 if an IPv6 address embeds one.
     pub looked_up: IpAddr,
-    /// `address` or `subnet`: which of them decides.
+    /// What located the client: `address` or `subnet`.
     pub by: String,
     /// Its location, as the geodata have it.
     pub place: PlaceFacts,

@@ -139,7 +139,8 @@ pub fn foresee(
     Ok(facts::facts(&subject, &sums))
 }
 
-/// The side of a snapshot under a change; without answers if it has no such service or family.
+/// One side of the comparison: a snapshot with a change applied. It has no answers if the snapshot
+/// lacks the service or the family.
 fn side(
     (snapshot, config): SnapshotWithConfig<'_>,
     wanted: ForecastRequest<'_>,

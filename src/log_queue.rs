@@ -380,7 +380,7 @@ mod tests {
         let text = expect(&TAKEN, |text| text.contains("lost\n"));
         assert!(
             text.contains(&format!("\n{lost} lost\n")),
-            "the count is told, and once"
+            "the count is reported once"
         );
         assert_eq!(text.matches('x').count(), 1000 * (count - lost as usize));
     }
@@ -403,8 +403,8 @@ mod tests {
         }
         static QUEUE: LogQueue = LogQueue::new("test", take, || true);
         QUEUE.start(notice);
-        // The first line is lost; the second finds no room for the count either; nobody says a
-        // third.
+        // The first line is lost, and so is the second, because not even the count can be
+        // written. No third line follows.
         QUEUE.put(b"one\n".to_vec());
         QUEUE.put(b"two\n".to_vec());
         assert_eq!(expect(&TAKEN, |text| text.contains("lost")), "2 lost\n");

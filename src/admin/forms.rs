@@ -374,7 +374,7 @@ fn time_pattern(days: u64) -> String {
     parts.join("|")
 }
 
-/// Every number from 1 to `most`, without leading zeros.
+/// A pattern for every number from 1 to `most`, without leading zeros.
 fn up_to(most: u64) -> String {
     let digits = most.to_string();
     let mut parts = Vec::new();
@@ -426,7 +426,7 @@ fn groups_before(group: &str, most: usize) -> String {
     format!("(?:(?:{group}:){{0,{}}}{group})?", most - 1)
 }
 
-/// An IPv4 or IPv6 address.
+/// Reads an IPv4 or IPv6 address.
 ///
 /// # Errors
 /// A sentence.

@@ -423,7 +423,7 @@ mod tests {
             both.starts_with("2 of 2 regions of www.example.com are out by override: "),
             "{both}"
         );
-        // What is down by itself is worse, wherever it stands.
+        // A region that is down by its health is worse, wherever it is in the list.
         let worse = headline_of(vec![drained, region("iad", 0.0)]);
         assert_eq!(
             worse,

@@ -241,7 +241,7 @@ impl<'v> ServiceReader<'v> {
         service.regions.get(region)
     }
 
-    /// Whether answers may hold an endpoint; true before the first publication.
+    /// Whether answers may contain an endpoint; true before the first publication.
     fn is_up(&self, key: EndpointKey) -> bool {
         let availability = self.availability(key.region.region);
         let up = availability.and_then(|now| now.endpoints.get(key.endpoint));

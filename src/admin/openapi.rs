@@ -24,7 +24,7 @@ pub struct RequestBody {
 }
 
 impl RequestBody {
-    /// A body that must be there.
+    /// A required body.
     pub fn needed<T: JsonSchema>() -> RequestBody {
         RequestBody {
             needed: true,
@@ -32,7 +32,7 @@ impl RequestBody {
         }
     }
 
-    /// A body that may be left out.
+    /// An optional body.
     pub fn optional<T: JsonSchema>() -> RequestBody {
         RequestBody {
             needed: false,
@@ -217,7 +217,7 @@ impl SchemaGenerators {
 }
 
 impl AdminRoute {
-    /// A name that no other call has: `get_v1_status`, `put_v1_regions_by_region_drain`.
+    /// A unique name of the call, such as `get_v1_status` or `put_v1_regions_by_region_drain`.
     fn operation_id(&self) -> String {
         let mut id = self.method.as_str().to_lowercase();
         if self.path == "/" {

@@ -85,7 +85,7 @@ pub struct RegionHeadroom<'c> {
     pub region: &'c ServiceRegion,
     /// Its configured weight.
     pub weight: u32,
-    /// By endpoint; `None` for those that report no load.
+    /// The load of each endpoint; `None` if it reports none.
     pub endpoints: Vec<Option<f64>>,
 }
 

@@ -29,7 +29,7 @@ const USED: f64 = 0.97;
 #[derive(Debug)]
 pub struct TrafficModel {
     families: Vec<FamilyDemand>,
-    /// The service has been compiled anew since.
+    /// The service has been compiled again since.
     outdated: bool,
 }
 
@@ -69,13 +69,13 @@ impl TrafficModel {
         }
     }
 
-    /// Notes that the service is compiled anew: its groups may differ, and its counters start from
+    /// Notes that the service is compiled again: its groups may differ, and its counters start from
     /// zero.
     pub fn outdate(&mut self) {
         self.outdated = true;
     }
 
-    /// Carries what was learned over to the groups of a service that was compiled anew.
+    /// Carries what was learned over to the groups of a service that was compiled again.
     pub fn renew(&mut self, service: &SteeredService) {
         if !std::mem::take(&mut self.outdated) {
             return;

@@ -30,7 +30,7 @@ pub use orders::{
 };
 pub use running::{ReloadArgs, StatusArguments};
 
-/// DNS-based global server load balancing
+/// The arguments of `meridian`.
 #[derive(Debug, Parser)]
 #[command(name = "meridian", version, long_version = LONG_VERSION.as_str(), about)]
 pub struct Arguments {
@@ -54,9 +54,9 @@ pub enum Command {
     Demo(DemoArgs),
     /// Explain why a client gets its answer
     Explain(ExplainArgs),
-    /// Show the share of clients that each region serves, also with regions down or weights changed
+    /// Show which regions serve which clients, now and after a change
     Simulate(SimulateArgs),
-    /// Check that ECS scopes do not overlap, and count the answers that resolvers may cache
+    /// Verify that ECS scopes do not overlap, and count them
     VerifyScopes(VerifyScopes),
     /// Show what a reload would change; exit with 2 if it would change anything
     Plan(PlanArgs),
@@ -80,7 +80,7 @@ pub enum Command {
     Shift(ShiftArgs),
     /// Remove a shift
     Unshift(UnshiftArgs),
-    /// Treat a region, a service or an endpoint as up or down, whatever its health
+    /// Treat a region, a service or an endpoint as up or down, regardless of its health
     Force(ForceArgs),
     /// Override the weight of a region or an endpoint
     Weight(WeightArgs),
@@ -147,7 +147,8 @@ pub struct SimulateArgs {
     /// Measure shares in addresses or in population
     #[arg(long, value_name = "WHAT", default_value = "addresses", value_parser = ["addresses", "population"])]
     pub over: String,
-    /// Measure shares in queries: "live" asks a running server, FILE holds the output of its /v1/traffic
+    /// Measure shares in queries: "live" asks a running server, FILE holds the output of its
+    /// /v1/traffic
     #[arg(long, value_name = "live|FILE", conflicts_with = "over")]
     pub traffic: Option<String>,
     /// List every country with the region that serves most of it

@@ -21,7 +21,7 @@ use crate::health::probe::{AlpnProtocol, CheckAuthorities, TrustStore};
 /// The timeout of a request, longer than the server takes for any.
 const TIME: Duration = Duration::from_secs(70);
 /// The timeout of a liveness or readiness request.
-const SIGN_TIME: Duration = Duration::from_secs(5);
+const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
 const CONNECT_TIME: Duration = Duration::from_secs(3);
 /// Most octets of a response; the status of a very large configuration fits.
 const MOST: usize = 256 << 20;
@@ -129,7 +129,10 @@ impl AdminClient {
 
     /// The text of `/healthz` or `/readyz`, with a short timeout.
     pub fn sign_of_life(&self, path: &str) -> Result<String, String> {
-        let (status, body) = self.send(self.request(Method::GET, path, &[])?.timeout(SIGN_TIME))?;
+        let (status, body) = self.send(
+            self.request(Method::GET, path, &[])?
+                .timeout(HEALTH_TIMEOUT),
+        )?;
         if status.is_success() {
             return Ok(String::from_utf8_lossy(&body).into_owned());
         }

@@ -244,7 +244,7 @@ fn parts<'p>(
     })
 }
 
-/// The terms of an order: why, by whom, for how long, and whether the guard is overruled.
+/// The terms of an override: reason, author, time, and whether the risk is confirmed.
 struct Terms {
     reason: PlainText,
     by: PlainText,
@@ -266,7 +266,7 @@ fn time(text: Option<&str>) -> Result<Option<OrderTime>, String> {
         .transpose()
 }
 
-/// The operator who gives the order: as named, else the user of this process.
+/// The author of the override: the name in `--by`, else the user of this process.
 fn by(named: Option<&str>) -> Result<PlainText, String> {
     plain_text("--by", named.map_or_else(user, str::to_owned))
 }

@@ -69,8 +69,9 @@ impl OverrideBook {
         self.0.get(&(subject.clone(), kind))
     }
 
-    /// Lets a gradual override start from where the one that it replaces is now. A shift back to 0
-    /// % keeps the destination of the shift before it, so that clients leave that region gradually.
+    /// Lets a gradual override start from where the one that it replaces is now. A shift
+    /// back to 0% keeps the destination of the previous shift, so that clients leave that region
+    /// gradually.
     pub fn set_out(&self, override_: &mut Override, now: BootTime) {
         let before = self.get(&override_.subject, override_.action.kind());
         if let Some(pace) = &mut override_.pace {

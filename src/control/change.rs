@@ -45,7 +45,7 @@ pub enum Change {
     },
     /// A reload has read everything and was not refused.
     Reload {
-        /// What was read.
+        /// The result of reading the files.
         draft: Box<ReloadDraft>,
         /// Receives a message when it is served.
         reply: ChangeReply<()>,
@@ -54,7 +54,7 @@ pub enum Change {
     Probe {
         /// The targets.
         targets: Vec<ProbeTarget>,
-        /// Why.
+        /// The reason for which they are probed.
         account: ProbeAccount,
         /// Receives a message when their probes have begun.
         reply: ChangeReply<()>,
@@ -77,20 +77,20 @@ pub enum Change {
         /// Receives the edition that services must be compiled with.
         reply: ChangeReply<u64>,
     },
-    /// An operator gives an override.
+    /// An operator sets an override.
     Override {
         /// The override.
         order: Override,
         /// Receives the result.
         reply: ChangeReply<Result<PendingChange, ChangeRefusal>>,
     },
-    /// An operator lifts an override.
+    /// An operator removes an override.
     Lift {
-        /// What it is about.
+        /// The subject of the override.
         subject: OverrideSubject,
-        /// Which kind.
+        /// The kind of the override.
         kind: OverrideKind,
-        /// Who lifts it.
+        /// The author of the removal.
         by: String,
         /// Receives the result.
         reply: ChangeReply<Result<PendingChange, ChangeRefusal>>,
@@ -106,12 +106,12 @@ pub enum Change {
     EndLease {
         /// The lease.
         key: LeaseKey,
-        /// Who ends it.
+        /// The author.
         by: String,
         /// Receives the result.
         reply: ChangeReply<Result<PendingChange, ChangeRefusal>>,
     },
-    /// A second has passed: update what changes with time.
+    /// A second has passed: update everything that changes with time.
     Tick {
         /// Receives a message when it is published.
         reply: ChangeReply<()>,
@@ -130,7 +130,7 @@ pub enum Change {
     },
     /// Save everything that is not saved yet.
     WriteAll {
-        /// Receives a message when it was handed to the state writer.
+        /// Receives a message once all files have been passed to the state writer.
         reply: SyncSender<()>,
     },
 }

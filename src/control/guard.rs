@@ -32,8 +32,8 @@ pub struct CoverageChange {
     /// `A`, `AAAA`, `MX` or `SRV`.
     #[serde(rename = "type")]
     pub rtype: String,
-    /// The part that has one before, in per cent: of the address space, or of the queries noted
-    /// lately if that is less.
+    /// The part that has one before, in per cent: of the address space, or of the recently
+    /// recorded queries if that is less.
     pub before_percent: f64,
     /// The part that has one after.
     pub after_percent: f64,
@@ -171,7 +171,7 @@ pub fn uncovering(limit: f64, changes: &[CoverageChange]) -> Option<String> {
 struct LargestMove<'m> {
     service: &'m ServiceMove,
     percent: f64,
-    /// What it is a part of, for people.
+    /// What the part is measured in, for messages.
     base: &'static str,
 }
 

@@ -1,4 +1,4 @@
-//! Starts the health monitor, and collects everything that is known of health for readers.
+//! Starts the health monitor, and collects the known health for readers.
 //!
 //! [`HealthView`] is a copy of the state at one moment. The admin server makes its status pages and
 //! metrics from it.
@@ -36,18 +36,18 @@ const IN_FLIGHT: usize = 1024;
 
 /// Everything that is known of health at one moment.
 pub struct HealthView {
-    /// What is configured.
+    /// The configuration in force.
     pub config: Arc<Config>,
     /// Which probes decide about which endpoint.
     pub(super) plan: Arc<ProbePlan>,
-    /// What probes have found.
+    /// The results of probes.
     pub targets: HashMap<TargetKey, TargetHealth>,
     /// Everything fails at once, so the monitor suspects its own network and holds the last agreed
     /// health.
     pub suspect: bool,
     /// Probes that could not be made so far, by what this server lacked.
     pub not_made: Vec<(ShortageKind, u64)>,
-    /// What clients are answered from.
+    /// The snapshot that clients are answered from.
     pub availability: Availability,
     /// Changes of health so far, by the new state.
     pub transitions: Vec<(&'static str, u64)>,
@@ -57,15 +57,15 @@ pub struct HealthView {
     pub(super) effect: Arc<EffectiveOverrides>,
     /// Endpoints that registered themselves.
     pub leases: LeaseTable,
-    /// What names of endpoints resolve to.
+    /// The addresses of endpoint names.
     pub names: KnownNames,
     /// Answers that each region of each service has given since the service was compiled.
     pub answers: ByRegion<u64>,
-    /// The same per second, over the last seconds.
+    /// The answer rate of each region over the last seconds, per second.
     pub rates: ByRegion<f64>,
     /// The answer rates of regions when they lost clients.
     pub moved: MovedRates,
-    /// Which clients have a live region.
+    /// The clients that have a live region.
     pub coverage: Arc<CoverageReport>,
 }
 

@@ -67,8 +67,8 @@ impl Control {
         self.files.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reloads on this thread, which must be one that may block: it waits for the first probes of
-    /// new endpoints.
+    /// Reloads on this thread. The thread must be allowed to block, because this waits for the
+    /// first probes of new endpoints.
     fn reload_now(&self, files: &mut FileMemory, confirmed: ConfirmedRisks) -> ReloadResult {
         let start = Instant::now();
         let result = self.replace(files, confirmed);
@@ -113,7 +113,7 @@ impl Control {
     ) -> Result<Vec<String>, Vec<String>> {
         let state = self.state();
         let config = &state.derived.config;
-        // Taken before reading: a file that changes meanwhile is read again.
+        // Fingerprints are taken before reading, so a file that changes meanwhile is read again.
         let databases = prints(config);
         let mut loaded = self.origin.load_settled(&state.files.atlas)?;
         let mut warnings = std::mem::take(&mut loaded.warnings);
@@ -136,12 +136,12 @@ impl Control {
             *files = memory;
         }
         self.drop_old_names();
-        // They may have come to something else since it was laid out.
+        // The names may have other addresses than when the probes were planned.
         self.apply_names();
         result.map(|()| warnings)
     }
 
-    /// Has what was loaded served, unless something speaks against it.
+    /// Puts a loaded configuration in force, unless a check refuses it.
     fn serve_loaded(
         &self,
         loaded: LoadedState,
@@ -232,7 +232,7 @@ impl Control {
             .map_err(refused)
     }
 
-    /// What takes the place of the state directory under a new configuration; `None`: it stays.
+    /// The state directory under a new configuration; `None`: it does not change.
     ///
     /// # Errors
     /// A sentence: another server owns it.

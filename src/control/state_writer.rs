@@ -14,7 +14,7 @@ use tokio::sync::watch;
 /// How long a write that failed waits for the next attempt.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 
-/// Writes one file whole, or says why that failed. It is called until it succeeds.
+/// Writes one file as a whole, or returns the error. It is called until it succeeds.
 pub type FileWrite = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 
 /// The queue of files to write, and the thread that writes them. The thread ends when this is
@@ -209,7 +209,7 @@ impl WriterShared {
         queue.waiting.first().cloned()
     }
 
-    /// Records an attempt, wakes everyone who waits, and logs when a file starts or stops failing.
+    /// Records an attempt, wakes all waiting threads, and logs when a file starts or stops failing.
     fn finish_attempt(&self, pending: PendingWrite, result: Result<(), String>) {
         let mut queue = self.lock();
         let failed_before = queue

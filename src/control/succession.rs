@@ -271,7 +271,7 @@ fn converse(
     expect(&mut stream, READY)
 }
 
-/// Refuses other users than this one and root, because the sockets allow to answer for all zones.
+/// Refuses all users except this one and root, because the sockets allow answering for all zones.
 fn refuse_others(stream: &UnixStream) -> io::Result<()> {
     let asks = sockopt::socket_peercred(stream)?.uid;
     if asks == rustix::process::geteuid() || asks.is_root() {

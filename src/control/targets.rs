@@ -44,7 +44,7 @@ pub enum ProbeRef {
     NotProbed {
         /// Unknown until the name was resolved for the first time.
         state: HealthState,
-        /// Why, for people.
+        /// The reason, for messages.
         reason: String,
     },
 }
@@ -56,7 +56,7 @@ pub enum Evidence {
     Agreed,
     /// A held state counts as down, because clients can go to another region.
     Unheld,
-    /// Like `Unheld`, but a last probe that was good counts before the state follows it.
+    /// Like `Unheld`, but a good last probe counts as up, even before the state changes.
     LastSeen,
 }
 
@@ -292,7 +292,7 @@ impl Checks<'_> {
     }
 }
 
-/// Takes the place of the probes of a name that has no usable address.
+/// Replaces the probes of a name without a usable address.
 fn unresolved(name: &Name, known: Option<&ResolvedName>, private_targets: bool) -> ProbeRef {
     let known = known.cloned().unwrap_or_default();
     let state = if known.untried() == 0 {

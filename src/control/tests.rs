@@ -76,7 +76,7 @@ enum Condition {
 struct Script {
     /// By endpoint, from when on it is how; in order.
     conditions: BTreeMap<IpAddr, Vec<(Duration, Condition)>>,
-    /// From when to when nobody is reached.
+    /// The times between which nothing can be reached.
     cut_off: Vec<(Duration, Duration)>,
 }
 
@@ -466,10 +466,10 @@ impl Play {
                 && matches!(configured.all_down, AllDown::NoData | AllDown::ServFail);
             for client in CLIENTS {
                 let (given, rcode) = self.ask(service, client.parse().unwrap());
-                let told = format!("seed {seed}, {now:?}, s{service} for {client}: {given:?}");
+                let context = format!("seed {seed}, {now:?}, s{service} for {client}: {given:?}");
                 assert!(
                     may_be_empty || rcode == 0 && !given.is_empty(),
-                    "an empty answer; {told}, rcode {rcode}"
+                    "an empty answer; {context}, rcode {rcode}"
                 );
                 let is_dead = |address: &&IpAddr| {
                     seen(**address)
@@ -479,17 +479,17 @@ impl Play {
                     let dead = given.iter().find(is_dead);
                     assert_eq!(
                         dead, None,
-                        "what nobody saw alive is given, and something else was; {told}"
+                        "an endpoint that was not seen alive is given, although another was; {context}"
                     );
                 }
                 if alive && !self.stage.script.is_confused(now) {
-                    assert!(open, "all are out while one is alive; {told}");
+                    assert!(open, "all are out while one is alive; {context}");
                     let dead = given
                         .iter()
                         .find(|address| self.stage.script.is_surely_dead(**address, now));
                     assert_eq!(
                         dead, None,
-                        "a dead endpoint is given while another is alive; {told}"
+                        "a dead endpoint is given while another is alive; {context}"
                     );
                 }
             }
@@ -565,7 +565,7 @@ fn whatever_fails_answers_are_never_empty_and_never_dead_while_one_is_alive() {
 #[test]
 fn the_same_seed_is_the_same_play() {
     let changes = |seed| {
-        let mut told = Vec::new();
+        let mut answers = Vec::new();
         run(async {
             let mut chance = Chance(seed);
             let loaded = load(configuration(&mut chance));
@@ -577,10 +577,10 @@ fn the_same_seed_is_the_same_play() {
             let mut play = Play::begin(seed, loaded, script).await;
             while play.now() < HOUR / 4 {
                 play.advance().await;
-                told.push((play.now(), play.ask(0, IpAddr::from([8, 8, 8, 8]))));
+                answers.push((play.now(), play.ask(0, IpAddr::from([8, 8, 8, 8]))));
             }
         });
-        told
+        answers
     };
     assert_eq!(changes(3), changes(3));
 }

@@ -9,10 +9,10 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// How long a part may go without a turn. Each turns once a second when all is well.
+/// How long a part may go without a turn. Normally each part turns once a second.
 pub const ALLOWED: Duration = Duration::from_secs(10);
 
-/// The value of a part that need not turn any more.
+/// The value of a part that is no longer required to turn.
 const RESTING: u64 = u64::MAX;
 
 /// A part that must turn regularly.
@@ -37,7 +37,7 @@ impl WatchedPart {
         WatchedPart::Timer,
     ];
 
-    /// `monitor`, `controller`, `publisher`, `timer`
+    /// Its name in messages: `monitor`, `controller`, `publisher` or `timer`.
     pub fn word(self) -> &'static str {
         match self {
             WatchedPart::Monitor => "monitor",
@@ -154,7 +154,7 @@ pub fn stuck(turns: [Option<Duration>; WatchedPart::ALL.len()], now: Duration) -
     stuck
 }
 
-/// All of them in one sentence; `None`: there are none.
+/// Describes all stuck parts in one sentence; `None` if there are none.
 fn sentence(stuck: &[StuckPart]) -> Option<String> {
     let parts: Vec<String> = stuck.iter().map(StuckPart::to_string).collect();
     (!parts.is_empty()).then(|| format!("stuck: {}; restart this server", parts.join("; ")))

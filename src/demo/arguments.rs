@@ -22,7 +22,8 @@ pub struct DemoArgs {
     /// Do not take a region down
     #[arg(long)]
     pub no_show: bool,
-    /// Do not send queries; by default the demo sends a few a second from addresses all over the world
+    /// Do not send queries; by default the demo sends a few a second for clients all over the
+    /// world
     #[arg(long)]
     pub no_traffic: bool,
 }

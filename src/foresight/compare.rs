@@ -56,7 +56,7 @@ pub struct TrafficMove {
     pub moved_percent: f64,
 }
 
-/// What one region wins or loses.
+/// The change of the share of one region.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RegionMove {
     /// Its name.
@@ -68,8 +68,8 @@ pub struct RegionMove {
 }
 
 impl ServiceMove {
-    /// `www.example.com A: 12.3% of the address space and 20% of 812 queries recorded recently are sent
-    /// elsewhere`
+    /// `www.example.com A: 12.3% of the address space and 20% of 812 queries recorded recently are
+    /// sent     /// elsewhere`
     pub fn sentence(&self) -> String {
         let ServiceMove { name, rtype, .. } = self;
         let space = percent(self.moved_percent);

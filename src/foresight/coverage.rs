@@ -1,10 +1,13 @@
 //! Coverage: which part of a service's clients has a live region, and which countries have none.
 //!
-//! Clients of one class are offered the same regions in the same order. How many clients a zone of
-//! the map has is counted once for all services ([`ZoneWeights`]), which walks the whole address
-//! space. [`ClassWeights`] adds up the zones of each class of a catchment. A change of availability only changes what each class is given ([`ClassSplit`]),
-//! which takes a few steps. Clients are counted as public IPv4 addresses of known place, as the
-//! people who live there, and as the queries that a server has sampled.
+//! Clients of one class are offered the same regions in the same order. [`ZoneWeights`] has the
+//! number of clients of each zone of the map. It is counted once for all services, which walks the
+//! whole address space. [`ClassWeights`] adds up the zones of each class of a catchment. After a
+//! change of availability only the split of each class ([`ClassSplit`]) is computed again, which
+//! takes a few steps.
+//!
+//! Clients are counted in three ways: as public IPv4 addresses with a known location, as
+//! population, and as the queries that a server has sampled.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -25,7 +28,7 @@ pub use super::fate::ClassSplit;
 
 /// Countries that are listed as losing their region.
 const MOST_COUNTRIES: usize = 10;
-/// Countries that are named in a sentence.
+/// The most countries that a sentence names.
 const MOST_NAMED: usize = 3;
 /// Fewer sampled queries than this do not represent the others.
 pub const FEWEST_QUERIES: u64 = 100;
@@ -82,7 +85,7 @@ pub struct Coverage {
     pub rtype: String,
     /// Parts of the public IPv4 addresses with a known location.
     pub addresses: CoverageParts,
-    /// Parts of the people who live there.
+    /// Parts of the population.
     pub population: CoverageParts,
     /// Parts of the queries that were recorded recently; absent where none was.
     #[serde(default)]
@@ -102,9 +105,9 @@ pub struct LosingCountry {
     pub country: String,
     /// Its name.
     pub name: Option<String>,
-    /// Addresses that have none.
+    /// The addresses without a live region.
     pub addresses: u64,
-    /// People who have none.
+    /// The people without a live region.
     pub people: u64,
 }
 
@@ -323,7 +326,8 @@ impl Coverage {
         (traffic.queries >= FEWEST_QUERIES).then_some(traffic.parts)
     }
 
-    /// `22.8% of the address space, 11.2% of the population and 31% of 812 queries recorded recently`
+    /// `22.8% of the address space, 11.2% of the population and 31% of 812 queries recorded
+    /// recently`
     pub fn how_many(&self) -> String {
         let addresses = percent(self.addresses.uncovered_percent());
         let people = percent(self.population.uncovered_percent());
@@ -383,7 +387,8 @@ impl LosingCountry {
     }
 }
 
-/// `: Germany, France, Italy and 41 more countries`, of so many in all.
+/// The first countries of a list, as `: Germany, France, Italy and 41 more countries`. `all` is the
+/// number of countries.
 pub(super) fn where_to<'c>(countries: impl Iterator<Item = &'c str>, all: usize) -> String {
     let named: Vec<&str> = countries.take(MOST_NAMED).collect();
     match all.saturating_sub(named.len()) {

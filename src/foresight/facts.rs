@@ -35,18 +35,18 @@ pub struct Foresight {
     /// case.
     #[serde(rename = "type")]
     pub rtype: String,
-    /// What is counted, here and wherever `addresses` stands.
+    /// The unit of all counts, including those named `addresses`.
     #[serde(default)]
     pub over: ShareBasis,
-    /// Public IPv4 addresses whose place is known, or people, or queries that were noted: the whole
-    /// that parts are parts of.
+    /// The total that shares are measured against: public IPv4 addresses with a known location,
+    /// people, or recorded queries.
     pub addresses: u64,
-    /// Public IPv4 addresses whose place is unknown, who are offered the regions as listed; or
-    /// people of countries without an address; or queries from places that are unknown.
+    /// The clients without a location, which are offered the regions as listed: addresses, people
+    /// of countries without an address, or queries.
     pub unlocated: u64,
     /// The part of the addresses that are sent elsewhere by the change, in per cent.
     pub moved_percent: f64,
-    /// Who has a live region now.
+    /// The clients with a live region now.
     #[serde(default)]
     pub before_coverage: CoverageParts,
     /// Who has one after the change.
@@ -73,7 +73,7 @@ pub struct Foresight {
 /// One region.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RegionForesight {
-    /// Its name.
+    /// The name of the region.
     pub region: String,
     /// Degrees north; absent where the region has no location.
     pub latitude: Option<f64>,
@@ -169,9 +169,9 @@ pub struct CellFacts {
     pub latitude: i16,
     /// Its western edge, in degrees east.
     pub longitude: i16,
-    /// Its addresses.
+    /// The number of its addresses.
     pub addresses: u64,
-    /// One of them, to ask about.
+    /// One of its addresses, for `explain`.
     pub example: IpAddr,
     /// The region that serves most of them now.
     pub before: Option<String>,
@@ -237,7 +237,7 @@ fn losers(sums: &ForecastTotals) -> Vec<CountryLoss> {
     losers
 }
 
-/// What the summary says of clients without a live region; empty where there are none.
+/// The sentence about clients without a live region; empty if there are none.
 fn uncovered(foresight: &Foresight) -> String {
     let coverage = &foresight.after_coverage;
     let part = coverage.uncovered_percent();

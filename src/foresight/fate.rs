@@ -70,7 +70,7 @@ impl ClassSplit {
         }
     }
 
-    /// The same of so many clients.
+    /// The split of this number of clients.
     pub(super) fn times(&self, clients: f64) -> ClassSplit {
         ClassSplit {
             live: self.live * clients,

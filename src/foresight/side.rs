@@ -34,7 +34,7 @@ pub struct ForecastRegion {
 /// Addresses to splits, splits to regions.
 #[derive(Debug, Clone)]
 pub struct ForecastSide {
-    /// Address to class.
+    /// The class of each address.
     pub table: Arc<OutcomeTable>,
     /// By class; positions are those of `regions`.
     pub splits: Vec<RegionSplit>,

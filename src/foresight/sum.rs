@@ -22,7 +22,7 @@ const STEPS: usize = 2006;
 /// Clients of the whole or a part, divided between the regions before and after.
 #[derive(Debug, Clone, Default)]
 pub struct ClientTotals {
-    /// How many.
+    /// The number of clients.
     pub clients: f64,
     /// By position.
     pub before: BTreeMap<u16, f64>,

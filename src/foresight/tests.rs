@@ -203,7 +203,7 @@ fn another_configuration_has_regions_of_its_own() {
         (japan.from.as_deref(), japan.to.as_deref()),
         (Some("nrt"), Some("sin"))
     );
-    // A service that the other one does not have answers nobody.
+    // A service that the other configuration does not have answers no client.
     let without = play(
         CONFIGURATION
             .split("[[services]]\nname = \"all")

@@ -20,7 +20,7 @@ use crate::geo::{Atlas, OutcomeTable};
 pub struct NotedTraffic {
     /// Of so many queries one was noted; absent: none is.
     pub sample: Option<u32>,
-    /// How many queries are noted here: at most 16,384, the latest.
+    /// The number of sampled queries: the latest, at most 16,384.
     pub queries: u64,
     /// By service, and within it by network.
     pub clients: Vec<ClientTraffic>,
@@ -77,10 +77,10 @@ impl NotedTraffic {
         self.sample.map(drop).ok_or_else(|| sentence.to_owned())
     }
 
-    /// Clients of one service, and how often each has asked.
+    /// The clients of one service, with the number of queries of each.
     ///
     /// # Errors
-    /// A sentence: something is no network.
+    /// A sentence: an entry is not a network.
     pub fn clients_of(&self, name: &Name) -> Result<Vec<(IpAddr, u64)>, String> {
         let name = name.to_string();
         let mut clients = Vec::new();

@@ -14,7 +14,7 @@ use crate::geo::people::people;
 use crate::geo::{Atlas, Place, PlaceCode, PlaceId};
 use crate::steering::UnitVector;
 
-/// What a share is a part of.
+/// The unit that shares are measured in.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ShareBasis {

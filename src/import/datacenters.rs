@@ -76,6 +76,27 @@ impl DatacenterRanking {
         regions
     }
 
+    /// The rules of a map. A rule is left out if none of its datacenters can be converted.
+    pub fn rules(&self, map: &GdnsdMap, notes: &mut ImportNotes) -> Vec<PlanRule> {
+        let nearest = map.otherwise == DatacenterChoice::Auto;
+        let mut rules = Vec::new();
+        for rule in &map.rules {
+            let regions = self.of(&rule.choice);
+            if regions.is_empty() && self.lost_some(&rule.choice) {
+                let sentence = "none of these datacenters can be converted, \
+                                so these clients get the default regions";
+                notes.add(&rule.place, format!("{}: {sentence}", rule.clients));
+                continue;
+            }
+            if let Some(sentence) = unlike(&rule.choice, nearest, &regions) {
+                notes.add(&rule.place, sentence);
+            }
+            let clients = rule.clients.clone();
+            rules.push(PlanRule { clients, regions });
+        }
+        rules
+    }
+
     /// Whether a datacenter of the list cannot be converted.
     pub fn lost_some(&self, choice: &DatacenterChoice) -> bool {
         self.names(choice)
@@ -85,7 +106,7 @@ impl DatacenterRanking {
 }
 
 /// How a rule behaves differently after the conversion, if it does.
-pub fn unlike(choice: &DatacenterChoice, nearest: bool, regions: &[usize]) -> Option<&'static str> {
+fn unlike(choice: &DatacenterChoice, nearest: bool, regions: &[usize]) -> Option<&'static str> {
     match choice {
         DatacenterChoice::Auto if !nearest => {
             Some("auto: a service has one order, so these clients get the regions as listed")

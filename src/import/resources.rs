@@ -9,11 +9,11 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use super::checks::ImportedChecks;
-use super::datacenters::{DatacenterRanking, DatacenterTree, adopt_all, ordered, unlike};
+use super::datacenters::{DatacenterRanking, DatacenterTree, adopt_all, ordered};
 use super::inherited::{InheritedOptions, PARAMETERS};
 use super::maps::{DatacenterChoice, GdnsdMap};
 use super::notes::ImportNotes;
-use super::plan::{ImportedEndpoint, ImportedRegion, ImportedTarget, PlanRule, ResourcePlan};
+use super::plan::{ImportedEndpoint, ImportedRegion, ImportedTarget, ResourcePlan};
 use super::source::SourcePlace;
 use super::vscf::{VscfContent, VscfEntry, VscfHash, VscfValue};
 use crate::dns::Name;
@@ -209,28 +209,14 @@ impl GdnsdResources<'_> {
         };
         plan.otherwise = ranking.of(&map.otherwise);
         if plan.otherwise.is_empty() && ranking.lost_some(&map.otherwise) {
-            notes.add(
-                &value.place,
-                format!(
-                    "map {name}: none of the default's datacenters can be converted; all others are"
-                ),
+            let sentence = format!(
+                "map {name}: none of the default's datacenters can be converted, so all others \
+                 are used"
             );
+            notes.add(&value.place, sentence);
             plan.otherwise = (0..plan.regions.len()).collect();
         }
-        for rule in &map.rules {
-            let regions = ranking.of(&rule.choice);
-            if regions.is_empty() && ranking.lost_some(&rule.choice) {
-                let sentence = "none of these datacenters can be converted, \
-                                so these clients get what others get";
-                notes.add(&rule.place, format!("{}: {sentence}", rule.clients));
-                continue;
-            }
-            if let Some(sentence) = unlike(&rule.choice, nearest, &regions) {
-                notes.add(&rule.place, sentence);
-            }
-            let clients = rule.clients.clone();
-            plan.rules.push(PlanRule { clients, regions });
-        }
+        plan.rules = ranking.rules(&map, notes);
         Ok(plan)
     }
 }

@@ -418,7 +418,7 @@ impl Reader<'_> {
     }
 }
 
-/// The sorted files that a path means: the file, all files of a folder, or the matches of a pattern
+/// The sorted files that a path names: the file, all files of a folder, or the matches of a pattern
 /// in the last part of the path.
 fn files_of(path: &Path) -> Result<Vec<PathBuf>, String> {
     let pattern = path

@@ -104,7 +104,7 @@ fn real_clients_are_counted_and_guarded() {
         &["simulate", "www.example.test", "--traffic", "file.json"],
     );
     assert!(
-        told.contains("say --traffic live, or leave --admin away"),
+        told.contains("use --traffic live, or remove --admin"),
         "{told}"
     );
 

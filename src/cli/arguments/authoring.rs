@@ -21,8 +21,8 @@ pub struct CheckArgs {
     #[command(flatten)]
     pub file: ConfigFile,
     /// Also report files that this user cannot read: NAME or UID:GID of the user that the server
-    /// runs as. Needs root. Without it, root gets warnings about the owner of the state directory or
-    /// the user `meridian`
+    /// runs as. Needs root. Without it, root gets warnings about the owner of the state directory
+    /// or the user `meridian`
     #[arg(long, value_name = "USER")]
     pub user: Option<String>,
     /// Treat warnings as errors: exit with 1 if there are any
@@ -115,8 +115,8 @@ pub struct RegionGiven {
 pub enum GeodataCommand {
     /// Build an MMDB file from a CSV file of networks and locations
     Build {
-        /// A file with the columns network, latitude, longitude, country, subdivision, asn; only network
-        /// is required
+        /// A file with the columns network, latitude, longitude, country, subdivision, asn; only
+        /// network is required
         #[arg(value_name = "INPUT.csv")]
         input: PathBuf,
         /// The MMDB file to write

@@ -1,4 +1,4 @@
-//! What the availability fold remembers from one call to the next.
+//! The memory of the availability fold from one call to the next.
 //!
 //! A region that was down comes back over the time of its ramp, so the fold must know when it
 //! came up. Reported loads and the traffic model are smoothed over time and live here too. A

@@ -1,4 +1,4 @@
-//! The step of the controller, played without threads: every flow is a list of changes.
+//! Tests of the step of the controller, without threads: every flow is a list of changes.
 
 use std::net::IpAddr;
 
