@@ -101,7 +101,7 @@ pub fn table(octets: &[u8]) {
     }
 }
 
-/// Reads a file of the state directory, as each kind that there is.
+/// Reads a file of the state directory, as each of its kinds.
 pub fn state(octets: &[u8]) {
     let _ = agreed::count_states(octets);
     let _ = keep::parse::<overrides::OrderRecord>(octets);
@@ -128,7 +128,7 @@ pub fn request(octets: &[u8]) {
     assert_ne!(response.status(), hyper::StatusCode::INTERNAL_SERVER_ERROR);
 }
 
-/// The octets before and behind the first `separator`; all of them and none if there is no
+/// The octets before and after the first `separator`; all of them and none if there is no
 /// separator.
 fn split_at_octet(octets: &[u8], separator: u8) -> (&[u8], &[u8]) {
     match octets.iter().position(|octet| *octet == separator) {
@@ -229,7 +229,7 @@ fn admin() -> (Runtime, TowerToHyperService<axum::Router>) {
     (runtime, TowerToHyperService::new(router))
 }
 
-/// A snapshot of a small configuration and zone that have something of everything.
+/// A snapshot of a small configuration and zone with something of every kind.
 fn make_snapshot() -> Snapshot {
     let config =
         config::parse(CONFIGURATION, Path::new("meridian.toml")).map(|loaded| loaded.config);

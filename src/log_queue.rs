@@ -65,7 +65,7 @@ pub struct LogQueue {
     lines: Mutex<Lines>,
     changed: Condvar,
     lost: AtomicU64,
-    /// Makes the notice of so many lost lines; unset: there are no notices.
+    /// Makes the notice of this many lost lines; unset: there are no notices.
     notice: OnceLock<fn(u64) -> String>,
 }
 

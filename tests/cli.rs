@@ -883,8 +883,8 @@ fn root_is_told_what_the_user_that_serves_may_not_read() {
     std::fs::set_permissions(&zone, Permissions::from_mode(0o600)).expect("it is ours");
     let told = check(&["--user", "nobody"]);
     assert_eq!(told.status.code(), Some(1), "{}", stdout(&told));
-    let sentence = "zones/example.com.zone: as the user nobody, it cannot be read: Permission denied (os error 13); let this \
-                    user read it, and enter the folders that it is in";
+    let sentence = "zones/example.com.zone: as the user nobody, it cannot be read: Permission denied (os error 13); allow this user to \
+                    read it and to enter its parent folders";
     assert!(stdout(&told).contains(sentence), "{}", stdout(&told));
     // Whoever owns the state directory is asked about by himself, and a guess refuses nothing.
     let text = std::fs::read_to_string(config(&folder)).expect("there");

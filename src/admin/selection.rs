@@ -157,7 +157,13 @@ impl StatusSelection {
             services.truncate(limit);
             status.next = services.last().map(|service| service.name.clone());
         }
-        for service in services.iter_mut() {
+        self.drop_endpoints(services);
+        Ok(())
+    }
+
+    /// Removes the endpoints of services that are to be listed without them.
+    fn drop_endpoints(&self, services: &mut [ServiceStatus]) {
+        for service in services {
             let listed = match self.endpoints {
                 Endpoints::All => true,
                 Endpoints::Troubled => !service.well,
@@ -169,7 +175,6 @@ impl StatusSelection {
                 }
             }
         }
-        Ok(())
     }
 }
 

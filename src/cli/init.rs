@@ -52,7 +52,15 @@ pub fn run(arguments: &InitArgs) -> Result<ExitCode, String> {
         let _ = fs::remove_dir(&state);
         return Err(reason);
     }
-    for file in &files {
+    print_result(arguments, &files, &name);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints the written files and the next steps. The first file is the configuration, the last one
+/// the token.
+fn print_result(arguments: &InitArgs, files: &[NewFile; 3], name: &str) {
+    let [config, _, token] = files;
+    for file in files {
         say!("wrote {}", file.path.display());
     }
     for (region, label) in known_places(&arguments.regions) {
@@ -60,14 +68,13 @@ pub fn run(arguments: &InitArgs) -> Result<ExitCode, String> {
     }
     say!(
         "\nnext: meridian check --config {0} && meridian serve --config {0}",
-        config.display()
+        config.path.display()
     );
     say!("then: dig @127.0.0.1 -p 1053 {name} A +subnet=193.0.0.0/21");
     say!(
         "and:  meridian status; commands that change state need --token-file {}",
-        files[2].path.display()
+        token.path.display()
     );
-    Ok(ExitCode::SUCCESS)
 }
 
 /// Loads the configuration as the server would, with its state directory.

@@ -24,10 +24,11 @@ const MOST_CELLS: usize = 2500;
 /// Countries that are listed as movers.
 const MOST_MOVERS: usize = 10;
 
-/// Who goes where, now and after a change. Its JSON form is stable: keys are added, never changed.
+/// The share of each region, now and after a change. Its JSON form is stable: keys are added, never
+/// changed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Foresight {
-    /// One sentence with what matters.
+    /// A summary in one sentence.
     pub summary: String,
     /// The service.
     pub name: String,
@@ -49,22 +50,22 @@ pub struct Foresight {
     /// The clients with a live region now.
     #[serde(default)]
     pub before_coverage: CoverageParts,
-    /// Who has one after the change.
+    /// The clients with a live region after the change.
     #[serde(default)]
     pub after_coverage: CoverageParts,
     /// Countries whose clients have none after the change, the greatest first.
     #[serde(default)]
     pub losing: Vec<CountryLoss>,
-    /// How many such countries there are.
+    /// The number of such countries.
     #[serde(default)]
     pub losing_countries: usize,
     /// The regions of the service as listed, then those that only another configuration has.
     pub regions: Vec<RegionForesight>,
     /// The countries, by code.
     pub countries: Vec<CountryForesight>,
-    /// Those that the change moves the most addresses of, the greatest first.
+    /// The countries with the most moved addresses, the greatest first.
     pub movers: Vec<CountryMove>,
-    /// How far clients are from what serves them, before and after.
+    /// The distances from clients to the regions that serve them, before and after.
     pub distance: DistanceFacts,
     /// Squares of one degree with the most addresses, for maps.
     pub cells: Vec<CellFacts>,
@@ -87,11 +88,11 @@ pub struct RegionForesight {
     pub before_percent: f64,
     /// Its part after the change.
     pub after_percent: f64,
-    /// What it has room for after the change, where that is stated as a part.
+    /// Its capacity after the change, if it is configured as a percentage.
     #[serde(default)]
     pub capacity_percent: Option<f64>,
-    /// Whether that is less than its part after the change: what is above it would spill to other
-    /// regions.
+    /// Whether its part after the change exceeds that capacity, so that the excess would spill to
+    /// other regions.
     #[serde(default)]
     pub over_capacity: bool,
 }
@@ -118,7 +119,7 @@ pub struct CountryMove {
     pub country: String,
     /// Its name.
     pub name: Option<String>,
-    /// Addresses that are sent elsewhere.
+    /// The addresses that move.
     pub addresses: u64,
     /// The region that loses the most of them; absent where it had none.
     pub from: Option<String>,
@@ -133,28 +134,28 @@ pub struct CountryLoss {
     pub country: String,
     /// Its name.
     pub name: Option<String>,
-    /// Addresses that have none.
+    /// The addresses without a live region.
     pub addresses: u64,
 }
 
-/// Great-circle distances between clients and what serves them, in kilometres.
+/// Great-circle distances between clients and the regions that serve them, in kilometres.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DistanceFacts {
     /// The mean now; absent where no distance is known.
     pub before_mean_km: Option<f64>,
     /// The mean after the change.
     pub after_mean_km: Option<f64>,
-    /// 95 of 100 addresses are this near now.
+    /// The 95th percentile now.
     pub before_p95_km: Option<f64>,
-    /// 95 of 100 addresses are this near after the change.
+    /// The 95th percentile after the change.
     pub after_p95_km: Option<f64>,
-    /// How much farther than the nearest region of the service, in the mean, now.
+    /// The mean distance beyond the nearest region of the service, now.
     #[serde(default)]
     pub before_extra_mean_km: Option<f64>,
     /// The same after the change.
     #[serde(default)]
     pub after_extra_mean_km: Option<f64>,
-    /// What 95 of 100 addresses have of that at most, now.
+    /// The same for the 95th percentile, now.
     #[serde(default)]
     pub before_extra_p95_km: Option<f64>,
     /// The same after the change.
@@ -185,9 +186,9 @@ pub struct ForecastSubject<'s> {
     pub name: &'s Name,
     /// `A` or `AAAA`.
     pub kind: &'s str,
-    /// What is counted.
+    /// The unit of the counts.
     pub over: ShareBasis,
-    /// What is different; `None`: nothing.
+    /// The change; `None`: there is none.
     pub change: Option<&'s PlannedChange>,
     /// The names of the regions, by position.
     pub regions: &'s [String],
@@ -285,7 +286,7 @@ impl ForecastSubject<'_> {
         }
         let capacity_percent = match now.and_then(|now| now.capacity) {
             Some(Capacity::Part(part)) => Some(part * 100.0),
-            // How much is asked for in a second is not known beforehand.
+            // The number of queries a second is not known beforehand.
             Some(Capacity::Rate(_)) | None => None,
         };
         let before_percent = percent_of(sum_at(&all.before, position), all.clients);
@@ -375,7 +376,7 @@ impl ForecastSubject<'_> {
         self.name(*position)
     }
 
-    /// The region that `after` gives the most above `before`; of equals the last.
+    /// The region that gains the most from `before` to `after`; of equals the last.
     fn greatest_gain(
         &self,
         before: &BTreeMap<u16, f64>,

@@ -338,7 +338,7 @@ fn traffic_is_counted_where_it_came_from() {
     };
     let sentence = of(NotedTraffic::NONE).unwrap_err();
     assert!(
-        sentence.starts_with("the server notes no traffic; "),
+        sentence.starts_with("the server does not sample its traffic; "),
         "{sentence}"
     );
     let nobody = NotedTraffic {

@@ -241,6 +241,11 @@ impl GdnsdMap {
                 }
             }
         }
+        self.add_distinct(rules, notes);
+    }
+
+    /// Adds the rules of places, from the smallest up, and notes rules for clients that have one.
+    fn add_distinct(&mut self, rules: PlaceRules, notes: &mut ImportNotes) {
         let mut known: HashMap<RuleClients, MapRule> = HashMap::new();
         for rule in [rules.subdivisions, rules.countries, rules.continents].concat() {
             match known.get(&rule.clients) {

@@ -581,7 +581,7 @@ mod tests {
         assert!(
             read(deep.as_bytes())
                 .expect_err("deep")
-                .contains("nested more than 64 deep")
+                .contains("nested more than 64 levels deep")
         );
     }
 
@@ -601,7 +601,10 @@ mod tests {
         assert_eq!(table_shown(&table), "{a=[1 2] b={x=1 c=3} x=1}");
         write("config", "a => $include{config}");
         let endless = read_table(&folder.path().join("config")).expect_err("it includes itself");
-        assert!(endless.contains("nested more than 64 deep"), "{endless}");
+        assert!(
+            endless.contains("nested more than 64 levels deep"),
+            "{endless}"
+        );
     }
 
     #[test]

@@ -19,7 +19,7 @@ fn differences_are_reported_with_their_place() {
         ),
         (
             "config:15",
-            "service type \"file\" (extfile): have the script",
+            "service type \"file\" (extfile): let the script",
         ),
         ("plugins.d/geoip:24", "AP: MaxMind's old databases"),
         ("plugins.d/geoip:23", "EU: MaxMind's old databases"),

@@ -130,7 +130,7 @@ fn what_was_written_always_passes_check() {
             "example.com",
             a,
             3,
-            "ok_codes 999: no status of HTTP",
+            "ok_codes 999: not a status of HTTP",
         ),
         (
             multifo("x => 192.0.2.1, y => 192.0.2.1"),
@@ -204,7 +204,7 @@ fn what_was_written_always_passes_check() {
             "example.com",
             "other.test. A 192.0.2.1\na DYNA multifo!a\n",
             3,
-            ":4: other.test A: it lies outside",
+            ":4: other.test A: it is outside",
         ),
     ] {
         let folder = tempfile::tempdir().expect("a temporary folder");

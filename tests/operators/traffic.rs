@@ -161,7 +161,9 @@ fn nothing_is_noted_unless_it_is_asked_for() {
         &["simulate", "www.example.test", "--traffic", "live"],
     );
     assert!(
-        told.contains("the server notes no traffic; in its configuration, [traffic] sample = 64"),
+        told.contains(
+            "the server does not sample its traffic; in its configuration, [traffic] sample = 64"
+        ),
         "{told}"
     );
 }
