@@ -400,9 +400,9 @@ mod tests {
         known
     }
 
-    fn take(known: &mut ResolvedName, family: IpFamily, found: LookupResult) {
+    fn take(known: &mut ResolvedName, family: IpFamily, result: LookupResult) {
         let answer = FamilyAnswer {
-            found,
+            result,
             ttl: Duration::from_secs(60),
             until: Instant::now(),
         };

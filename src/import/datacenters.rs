@@ -160,43 +160,52 @@ pub fn ordered(
     let skipped = usize::from(inherited.skip_first && names.len() > 1);
     let mut plan = ResourcePlan::default();
     for name in &names[skipped..] {
-        let reason = match children.plans.get(name) {
-            Some(child) if child.nearest => {
-                Some("it is ordered by distance, but a service has only one order")
-            }
-            Some(child) if !child.is_list() && !plan.is_list() => {
-                Some("it is the second datacenter of this resource that is ordered by location")
-            }
-            _ => None,
-        };
-        if let Some(reason) = reason {
+        if let Some(child) = children.plans.get(name)
+            && let Some(reason) = misfit(child, &plan)
+        {
             children.lose(name, reason, notes);
         }
-        let Some(mut child) = children.take(name) else {
-            continue;
-        };
-        let start = plan.regions.len();
-        plan.ignore_subnet |= child.ignore_subnet;
-        plan.map = plan.map.or(child.map.take());
-        let rules = std::mem::take(&mut child.rules);
-        let taken = plan.adopt(name, child);
-        let before = plan.otherwise.clone();
-        for rule in &mut plan.rules {
-            rule.regions.extend(&taken);
+        if let Some(child) = children.take(name) {
+            append(&mut plan, name, child);
         }
-        for rule in rules {
-            let mut regions = before.clone();
-            for position in rule.regions {
-                regions.push(position + start);
-            }
-            let clients = rule.clients;
-            plan.rules.push(PlanRule { clients, regions });
-        }
-        plan.otherwise.extend(taken);
     }
     if plan.regions.is_empty() {
         Err("it has no datacenters that can be converted".to_owned())
     } else {
         Ok(plan)
     }
+}
+
+/// Why a datacenter cannot be appended to a plan; `None`: it can.
+fn misfit(child: &ResourcePlan, plan: &ResourcePlan) -> Option<&'static str> {
+    if child.nearest {
+        return Some("it is ordered by distance, but a service has only one order");
+    }
+    if !child.is_list() && !plan.is_list() {
+        return Some("it is the second datacenter of this resource that is ordered by location");
+    }
+    None
+}
+
+/// Appends the regions of a datacenter to every rule of the plan, and the rules of the datacenter
+/// behind the regions so far.
+fn append(plan: &mut ResourcePlan, name: &str, mut child: ResourcePlan) {
+    let start = plan.regions.len();
+    plan.ignore_subnet |= child.ignore_subnet;
+    plan.map = plan.map.take().or(child.map.take());
+    let rules = std::mem::take(&mut child.rules);
+    let taken = plan.adopt(name, child);
+    let before = plan.otherwise.clone();
+    for rule in &mut plan.rules {
+        rule.regions.extend(&taken);
+    }
+    for rule in rules {
+        let mut regions = before.clone();
+        for position in rule.regions {
+            regions.push(position + start);
+        }
+        let clients = rule.clients;
+        plan.rules.push(PlanRule { clients, regions });
+    }
+    plan.otherwise.extend(taken);
 }

@@ -492,7 +492,7 @@ async fn a_shortage_on_this_machine_changes_no_health_state() {
     assert_eq!(
         [1, 2, 3].map(|last| state(&monitor, last)),
         agreed,
-        "neither failures nor successes are made of it"
+        "a shortage counts neither as a failure nor as a success"
     );
     let health = monitor.health();
     assert!(
