@@ -222,7 +222,7 @@ fn no_service(snapshot: &Snapshot, name: &Name) -> String {
     } else {
         known.join(", ")
     };
-    format!("{name} is no service; the services are {list}")
+    format!("{name} is not a service; the services are {list}")
 }
 
 #[cfg(test)]

@@ -210,7 +210,7 @@ fn shares_tell_what_is_and_what_if() {
         (
             "?name=x",
             404,
-            "x is no service; the services are www.example.com",
+            "x is not a service; the services are www.example.com",
         ),
         (
             "?name=www.example.com&type=TXT",

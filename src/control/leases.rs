@@ -127,7 +127,7 @@ impl Lease {
     fn check_room(&self, base: &Config, service: &ServiceConfig, at: usize) -> Result<(), String> {
         let (name, address) = (&service.name, self.address.to_canonical());
         if address.is_unspecified() || address.is_multicast() {
-            return Err(format!("{address} is no address of an endpoint"));
+            return Err(format!("{address} is not a valid address of an endpoint"));
         }
         for region in &service.regions {
             for endpoint in &region.endpoints {

@@ -273,13 +273,13 @@ fn converse(
 
 /// Refuses all users except this one and root, because the sockets allow answering for all zones.
 fn refuse_others(stream: &UnixStream) -> io::Result<()> {
-    let asks = sockopt::socket_peercred(stream)?.uid;
-    if asks == rustix::process::geteuid() || asks.is_root() {
+    let user = sockopt::socket_peercred(stream)?.uid;
+    if user == rustix::process::geteuid() || user.is_root() {
         return Ok(());
     }
     Err(io::Error::new(
         ErrorKind::PermissionDenied,
-        format!("user {} may not", asks.as_raw()),
+        format!("user {} may not take over this server", user.as_raw()),
     ))
 }
 

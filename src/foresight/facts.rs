@@ -456,10 +456,10 @@ fn summary(foresight: &Foresight, is_change: bool) -> String {
     }
     let moved = percent(foresight.moved_percent);
     if foresight.moved_percent == 0.0 {
-        return format!("{}: nobody would be sent elsewhere", foresight.name);
+        return format!("{}: no client would move", foresight.name);
     }
     if greatest_by(regions, |region| region.after_percent).is_none() {
-        return format!("{}: nobody would get an answer any more", foresight.name);
+        return format!("{}: no client would get an answer", foresight.name);
     }
     let mut most = String::new();
     if let Some(region) = greatest_by(regions, |region| {

@@ -219,7 +219,7 @@ fn another_configuration_has_regions_of_its_own() {
     let gone = foresee((&now.0, &now.1), Some((&without.0, &without.1)), wanted).unwrap();
     assert_eq!(
         gone.summary,
-        "all.example.com: nobody would get an answer any more"
+        "all.example.com: no client would get an answer"
     );
 }
 
@@ -432,7 +432,8 @@ fn what_cannot_be_is_said() {
         error("www.example.com", &change),
         "there is no region \"lhr\"; the regions are fra, iad, nrt"
     );
-    let sentence = "x.example.com is no service; the services are www.example.com, all.example.com";
+    let sentence =
+        "x.example.com is not a service; the services are www.example.com, all.example.com";
     assert_eq!(error("x.example.com", &PlannedChange::default()), sentence);
     let nodata = CONFIGURATION.replace(
         "order = \"none\"",
@@ -445,7 +446,7 @@ fn what_cannot_be_is_said() {
     let then = foresight(&nodata, "all.example.com", &change).unwrap();
     assert_eq!(
         then.summary,
-        "all.example.com: nobody would get an answer any more"
+        "all.example.com: no client would get an answer"
     );
     assert_eq!(then.moved_percent, 100.0);
 }
