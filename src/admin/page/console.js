@@ -284,7 +284,7 @@ function watch() {
   const heard = (message) => {
     const event = JSON.parse(message.data);
     last = event.number;
-    tell(event);
+    addEvent(event);
     updateSoon();
   };
   for (const topic of ["health", "coverage", "order", "lease", "name", "reload"]) source.addEventListener(topic, heard);
@@ -301,7 +301,7 @@ function rest() {
   source = undefined;
 }
 
-function tell(event) {
+function addEvent(event) {
   const cause = event.cause ? make("span", { className: "faint" }, ` ${event.cause}`) : null;
   const much = event.moved_per_second;
   const moved = much ? make("span", { className: "moved" }, ` ${perSecond(much)} answers/s moved to other regions`) : null;

@@ -59,7 +59,7 @@ function greatCircle(from, to) {
 const greatest = (parts) => Object.entries(parts).sort((a, b) => b[1] - a[1])[0]?.[0];
 
 export class WorldMap {
-  constructor(svg, world, asked) {
+  constructor(svg, world, onPlace) {
     this.svg = svg;
     this.countries = new Map();
     const countries = element("g", {}, svg);
@@ -71,7 +71,7 @@ export class WorldMap {
     this.cells = element("g", {}, svg);
     this.decision = element("g", { class: "decision" }, svg);
     this.markers = element("g", {}, svg);
-    svg.addEventListener("click", (event) => asked(this.nearest(event)));
+    svg.addEventListener("click", (event) => onPlace(this.nearest(event)));
   }
 
   // Colours the map by the shares of `side` ("before" or "after") and sets the markers. `off` has the regions that the

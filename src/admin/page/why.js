@@ -8,7 +8,7 @@ const LEAST = 1000; // Milliseconds between two automatic requests.
 export class Why {
   constructor(shown) {
     this.shown = shown; // Called with every explanation, or with null.
-    this.asked = 0;
+    this.requests = 0;
     this.last = 0;
     this.known = null;
   }
@@ -27,7 +27,7 @@ export class Why {
       for (const key of ["name", "client", "type"]) $(key).value = question[key];
       this.ask(true);
     } else {
-      this.asked += 1;
+      this.requests += 1;
       this.known = null;
       $("why").replaceChildren();
       $("why-time").replaceChildren();
@@ -46,19 +46,19 @@ export class Why {
   }
 
   async ask(byHand) {
-    const number = ++this.asked;
+    const number = ++this.requests;
     this.last = Date.now();
     const query = new URLSearchParams(state.question);
     state.down.forEach((region) => query.append("down", region));
     try {
       const explained = await get(`/v1/explain?${query}`);
-      if (number === this.asked) this.tell(explained, byHand);
+      if (number === this.requests) this.display(explained, byHand);
     } catch (error) {
-      if (number === this.asked) this.fail(error, byHand);
+      if (number === this.requests) this.fail(error, byHand);
     }
   }
 
-  tell(explained, byHand) {
+  display(explained, byHand) {
     this.at = Date.now();
     // Where weights decide, each reply is another random one, which does not count as a change.
     const known = JSON.stringify({ ...explained, records: explained.service ? null : explained.records });
