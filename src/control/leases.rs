@@ -332,7 +332,7 @@ mod tests {
         );
         for (lease, part) in [
             (lease("fra", "192.0.2.1", 0), "by the configuration"),
-            (lease("fra", "0.0.0.0", 0), "no address"),
+            (lease("fra", "0.0.0.0", 0), "not a valid address"),
             (lease("spare", "192.0.2.9", 0), "has no location"),
             (lease("lhr", "192.0.2.9", 0), "there is no region"),
             (
