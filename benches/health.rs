@@ -19,7 +19,7 @@ use meridian::health::check::{
 use meridian::health::machine::{HealthRules, HealthState};
 use meridian::health::monitor::Monitor;
 use meridian::health::probe::{Prober, TrustStore};
-use meridian::health::state::SavedVerdicts;
+use meridian::health::state::SavedStates;
 use meridian::steering::Share;
 use meter::{processor_time, resident};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -52,7 +52,7 @@ fn check() {
         let monitor = Monitor::start(
             Arc::new(Prober::new(trust)),
             targets(answering.port()),
-            &SavedVerdicts::new(),
+            &SavedStates::new(),
             IN_FLIGHT,
         );
         monitor.first_round().await;

@@ -142,7 +142,7 @@ fn cannot_start(error: io::Error) -> String {
 /// The whole API without a listener, for a caller that is trusted like one on the unix socket.
 ///
 /// # Errors
-/// A sentence: the system makes no more threads.
+/// A sentence: the system has no more threads.
 pub(crate) fn router(context: AdminContext, peer: &str) -> Result<axum::Router, String> {
     let router = routes::router(Arc::new(context), TokenGate::Socket, &[])?;
     Ok(router.layer(axum::Extension(listener::AdminPeer {

@@ -66,7 +66,7 @@ pub mod coverage;
 mod coverage_cache;
 pub mod effect;
 pub mod leases;
-pub mod orders;
+pub mod overrides;
 
 pub(crate) mod keep;
 mod overlay;

@@ -1,9 +1,9 @@
-//! A nameserver as a process: it starts, says so, obeys signals, and ends.
+//! The server process: start, ready line, signals, takeover and end.
 //!
-//! [`serve`] joins the parts: it loads the configuration, opens the sockets, hands the process over
-//! from a server that runs already, and ends when a signal says so. [`log`] writes the log,
-//! [`signals`] turns signals into values, `notify` and [`progress`] report to systemd and to a
-//! waiting person, `confine` drops privileges. `meridian serve` and the demo run the same code.
+//! [`serve`] joins the parts. It loads the configuration, opens the sockets or takes them over from
+//! a running server, and ends on a signal. [`log`] writes the log and [`signals`] turns signals
+//! into values. `notify` reports to systemd, and [`progress`] shows a spinner on a terminal.
+//! `confine` drops privileges. `meridian serve` and the demo run the same code.
 
 pub mod arguments;
 pub mod serve;

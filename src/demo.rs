@@ -1,7 +1,7 @@
-//! `meridian demo`: a nameserver with seven regions on one machine, and nothing to set up.
+//! `meridian demo`: a nameserver with seven regions on one machine, without any setup.
 //!
-//! The regions are small web servers of this process, on a thread of their own. A person can break
-//! and mend each of them with `curl`. The nameserver is the ordinary one: it loads a built-in
+//! The regions are small web servers of this process, on a thread of their own. `curl` can break
+//! and mend each of them. The nameserver is the ordinary one: it loads a built-in
 //! configuration and checks the regions over loopback. A narrator prints which region serves which
 //! clients, and what changes when a region fails.
 
@@ -16,8 +16,9 @@ mod traffic;
 use std::io::{self, IsTerminal};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::process::ExitCode;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 
+use crate::config::Config;
 use crate::daemon::serve;
 use crate::daemon::signals::Signals;
 use crate::terminal::say;
@@ -25,6 +26,7 @@ use arguments::DemoArgs;
 use folder::DemoFolder;
 use region::{DemoRegion, DemoSockets};
 use settings::DemoPaths;
+use tour::DemoTour;
 
 /// Serves the demo until it is stopped.
 ///
@@ -36,7 +38,7 @@ pub fn run(demo: &DemoArgs) -> Result<ExitCode, String> {
     let signals = Signals::of_a_terminal()?;
     let folder = DemoFolder::make()?;
     let sockets = DemoSockets::bind(&settings::addresses()?, demo.port)
-        .map_err(|error| format!("no region can be shown: {error}"))?;
+        .map_err(|error| format!("the regions cannot be started: {error}"))?;
     let paths = DemoPaths {
         dns: free(demo.listen, try_dns),
         admin: free(demo.admin, try_tcp),
@@ -46,17 +48,11 @@ pub fn run(demo: &DemoArgs) -> Result<ExitCode, String> {
     let origin = paths.origin();
     let loaded = serve::load(&origin)?;
     let config = loaded.config.clone();
-    let mut regions = Vec::new();
-    for region in settings::regions(&config) {
-        regions.push(DemoRegion::new(region));
-    }
-    region::serve(sockets, &regions)?;
-    let tour = tour::DemoTour::of(&loaded, &regions, &paths);
-    let uses_other_ports = demo.listen != paths.dns || demo.admin != paths.admin;
-    // On a terminal, somebody watches: break and mend one region without being asked.
-    let show = demo.show || !demo.no_show && std::io::stdout().is_terminal();
+    let regions = serve_regions(sockets, &config)?;
+    let greeting = DemoGreeting::new(demo, &paths, DemoTour::of(&loaded, &regions, &paths));
+    // The show is the default on a terminal.
+    let show = demo.show || !demo.no_show && io::stdout().is_terminal();
     let with_traffic = !demo.no_traffic;
-    let (asked_dns, asked_admin) = (demo.listen, demo.admin);
     // Dropped when the server has ended, which stops the traffic.
     let (_running, stopped) = mpsc::channel();
     serve::run_loaded(
@@ -68,19 +64,55 @@ pub fn run(demo: &DemoArgs) -> Result<ExitCode, String> {
         |server, admin, control| {
             let dns = server.addresses().dns.first().copied().unwrap_or(paths.dns);
             let admin = admin.address();
-            // A terminal that reads nothing blocks the narrator alone.
-            let greet = move || {
-                if uses_other_ports {
-                    say!("({asked_dns} or {asked_admin} is taken, so free ports were used)");
-                }
-                tour.print(dns, &admin, with_traffic);
-            };
             if with_traffic {
                 traffic::start(control.clone(), dns, stopped);
             }
-            narrator::start(control.clone(), regions, show, greet);
+            // The narrator prints the greeting, so that a blocked terminal blocks nothing else.
+            narrator::start(control.clone(), regions, show, move || {
+                greeting.print(dns, &admin);
+            });
         },
     )
+}
+
+/// Starts the web servers of all regions.
+fn serve_regions(sockets: DemoSockets, config: &Config) -> Result<Vec<Arc<DemoRegion>>, String> {
+    let mut regions = Vec::new();
+    for region in settings::regions(config) {
+        regions.push(DemoRegion::new(region));
+    }
+    region::serve(sockets, &regions)?;
+    Ok(regions)
+}
+
+/// The text that the demo prints once it is ready.
+struct DemoGreeting {
+    tour: DemoTour,
+    /// A note that other ports were used than those of the command line.
+    port_note: Option<String>,
+    with_traffic: bool,
+}
+
+impl DemoGreeting {
+    fn new(demo: &DemoArgs, paths: &DemoPaths, tour: DemoTour) -> DemoGreeting {
+        let uses_other_ports = demo.listen != paths.dns || demo.admin != paths.admin;
+        let note = format!(
+            "({} or {} is taken, so free ports were used)",
+            demo.listen, demo.admin
+        );
+        DemoGreeting {
+            tour,
+            port_note: uses_other_ports.then_some(note),
+            with_traffic: !demo.no_traffic,
+        }
+    }
+
+    fn print(&self, dns: SocketAddr, admin: &str) {
+        if let Some(note) = &self.port_note {
+            say!("{note}");
+        }
+        self.tour.print(dns, admin, self.with_traffic);
+    }
 }
 
 /// Whether DNS can be served at an address.
@@ -121,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn the_texts_of_the_demo_have_no_mistake_and_no_warning() {
+    fn the_configuration_of_the_demo_has_no_error_and_no_warning() {
         let loaded = loaded();
         assert_eq!(loaded.warnings, Vec::<String>::new());
         let regions = regions(&loaded.config);
@@ -138,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn every_address_of_the_demo_is_a_regions() {
+    fn every_address_of_the_demo_belongs_to_a_region() {
         let addresses = addresses().unwrap();
         assert!(
             addresses.contains(&"127.0.1.1".parse().unwrap())
@@ -151,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_taken_port_gives_way_to_a_free_one() {
+    fn a_taken_port_is_replaced_by_a_free_one() {
         let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = taken.local_addr().unwrap();
         assert_eq!(free(address, try_dns).port(), 0);

@@ -2,8 +2,7 @@
 //!
 //! A new file is written beside the old one, synced to disk, and renamed over it. A reader finds
 //! the old or the new content, and so does a restart after a crash. The new file is always created,
-//! never opened, so nothing that already has its name is written to, such as a link to another
-//! place.
+//! never opened, so an existing file or link with its name is never written to.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -77,7 +76,7 @@ fn write_new(path: &Path, octets: &[u8], mode: u32) -> io::Result<()> {
 /// Creates a file where none is, with this mode less the umask (`O_CREAT | O_EXCL | O_NOFOLLOW`).
 ///
 /// # Errors
-/// Something is there already, or what the system says.
+/// Something with this name exists already, or the error of the system.
 pub fn create_new(path: &Path, mode: u32) -> io::Result<File> {
     OpenOptions::new()
         .write(true)

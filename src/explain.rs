@@ -36,7 +36,7 @@ use service::ExplainedView;
 /// Why a client gets an answer. Its JSON form is stable: keys are added, never changed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Explanation {
-    /// One sentence with what matters.
+    /// A summary in one sentence.
     pub summary: String,
     /// The query name.
     pub name: String,
@@ -75,7 +75,7 @@ pub struct ClientFacts {
     pub given: String,
     /// The address that is looked up; IPv4 if an IPv6 address embeds one.
     pub looked_up: IpAddr,
-    /// `address` or `subnet`: which of them decides.
+    /// What located the client: `address` or `subnet`.
     pub by: String,
     /// Its location, as the geodata have it.
     pub place: PlaceFacts,
@@ -106,7 +106,7 @@ pub fn explain(
 ) -> Result<Explanation, String> {
     let live = without(snapshot, &question.down)?;
     let live = live.as_ref().unwrap_or(&snapshot.live);
-    // An explanation must not take a turn away from a client.
+    // An explanation must not use up a turn of a client.
     let turns = RoundRobinCounters::new(snapshot.catalog.services.len());
     let context = QueryContext {
         live,

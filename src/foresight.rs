@@ -1,9 +1,9 @@
 //! Forecasts which clients each region serves, now and after a change.
 //!
 //! A forecast does not sample addresses. It walks the compiled tables that queries look up, from
-//! end to end, beside the atlas. Clients are counted as public IPv4 addresses of known place, or as
-//! the people who live there. The geodata do not say how often they ask; if the server samples its
-//! queries, the sampled clients can be counted instead ([`ShareBasis`]).
+//! end to end, beside the atlas. Clients are counted as public IPv4 addresses with a known
+//! location, or as population. The geodata do not say how many queries they send; if the server
+//! samples its queries, the sampled clients can be counted instead ([`ShareBasis`]).
 //!
 //! [`foresee`] forecasts one service, [`compare`] compares two configurations, [`coverage`] finds
 //! clients without a live region, and [`scopes`] verifies the blocks of client subnet replies.
@@ -58,9 +58,9 @@ pub type SnapshotWithConfig<'m> = (&'m Snapshot, &'m Config);
 pub struct ForecastRequest<'w> {
     /// The service.
     pub name: &'w Name,
-    /// Whose endpoints are counted.
+    /// The family of the endpoints that are counted.
     pub family: ServiceFamily,
-    /// What clients are counted by.
+    /// The unit in which clients are counted.
     pub over: ShareBasis,
     /// The clients of [`ShareBasis::Traffic`].
     pub traffic: &'w NotedTraffic,
@@ -68,12 +68,12 @@ pub struct ForecastRequest<'w> {
     pub change: &'w PlannedChange,
 }
 
-/// Forecasts the shares of a service now and after a change: to the snapshot `against`, if given,
-/// and by the change that is asked about.
+/// Forecasts the shares of a service now and after a change. The state after it is the snapshot
+/// `against`, if given, with the requested change applied.
 ///
 /// # Errors
-/// A sentence: the name is no service, a region is not one of it, or it has nothing for that
-/// family.
+/// A sentence: there is no such service, a region is unknown, or the service has no endpoints of
+/// the family.
 pub fn foresee(
     now: SnapshotWithConfig<'_>,
     against: Option<SnapshotWithConfig<'_>>,
@@ -110,7 +110,7 @@ pub fn foresee(
         before.numbered_in(&mut names),
         after.numbered_in(&mut names),
     );
-    // The newer geodata count.
+    // The newer geodata are used.
     let atlas = &then.0.catalog.atlas;
     let cells = match over {
         ShareBasis::Addresses | ShareBasis::Population => {
@@ -139,7 +139,8 @@ pub fn foresee(
     Ok(facts::facts(&subject, &sums))
 }
 
-/// The side of a snapshot under a change; without answers if it has no such service or family.
+/// One side of the comparison: a snapshot with a change applied. It has no answers if the snapshot
+/// lacks the service or the family.
 fn side(
     (snapshot, config): SnapshotWithConfig<'_>,
     wanted: ForecastRequest<'_>,
@@ -174,7 +175,7 @@ pub enum ScopeBasis {
 /// counts them.
 ///
 /// # Errors
-/// A sentence: the name is no service, it has nothing for that family, or blocks overlap.
+/// A sentence: there is no such service, it has no endpoints of the family, or blocks overlap.
 pub fn scopes(
     standing: SnapshotWithConfig<'_>,
     name: &Name,
@@ -221,7 +222,7 @@ fn no_service(snapshot: &Snapshot, name: &Name) -> String {
     } else {
         known.join(", ")
     };
-    format!("{name} is no service; the services are {list}")
+    format!("{name} is not a service; the services are {list}")
 }
 
 #[cfg(test)]

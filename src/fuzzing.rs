@@ -15,7 +15,7 @@ use tokio::runtime::Runtime;
 use crate::admin::{AdminContext, router};
 use crate::answer::{Snapshot, Transport, answer as answer_message};
 use crate::control::load::{compile, snapshot};
-use crate::control::{ConfigOrigin, Control, keep, leases, orders};
+use crate::control::{ConfigOrigin, Control, keep, leases, overrides};
 use crate::dns::cookie::{CookieOption, CookieSecret, CookieSecrets};
 use crate::dns::{ClientSubnet, QueryScratch, message as messages, query as parser};
 use crate::geo::Atlas;
@@ -97,14 +97,14 @@ pub fn proxy(octets: &[u8]) {
 /// Reads a table of networks.
 pub fn table(octets: &[u8]) {
     if let Err(mistakes) = geo::build::count_rows(octets) {
-        assert!(!mistakes.told().is_empty());
+        assert!(!mistakes.listed().is_empty());
     }
 }
 
-/// Reads a file of the state directory, as each kind that there is.
+/// Reads a file of the state directory, as each of its kinds.
 pub fn state(octets: &[u8]) {
-    let _ = agreed::verdicts_in(octets);
-    let _ = keep::parse::<orders::OrderRecord>(octets);
+    let _ = agreed::count_states(octets);
+    let _ = keep::parse::<overrides::OrderRecord>(octets);
     let _ = keep::parse::<leases::LeaseRecord>(octets);
 }
 
@@ -128,7 +128,7 @@ pub fn request(octets: &[u8]) {
     assert_ne!(response.status(), hyper::StatusCode::INTERNAL_SERVER_ERROR);
 }
 
-/// The octets before and behind the first `separator`; all of them and none if there is no
+/// The octets before and after the first `separator`; all of them and none if there is no
 /// separator.
 fn split_at_octet(octets: &[u8], separator: u8) -> (&[u8], &[u8]) {
     match octets.iter().position(|octet| *octet == separator) {
@@ -229,7 +229,7 @@ fn admin() -> (Runtime, TowerToHyperService<axum::Router>) {
     (runtime, TowerToHyperService::new(router))
 }
 
-/// A snapshot of a small configuration and zone that have something of everything.
+/// A snapshot of a small configuration and zone with something of every kind.
 fn make_snapshot() -> Snapshot {
     let config =
         config::parse(CONFIGURATION, Path::new("meridian.toml")).map(|loaded| loaded.config);

@@ -39,43 +39,33 @@ use notes::ImportNotes;
 
 /// The exit code when files were written, but the report lists differences.
 const DIFFERENCES: u8 = 3;
-/// Most conversions, each without the objects that the checks before it refused.
+/// The most conversions, each without the objects that earlier checks have refused.
 const MOST_ROUNDS: usize = 1000;
 
 /// Writes `meridian.toml` and the zones that pass the check, and reports the differences.
 pub fn run(import: &ImportCommand) -> Result<ExitCode, String> {
     let ImportCommand::Gdnsd { directory, to } = import;
     let mut notes = ImportNotes::default();
-    let imported = convert_what_is_good(directory, &mut notes)?;
+    let imported = convert_valid_objects(directory, &mut notes)?;
     let config = to.join("meridian.toml");
     let zone_count = imported.zones.len();
-    let mut files = vec![NewFile::public(
-        config.clone(),
-        imported.configuration.into_text(),
-    )];
-    for zone in imported.zones {
-        let path = to.join("zones").join(zone.file_name());
-        files.push(NewFile::public(path, zone.draft.into_text()));
-    }
-    write_new(&files)?;
-    for file in &files {
-        say!("wrote {}", file.path.display());
-    }
+    let service_count = imported.services;
+    write_files(imported, to)?;
     say!(
-        "carried: {}, {}",
+        "converted: {}, {}",
         counted(zone_count, "zone"),
-        counted(imported.services, "steered name")
+        counted(service_count, "steered name")
     );
     let differences = notes.differences();
-    print_notes("not carried, or not quite the same", &differences);
+    print_notes("not converted, or different", &differences);
     print_notes("not needed here", &notes.needless());
     if differences.is_empty() {
-        say!("everything could be carried");
+        say!("everything was converted");
     }
     // The text has passed the check already; only geodata files can still be missing.
     if let Err(mistakes) = control::load(&config, None) {
         return Err(format!(
-            "what was written needs your hand before it can be used:\n  {}",
+            "the written files need changes before they can be used:\n  {}",
             mistakes.join("\n  ")
         ));
     }
@@ -90,6 +80,23 @@ pub fn run(import: &ImportCommand) -> Result<ExitCode, String> {
     })
 }
 
+/// Writes the configuration and the zones to a directory.
+fn write_files(imported: ImportedFiles, to: &Path) -> Result<(), String> {
+    let mut files = vec![NewFile::public(
+        to.join("meridian.toml"),
+        imported.configuration.into_text(),
+    )];
+    for zone in imported.zones {
+        let path = to.join("zones").join(zone.file_name());
+        files.push(NewFile::public(path, zone.draft.into_text()));
+    }
+    write_new(&files)?;
+    for file in &files {
+        say!("wrote {}", file.path.display());
+    }
+    Ok(())
+}
+
 fn print_notes(title: &str, notes: &[String]) {
     if notes.is_empty() {
         return;
@@ -100,8 +107,8 @@ fn print_notes(title: &str, notes: &[String]) {
     }
 }
 
-/// Converts until the check refuses nothing more that can be left out.
-fn convert_what_is_good(
+/// Converts until the check refuses no further object that can be left out.
+fn convert_valid_objects(
     directory: &Path,
     notes: &mut ImportNotes,
 ) -> Result<ImportedFiles, String> {
@@ -118,7 +125,7 @@ fn convert_what_is_good(
             Ok(false) => return Ok(imported),
             Err(mistakes) => {
                 return Err(format!(
-                    "{} cannot be carried so that it is of use:\n  {}",
+                    "{} cannot be converted to a valid configuration:\n  {}",
                     directory.display(),
                     mistakes.join("\n  ")
                 ));

@@ -1,4 +1,4 @@
-//! Meridian: a global load balancer that works through DNS.
+//! Meridian: a DNS-based global load balancer.
 //!
 //! The modules, from the bottom. [`files`], [`disk`] and [`new_files`] access the disk, [`text`]
 //! escapes text from outside, and [`terminal`] prints. [`net`], [`dns`] and [`steering`] are pure

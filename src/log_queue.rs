@@ -65,7 +65,7 @@ pub struct LogQueue {
     lines: Mutex<Lines>,
     changed: Condvar,
     lost: AtomicU64,
-    /// Makes the notice of so many lost lines; unset: there are no notices.
+    /// Makes the notice of this many lost lines; unset: there are no notices.
     notice: OnceLock<fn(u64) -> String>,
 }
 
@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_that_takes_nothing_holds_up_nobody_and_what_was_lost_is_told() {
+    fn a_blocked_stream_delays_no_caller_and_lost_lines_are_counted() {
         static IS_STUCK: Mutex<()> = Mutex::new(());
         static TAKEN: Taken = Mutex::new(Vec::new());
         fn take(octets: &[u8]) -> io::Result<usize> {
@@ -380,13 +380,13 @@ mod tests {
         let text = expect(&TAKEN, |text| text.contains("lost\n"));
         assert!(
             text.contains(&format!("\n{lost} lost\n")),
-            "the count is told, and once"
+            "the count is reported once"
         );
         assert_eq!(text.matches('x').count(), 1000 * (count - lost as usize));
     }
 
     #[test]
-    fn a_stream_that_fails_loses_lines_and_tells_when_it_works_again() {
+    fn a_failing_stream_loses_lines_and_later_reports_how_many() {
         static FAILURES: AtomicUsize = AtomicUsize::new(3);
         static TAKEN: Taken = Mutex::new(Vec::new());
         fn take(octets: &[u8]) -> io::Result<usize> {
@@ -403,8 +403,8 @@ mod tests {
         }
         static QUEUE: LogQueue = LogQueue::new("test", take, || true);
         QUEUE.start(notice);
-        // The first line is lost; the second finds no room for the count either; nobody says a
-        // third.
+        // The first line is lost, and so is the second, because not even the count can be
+        // written. No third line follows.
         QUEUE.put(b"one\n".to_vec());
         QUEUE.put(b"two\n".to_vec());
         assert_eq!(expect(&TAKEN, |text| text.contains("lost")), "2 lost\n");
@@ -417,7 +417,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_was_cut_off_is_ended_and_one_that_is_taken_piece_by_piece_is_whole() {
+    fn a_truncated_line_is_ended_and_a_line_written_in_pieces_is_whole() {
         static CALLS: AtomicUsize = AtomicUsize::new(0);
         static TAKEN: Taken = Mutex::new(Vec::new());
         let mut stream = Stream {
@@ -438,7 +438,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_client_sent_is_cut_between_characters() {
+    fn text_from_a_client_is_cut_between_characters() {
         assert_eq!(client_text("short"), "short");
         let long = format!("x{}", "ä".repeat(4000));
         let cut = client_text(&long);

@@ -67,7 +67,7 @@ impl Cidr {
         }
     }
 
-    /// The address with the bits behind the prefix cleared.
+    /// The address with the bits after the prefix cleared.
     fn masked(address: IpAddr, prefix: u8) -> Cidr {
         let bits = if address.is_ipv4() { 32 } else { 128 };
         let prefix = prefix.min(bits);

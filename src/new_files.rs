@@ -90,7 +90,7 @@ pub fn write_new(files: &[NewFile]) -> Result<(), String> {
 /// A token: random octets as hexadecimal digits, with a line end.
 ///
 /// # Errors
-/// A sentence: the system gives no random octets.
+/// A sentence: the system has no random octets.
 pub fn new_token() -> Result<String, String> {
     let mut octets = [0; TOKEN_OCTETS];
     let taken = rustix::rand::getrandom(&mut octets, GetRandomFlags::empty());

@@ -166,15 +166,15 @@ fn init_points_at_the_part_of_a_region_that_is_wrong() {
     for (region, sentence) in [
         (
             "fra",
-            "there is no \"=\" behind the name; expected NAME=PLACE@ADDRESS",
+            "there is no \"=\" after the name; expected NAME=PLACE@ADDRESS",
         ),
         ("fra=FRA", "there is no \"@\" before the address"),
         ("fra=@192.0.2.1", "the place is empty"),
-        ("=FRA@192.0.2.1", "the name \"\" is not made of"),
+        ("=FRA@192.0.2.1", "the name \"\" must be 1 to 63"),
         ("Fra=FRA@192.0.2.1", "(did you mean \"fra\"?)"),
         (
             "fra=FRA@192.0.2",
-            "the address \"192.0.2\" is no IPv4 or IPv6 address",
+            "the address \"192.0.2\" is not an IPv4 or IPv6 address",
         ),
         (
             "fra=Germany@192.0.2.1",

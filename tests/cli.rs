@@ -146,7 +146,7 @@ fn simulate_says_who_would_go_elsewhere_and_draws_it() {
     let wrong = run(&["simulate", "--config", &config, "--map", "map.jpg"]);
     assert_eq!(
         stderr(&wrong),
-        "meridian: map.jpg: a map is a file in .svg or .png\n"
+        "meridian: map.jpg: the file name of a map must end in .svg or .png\n"
     );
     let now = json(&run(&[
         "simulate",
@@ -451,7 +451,7 @@ fn explain_says_what_to_do() {
     assert_eq!(output.status.code(), Some(1));
     assert!(
         stderr(&output)
-            .contains("there is no meridian.toml here; name a configuration with --config FILE")
+            .contains("there is no meridian.toml here; use a configuration with --config FILE")
     );
     let folder = folder("127.0.0.1:0");
     let wrong = run(&[
@@ -883,8 +883,8 @@ fn root_is_told_what_the_user_that_serves_may_not_read() {
     std::fs::set_permissions(&zone, Permissions::from_mode(0o600)).expect("it is ours");
     let told = check(&["--user", "nobody"]);
     assert_eq!(told.status.code(), Some(1), "{}", stdout(&told));
-    let sentence = "zones/example.com.zone: as the user nobody, it cannot be read: Permission denied (os error 13); let this \
-                    user read it, and enter the folders that it is in";
+    let sentence = "zones/example.com.zone: as the user nobody, it cannot be read: Permission denied (os error 13); allow this user to \
+                    read it and to enter its parent folders";
     assert!(stdout(&told).contains(sentence), "{}", stdout(&told));
     // Whoever owns the state directory is asked about by himself, and a guess refuses nothing.
     let text = std::fs::read_to_string(config(&folder)).expect("there");
@@ -910,7 +910,7 @@ fn root_is_told_what_the_user_that_serves_may_not_read() {
     );
     // What it cannot write is told, too; whom the system does not know, as well.
     chown(folder.path().join("state"), Some(0), Some(0)).expect("this is root");
-    let cannot = "nothing can be kept there yet: Permission denied";
+    let cannot = "nothing can be saved there yet: Permission denied";
     let told = check(&["--user", "65534:65534"]);
     assert!(
         stdout(&told).contains(cannot) && told.status.success(),
@@ -1079,9 +1079,9 @@ fn warnings_of_a_start_are_those_of_check_and_mistakes_where_that_is_wanted() {
     for (make, sentence) in [
         (
             true,
-            "others may write into this state directory (mode 777)",
+            "other users may write into this state directory (mode 777)",
         ),
-        (false, "nothing can be kept there yet: "),
+        (false, "nothing can be saved there yet: "),
     ] {
         let folder = folder("127.0.0.1:0");
         // Serve ends at once, because of a mistake of another kind.
@@ -1516,7 +1516,7 @@ fn a_ca_file_is_read_before_a_server_is_asked_and_means_nothing_without_tls() {
         (
             "http://127.0.0.1:1",
             file,
-            "means nothing without TLS: give --admin as https://HOST:PORT",
+            "has no effect without TLS: use --admin https://HOST:PORT",
         ),
         (
             "https://127.0.0.1:1",

@@ -10,7 +10,7 @@ use serde::de::{DeserializeOwned, Deserializer, Error};
 use serde::{Deserialize, Serialize};
 
 use super::forms::{LeaseTime, MOST_WEIGHT, OrderTime, PlainText};
-use crate::control::orders::OverrideAction;
+use crate::control::overrides::OverrideAction;
 
 /// An override as its body states it, for every operation.
 pub struct OverrideRequest {
@@ -50,8 +50,8 @@ pub trait EndRequest: DeserializeOwned + JsonSchema + Send + 'static {
     fn into_end(self) -> OverrideEndRequest;
 }
 
-/// Defines bodies with the keys that all overrides share behind their own. Such a body has a
-/// method `with_action`, which takes the action and the time over which it takes effect.
+/// Defines body types. Each has its own keys, followed by the keys that all overrides share. Its
+/// method `with_action` takes the action and the time over which it takes effect.
 macro_rules! override_bodies {
     ($($(#[$about:meta])* $name:ident { $($(#[$meta:meta])* $field:ident: $type:ty,)* })*) => {$(
         $(#[$about])*

@@ -32,7 +32,7 @@ const BODY: usize = 64 * 1024;
 /// How long a body may take to arrive.
 const BODY_TIME: Duration = Duration::from_secs(10);
 
-/// What [`admit`] needs: the token, the rate limit and the log of refusals.
+/// The state of [`admit`]: the token, the rate limit and the log of refusals.
 pub struct ChangeGuard {
     gate: TokenGate,
     control: Arc<Control>,
@@ -40,7 +40,7 @@ pub struct ChangeGuard {
     refusals: RefusalLog,
 }
 
-/// Who makes a change, and why: left in the response for the audit log.
+/// The author of a change and the reason. Handlers put it into the response for the audit log.
 #[derive(Debug, Clone, Default)]
 pub struct ChangeAuthor {
     /// The author's name.
@@ -93,8 +93,7 @@ pub async fn admit(
         return line.end(ApiError::new(StatusCode::TOO_MANY_REQUESTS, sentence).into_response());
     }
     if guard.control.is_closed() {
-        let sentence =
-            "another server takes over from this one; say it again in a moment, to that one";
+        let sentence = "another server is taking over; repeat the call in a moment, and that server will answer it";
         return line.end(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, sentence).into_response());
     }
     let response = match with_body(request).await {
@@ -113,7 +112,7 @@ async fn with_body(request: Request) -> Result<Request, ApiError> {
     let body = Limited::new(body, BODY).collect();
     let Ok(body) = tokio::time::timeout(BODY_TIME, body).await else {
         let sentence = format!(
-            "the body did not come within {} seconds",
+            "the body did not arrive within {} seconds",
             BODY_TIME.as_secs()
         );
         return Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, sentence));
@@ -121,7 +120,7 @@ async fn with_body(request: Request) -> Result<Request, ApiError> {
     match body {
         Ok(body) => Ok(Request::from_parts(head, Body::from(body.to_bytes()))),
         Err(error) if error.is::<LengthLimitError>() => Err(too_long()),
-        Err(_) => Err(ApiError::bad_request("the body is cut off")),
+        Err(_) => Err(ApiError::bad_request("the body is incomplete")),
     }
 }
 
@@ -137,8 +136,8 @@ fn too_long() -> ApiError {
     )
 }
 
-/// One line of the audit log. It is written when this is dropped, so also for a call whose client
-/// gives up: what it began may still be done.
+/// One line of the audit log. It is written when this is dropped, so a call whose client leaves is
+/// also logged, because its change may still be made.
 struct AuditLine {
     call: String,
     peer: String,
@@ -186,7 +185,7 @@ impl Drop for AuditLine {
         let Some(result) = &self.result else {
             tracing::info!(
                 target: "audit", call, peer,
-                "audit: {call} by {peer}: given up on, may still be done"
+                "audit: {call} by {peer}: the client left; the change may still be made"
             );
             return;
         };

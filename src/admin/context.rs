@@ -6,9 +6,9 @@ use std::time::Instant;
 use crate::control::Control;
 use crate::server::{ListenAddresses, ServerStats};
 
-/// What the calls read and change.
+/// The parts of the server that calls read and change.
 pub struct AdminContext {
-    /// What is served, and how it is replaced.
+    /// The configuration in force, and the operations that change it.
     pub control: Arc<Control>,
     /// The counters of the DNS server.
     pub stats: Arc<ServerStats>,

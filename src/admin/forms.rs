@@ -125,7 +125,7 @@ pub fn read_name(text: &str) -> Result<Name, String> {
     }
     if text.bytes().any(is_blank_or_control) {
         return Err(format!(
-            "name {text:?}: holds a blank or a control character; they are escaped, as in \\032"
+            "name {text:?}: contains a blank or a control character; escape these, as in \\032"
         ));
     }
     text.parse()
@@ -148,7 +148,7 @@ pub fn read_record_type(text: &str) -> Result<RecordType, String> {
     match text.parse() {
         Ok(rtype) if has_own_spelling => Ok(rtype),
         _ => Err(format!(
-            "type {text:?}: no such record type; they have capital letters, and unknown ones are \
+            "type {text:?}: no such record type; types have capital letters, and unknown ones are \
              written TYPE123"
         )),
     }
@@ -228,7 +228,7 @@ impl TryFrom<String> for PlainText {
     fn try_from(text: String) -> Result<PlainText, String> {
         if text.chars().count() > LONGEST || text.chars().any(char::is_control) {
             return Err(format!(
-                "a text is longer than {LONGEST} characters or holds control characters"
+                "a text is longer than {LONGEST} characters or contains control characters"
             ));
         }
         Ok(PlainText(text))
@@ -275,7 +275,7 @@ impl<const DAYS: u64> TryFrom<String> for DurationSeconds<DAYS> {
         match seconds(&text) {
             Some(seconds) if (1..=DAYS * DAY).contains(&seconds) => Ok(DurationSeconds(text)),
             _ => Err(format!(
-                "{text:?} is no time from 1s to {DAYS}d; it is written 30s, 2h or 1h30m"
+                "{text:?} is not a time from 1s to {DAYS}d, such as 30s, 2h or 1h30m"
             )),
         }
     }
@@ -374,7 +374,7 @@ fn time_pattern(days: u64) -> String {
     parts.join("|")
 }
 
-/// Every number from 1 to `most`, without leading zeros.
+/// A pattern for every number from 1 to `most`, without leading zeros.
 fn up_to(most: u64) -> String {
     let digits = most.to_string();
     let mut parts = Vec::new();
@@ -426,13 +426,13 @@ fn groups_before(group: &str, most: usize) -> String {
     format!("(?:(?:{group}:){{0,{}}}{group})?", most - 1)
 }
 
-/// An IPv4 or IPv6 address.
+/// Reads an IPv4 or IPv6 address.
 ///
 /// # Errors
 /// A sentence.
 pub fn read_address(text: &str) -> Result<IpAddr, String> {
     text.parse()
-        .map_err(|_| format!("{text:?} is no IPv4 or IPv6 address"))
+        .map_err(|_| format!("{text:?} is not an IPv4 or IPv6 address"))
 }
 
 #[cfg(test)]

@@ -48,15 +48,14 @@ struct Finding {
 /// The headline. `holds`: nothing can be reached, so the monitor holds the last agreed health.
 pub fn headline(services: &[ServiceStatus], holds: bool) -> String {
     if holds {
-        return "nothing can be reached from here at the moment, so the last agreed health is held"
-            .to_owned();
+        return "nothing can be reached from here, so the last known health is held".to_owned();
     }
     let mut findings = Vec::new();
     for service in services {
         findings.extend(service.findings());
     }
     findings.extend(not_probed(services));
-    // The sort is stable, so of equals the first listed stays first.
+    // The sort is stable, so equal findings keep their order.
     findings.sort_by(Finding::compare);
     match &findings[..] {
         [] => "every region serves".to_owned(),
@@ -77,7 +76,7 @@ fn not_probed(services: &[ServiceStatus]) -> Vec<Finding> {
     }
     let mut findings = Vec::new();
     for reason in reasons {
-        let sentence = format!("the agreed health is held where nobody can be asked: {reason}");
+        let sentence = format!("health is held for endpoints that cannot be probed: {reason}");
         findings.push(Finding::new(Severity::NotProbed, sentence));
     }
     findings
@@ -214,8 +213,8 @@ impl ServiceStatus {
     }
 }
 
-/// `drained` or `forced down` if that is true of all that is out in these regions; else `out by
-/// order`.
+/// `drained` or `forced down` if that applies to everything that is out in these regions; else
+/// `out by override`.
 fn override_word(regions: &[&RegionHealth]) -> &'static str {
     let mut overrides = Vec::new();
     for region in regions {
@@ -232,7 +231,7 @@ fn override_word(regions: &[&RegionHealth]) -> &'static str {
     match (are_drained, are_forced) {
         (true, false) => "drained",
         (false, true) => "forced down",
-        _ => "out by order",
+        _ => "out by override",
     }
 }
 
@@ -421,10 +420,10 @@ mod tests {
         );
         let both = headline_of(vec![drained.clone(), ordered("is forced down by bob")]);
         assert!(
-            both.starts_with("2 of 2 regions of www.example.com are out by order: "),
+            both.starts_with("2 of 2 regions of www.example.com are out by override: "),
             "{both}"
         );
-        // What is down by itself is worse, wherever it stands.
+        // A region that is down by its health is worse, wherever it is in the list.
         let worse = headline_of(vec![drained, region("iad", 0.0)]);
         assert_eq!(
             worse,
@@ -490,7 +489,7 @@ mod tests {
         );
         assert_eq!(
             headline(&services, true).split(',').next(),
-            Some("nothing can be reached from here at the moment")
+            Some("nothing can be reached from here")
         );
     }
 }

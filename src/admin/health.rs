@@ -24,26 +24,26 @@ use crate::resolve::ResolvedName;
 pub struct ServiceStatus {
     /// Its name; may be a wildcard.
     pub name: String,
-    /// Whether all is well: every client has a live region, every region takes all of its clients,
-    /// every endpoint is up, and there are no orders.
+    /// Whether it has no problem: every client has a live region, every region takes all of its
+    /// clients, every endpoint is up, and there are no overrides.
     #[serde(default)]
     pub well: bool,
-    /// Somebody asks one of its endpoints at least how it is.
+    /// Whether at least one of its endpoints is probed.
     #[serde(default)]
     pub checked: bool,
     /// Its regions, in the order listed.
     pub regions: Vec<String>,
-    /// How its regions stand, in the same order.
+    /// The state of its regions, in the same order.
     pub health: Vec<RegionHealth>,
-    /// Who has a live region, by the record type; empty until its clients are counted.
+    /// The clients with a live region, by record type; empty until they are counted.
     #[serde(default)]
     pub coverage: Vec<Coverage>,
-    /// How it decides; absent unless it was asked for.
+    /// How it decides; absent unless requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rules: Option<ServiceRules>,
 }
 
-/// The verdict of an endpoint without a check.
+/// The state of an endpoint without a check.
 const UNCHECKED: &str = "unchecked";
 
 /// One region of a service.
@@ -59,14 +59,14 @@ pub struct RegionHealth {
     /// The same per second, over the last seconds.
     #[serde(default)]
     pub answers_per_second: f64,
-    /// While it takes a part of its clients only: answers per second that it had before and that
-    /// now go elsewhere. Else 0.
+    /// While it takes only a part of its clients: the answers per second that now go to other
+    /// regions. Else 0.
     #[serde(default)]
     pub moved_per_second: f64,
     /// Whether it has reached its capacity.
     #[serde(default)]
     pub full: bool,
-    /// The order that applies to the whole region, or moves some of its clients: `is drained by
+    /// The override that applies to the whole region, or moves some of its clients: `is drained by
     /// ...`.
     #[serde(default)]
     pub order: Option<String>,
@@ -98,16 +98,16 @@ pub struct EndpointHealth {
     pub since: Option<u64>,
     /// How many seconds ago that was; absent if it is unchecked.
     pub seconds: Option<u64>,
-    /// Why the last probe failed; absent if it did not.
+    /// Why the last probe failed; absent if it succeeded.
     pub reason: Option<String>,
     /// Why this server could not make the last probe, such as a lack of descriptors. The state
     /// from before is held.
     #[serde(default)]
     pub not_probed: Option<String>,
-    /// The order that applies to it: `is drained by ...`.
+    /// The override that applies to it: `is drained by ...`.
     #[serde(default)]
     pub order: Option<String>,
-    /// Whether it is there by a lease, which must be renewed.
+    /// Whether it has a lease, which must be renewed.
     #[serde(default)]
     pub leased: bool,
     /// Days until its certificate expires, negative if it has; absent if it has none.
@@ -148,12 +148,12 @@ impl From<ProbePhases> for ProbeTimes {
     }
 }
 
-/// With one decimal place.
+/// Milliseconds with one decimal place.
 fn milliseconds(time: Duration) -> f64 {
     (time.as_secs_f64() * 10_000.0).round() / 10.0
 }
 
-/// With one decimal place.
+/// Milliseconds with one decimal place.
 fn rounded(rate: f64) -> f64 {
     (rate * 10.0).round() / 10.0
 }
@@ -241,7 +241,7 @@ impl<'v> ServiceReader<'v> {
         service.regions.get(region)
     }
 
-    /// Whether answers may hold an endpoint; true before the first publication.
+    /// Whether answers may contain an endpoint; true before the first publication.
     fn is_up(&self, key: EndpointKey) -> bool {
         let availability = self.availability(key.region.region);
         let up = availability.and_then(|now| now.endpoints.get(key.endpoint));
@@ -260,7 +260,7 @@ impl<'v> ServiceReader<'v> {
             Some(ProbeRef::NotProbed { reason, .. }) => Some(reason.clone()),
             _ => last.and_then(|last| last.reason.clone()),
         };
-        let state = probe.and_then(|probe| probe.verdict(&view.targets, view.evidence(self.index)));
+        let state = probe.and_then(|probe| probe.state(&view.targets, view.evidence(self.index)));
         let order = view.endpoint_order(key);
         let mut health = EndpointHealth {
             endpoint: endpoint.target.to_string(),
@@ -306,7 +306,7 @@ fn has_addresses(target: &EndpointTarget) -> bool {
 }
 
 impl RegionHealth {
-    /// Whether it takes all of its clients, and nothing is to be said of its endpoints.
+    /// Whether it takes all of its clients and has no endpoint with a problem.
     fn is_well(&self) -> bool {
         self.share_percent == 100.0
             && self.order.is_none()

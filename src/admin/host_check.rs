@@ -14,7 +14,7 @@ use axum::response::Response;
 
 use super::error::ApiError;
 
-/// Paths that may be asked by any name: they hold nothing that a page of another site could use.
+/// Paths that accept any name as the Host. They have no data that a page of another site could use.
 const OPEN: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
 /// Refuses requests for a foreign Host and requests that a page of another site makes.
@@ -30,7 +30,7 @@ pub async fn admit(
         && !is_own(host, &hosts)
     {
         let sentence = format!(
-            "this server is asked by its address, as localhost or by a name in [admin] hosts, not \
+            "use the address of this server, localhost or a name in [admin] hosts, not \
              as {host:?}, so that no page from elsewhere can reach it by a name of its own"
         );
         return Err(ApiError::new(StatusCode::MISDIRECTED_REQUEST, sentence));
@@ -38,7 +38,7 @@ pub async fn admit(
     if is_cross_site(request.headers()) {
         return Err(ApiError::new(
             StatusCode::FORBIDDEN,
-            "a page of another site may not ask here",
+            "requests from pages of other sites are refused",
         ));
     }
     Ok(next.run(request).await)

@@ -115,14 +115,14 @@ pub fn refusal(status: u16) -> String {
     let (reason, error) = match status {
         408 => (
             "Request Timeout",
-            "the head of the request did not come in time",
+            "the head of the request did not arrive in time",
         ),
-        414 => ("URI Too Long", "the address of the request is too long"),
+        414 => ("URI Too Long", "the URL of the request is too long"),
         431 => (
             "Request Header Fields Too Large",
             "the head of the request is too long, or has too many fields",
         ),
-        _ => ("Bad Request", "the request is not of the form of HTTP/1.1"),
+        _ => ("Bad Request", "the request is not valid HTTP/1.1"),
     };
     answer(status, reason, error)
 }
@@ -132,7 +132,7 @@ pub fn not_encrypted() -> String {
     answer(
         400,
         "Bad Request",
-        "this server speaks HTTPS: ask by https://, not by http://",
+        "this server speaks HTTPS: use https:// instead of http://",
     )
 }
 

@@ -216,7 +216,7 @@ async fn serve_tcp(listener: TcpListener, tls: Option<TlsAcceptor>, router: Rout
 }
 
 /// Accepts connections on the unix socket until the runtime ends. They have no limit per address,
-/// because whoever may open the socket is trusted.
+/// because everybody who may open the socket is trusted.
 async fn serve_unix(listener: UnixListener, router: Router) {
     let connections = AdminConnections::new(CONNECTIONS, router);
     loop {
@@ -232,7 +232,7 @@ async fn serve_unix(listener: UnixListener, router: Router) {
 }
 
 async fn pause(error: io::Error) {
-    tracing::warn!("the admin server cannot take a connection: {error}");
+    tracing::warn!("the admin server cannot accept a connection: {error}");
     tokio::time::sleep(PAUSE).await;
 }
 
@@ -323,7 +323,7 @@ impl AdminConnection {
         let ended = poll_fn(|task| connection.poll_without_shutdown(task)).await;
         let Parts { io, read_buf, .. } = connection.into_parts();
         let (mut stream, mut refused) = io.into_inner().into_parts();
-        // A client that sent a part of a head is told that it was too slow; an idle one is not.
+        // A client that has sent a part of a head gets an error; an idle connection is just closed.
         if ended.is_err_and(|error| error.is_timeout()) && !read_buf.is_empty() {
             refused = refused.or(Some(408));
         }

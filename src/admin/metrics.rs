@@ -22,7 +22,7 @@ use super::context::AdminContext;
 use super::health::{self, EndpointHealth, ProbeTimes, RegionHealth, ServiceStatus};
 use super::status::queries;
 use crate::control::clock::BootTime;
-use crate::control::orders::{Override, OverrideAction};
+use crate::control::overrides::{Override, OverrideAction};
 use crate::control::watchdog::WatchedPart;
 use crate::control::{HealthView, process, word};
 use crate::explain::SourceFacts;
@@ -73,7 +73,7 @@ impl Collector for Metrics {
     }
 }
 
-/// How often each event was counted.
+/// Counters of events.
 struct EventCounts([u64; AbuseEvent::COUNT]);
 
 impl EventCounts {
@@ -100,11 +100,11 @@ impl Metrics {
     fn server(&self, page: &mut MetricsWriter<'_>) -> fmt::Result {
         let control = &self.0.control;
         let version = MetricSample::new("version", env!("CARGO_PKG_VERSION"), 1i64);
-        page.gauges("build_info", "The version that runs", vec![version])?;
+        page.gauges("build_info", "The version of the program", vec![version])?;
         let fingerprint = MetricSample::new("fingerprint", control.fingerprint(), 1i64);
         page.gauges(
             "configuration_info",
-            "Fingerprint of the configuration and the zones that are served",
+            "Fingerprint of the served configuration and zones",
             vec![fingerprint],
         )?;
         let mut serials = Vec::new();
@@ -112,11 +112,7 @@ impl Metrics {
             let origin = zone.origin.to_string();
             serials.push(MetricSample::new("zone", origin, i64::from(zone.serial)));
         }
-        page.gauges(
-            "zone_serial",
-            "SERIAL of the SOA of each zone that is served",
-            serials,
-        )?;
+        page.gauges("zone_serial", "SOA SERIAL of each zone", serials)?;
         let uptime = self.0.started.elapsed().as_secs() as i64;
         page.gauge("uptime_seconds", "Seconds since the start", uptime)?;
         let mut resident = Vec::new();
@@ -125,7 +121,7 @@ impl Metrics {
         }
         page.gauges(
             "resident_memory_bytes",
-            "Memory that the process holds",
+            "Resident memory of the process",
             resident,
         )?;
         page.counter(
@@ -169,7 +165,7 @@ impl Metrics {
         }
         page.histograms(
             "answer_seconds",
-            "From a message that was read to its reply, of one batch of 64",
+            "Time from reading a query to its reply, for one batch in 64",
             times,
         )
     }
@@ -197,7 +193,7 @@ impl Metrics {
                 ("dropped", AbuseEvent::Ignored),
             ],
         );
-        page.counters("denied", "Queries from networks that may not ask", denied)?;
+        page.counters("denied", "Queries from networks that are denied", denied)?;
         let cookies = events.samples(
             "cookie",
             &[
@@ -207,7 +203,7 @@ impl Metrics {
         );
         page.counters(
             "cookie_queries",
-            "Queries with a cookie, by whether it was one of ours",
+            "Queries with a cookie, by its validity",
             cookies,
         )
     }
@@ -216,11 +212,11 @@ impl Metrics {
         let events = EventCounts(self.0.stats.events());
         page.counter(
             "tcp_opened",
-            "Connections that were accepted",
+            "Accepted connections",
             events.count(AbuseEvent::Connected),
         )?;
         let open = self.0.stats.connections().load(Ordering::Relaxed);
-        page.gauge("tcp_connections", "Connections that are open", open as i64)?;
+        page.gauge("tcp_connections", "Open connections", open as i64)?;
         let closed = events.samples(
             "reason",
             &[
@@ -230,7 +226,7 @@ impl Metrics {
         );
         page.counters(
             "tcp_closed",
-            "Connections ended because there were too many",
+            "Connections closed because there were too many",
             closed,
         )
     }
@@ -245,7 +241,7 @@ impl Metrics {
         let was_ok = reloads.last.is_none_or(|last| last.ok);
         page.gauge(
             "last_reload_ok",
-            "Whether the last reload was done: what is on disk is served",
+            "Whether the last reload succeeded",
             i64::from(was_ok),
         )
     }
@@ -272,13 +268,13 @@ impl Metrics {
         }
         page.counters(
             "probes_not_made",
-            "Probes that could not be made, by what was missing on this server",
+            "Probes that could not be made, by the missing resource",
             not_made,
         )?;
         let services = ServiceSamples(health::services(view));
         page.gauges(
             "service_uncovered_ratio",
-            "The part of a service's clients that has no live region, 0 to 1",
+            "The share of a service's clients without a live region, 0 to 1",
             services.uncovered(),
         )?;
         services.write_regions(page)?;
@@ -294,12 +290,12 @@ impl Metrics {
         }
         page.gauges(
             "order",
-            "Orders of operators in force; of a weight the weight, of a shift the part shifted",
+            "Overrides in force: 1, the weight, or the shifted part",
             orders,
         )?;
         page.gauge(
             "leases",
-            "Endpoints that are there by a lease",
+            "Endpoints with a lease",
             view.leases.iter().count() as i64,
         )
     }
@@ -352,12 +348,12 @@ impl ServiceSamples {
     fn write_regions(&self, page: &mut MetricsWriter<'_>) -> fmt::Result {
         page.gauges(
             "region_share",
-            "The part of its clients that a region takes, 0 to 1",
+            "The share of its clients that a region takes, 0 to 1",
             self.regions(|region| region.share_percent / 100.0),
         )?;
         page.counters(
             "answers",
-            "Answers that lead to a region",
+            "Answers with an endpoint of a region",
             self.regions(|region| region.answers),
         )
     }
@@ -365,22 +361,22 @@ impl ServiceSamples {
     fn write_endpoints(&self, page: &mut MetricsWriter<'_>) -> fmt::Result {
         page.gauges(
             "probe_seconds",
-            "From the start of the last probe until a phase was over",
+            "Time from the start of the last probe to the end of a phase",
             self.probes(),
         )?;
         page.gauges(
             "endpoint_up",
-            "Whether an endpoint may be given out",
+            "Whether answers may contain an endpoint",
             self.endpoints(|endpoint| Some(i64::from(endpoint.up))),
         )?;
         page.gauges(
             "endpoint_kept",
-            "Whether an endpoint is given out though it is down, by max_removed",
+            "Whether max_removed keeps an endpoint in answers although it is down",
             self.endpoints(|endpoint| Some(i64::from(is_kept(endpoint)))),
         )?;
         page.gauges(
             "certificate_remaining_seconds",
-            "Until a certificate expires, in whole days",
+            "Time until a certificate expires, in whole days",
             self.endpoints(|endpoint| Some(endpoint.certificate_days?.saturating_mul(DAY))),
         )
     }

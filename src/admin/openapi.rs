@@ -24,7 +24,7 @@ pub struct RequestBody {
 }
 
 impl RequestBody {
-    /// A body that must be there.
+    /// A required body.
     pub fn needed<T: JsonSchema>() -> RequestBody {
         RequestBody {
             needed: true,
@@ -32,7 +32,7 @@ impl RequestBody {
         }
     }
 
-    /// A body that may be left out.
+    /// An optional body.
     pub fn optional<T: JsonSchema>() -> RequestBody {
         RequestBody {
             needed: false,
@@ -123,29 +123,29 @@ const ERRORS: [(u16, &str); 15] = [
     (401, "The token is missing or wrong"),
     (
         403,
-        "No token file is configured, so nothing can be changed; or a page of another site asks",
+        "No token file is configured, so changes are disabled; or a page of another site makes the request",
     ),
     (
         404,
         "There is no such region, service, endpoint or record type",
     ),
-    (408, "The head or the body did not come in time"),
+    (408, "The head or the body did not arrive in time"),
     (
         409,
-        "It conflicts with the current state, or leaves clients without a live region: `confirm` is the key that does it",
+        "It conflicts with the current state, or leaves clients without a live region: the key in `confirm` confirms it",
     ),
     (413, "The body is too long"),
     (414, "The URL is too long"),
     (421, "The Host is a name that is not this server's"),
     (
         422,
-        "A reload was refused, or would be: the files hold mistakes",
+        "A reload was refused, or would be: the files have errors",
     ),
     (429, "Too many calls at once"),
     (431, "The head is too long, or has too many fields"),
     (500, "The server failed, or its token file cannot be used"),
     (503, "It takes too long, or something is stuck"),
-    (507, "It is in force, but would not outlive a restart"),
+    (507, "It is in force, but would not survive a restart"),
 ];
 
 /// The errors of any call.
@@ -217,7 +217,7 @@ impl SchemaGenerators {
 }
 
 impl AdminRoute {
-    /// A name that no other call has: `get_v1_status`, `put_v1_regions_by_region_drain`.
+    /// A unique name of the call, such as `get_v1_status` or `put_v1_regions_by_region_drain`.
     fn operation_id(&self) -> String {
         let mut id = self.method.as_str().to_lowercase();
         if self.path == "/" {

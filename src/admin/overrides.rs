@@ -1,4 +1,4 @@
-//! The calls that operators act with: overrides of regions, services and endpoints, and leases.
+//! The calls for overrides of regions, services and endpoints, and for leases.
 //!
 //! Each kind of override (drain, force, weight, shift) has the same two calls for every subject
 //! that it fits: PUT makes it and DELETE removes it. [`routes`] builds them from a short table. The
@@ -33,7 +33,9 @@ use super::routes::{AdminRoute, run_to_end};
 use crate::control::clock::{BootTime, ClockReading, Deadline};
 use crate::control::leases::{Lease, LeaseKey};
 use crate::control::operate::{ChangeOutcome, ChangeRefusal};
-use crate::control::orders::{ChangePace, Override, OverrideAction, OverrideKind, OverrideSubject};
+use crate::control::overrides::{
+    ChangePace, Override, OverrideAction, OverrideKind, OverrideSubject,
+};
 use crate::dns::Name;
 
 /// The result of a change.
@@ -45,17 +47,17 @@ pub struct ChangeDone {
     pub kept: bool,
 }
 
-/// What a path is about.
+/// The subject that a path names.
 #[derive(Clone, Copy)]
 struct PathSubject {
     path: &'static str,
-    /// The same in words.
+    /// Its description.
     words: &'static str,
 }
 
 const REGION: PathSubject = PathSubject {
     path: "/v1/regions/{region}",
-    words: "a region everywhere",
+    words: "a region in every service",
 };
 const SERVICE: PathSubject = PathSubject {
     path: "/v1/services/{service}",
@@ -338,11 +340,11 @@ pub fn read_body<T: DeserializeOwned>(body: &Bytes) -> Result<T, ApiError> {
         ));
     }
     serde_json::from_slice(text)
-        .map_err(|error| ApiError::bad_request(format!("the body is not as it should be: {error}")))
+        .map_err(|error| ApiError::bad_request(format!("the body is not valid: {error}")))
 }
 
 impl ChangeAuthor {
-    /// The author whom a body names, or else the caller.
+    /// The author in the body, or else the caller.
     fn new(by: String, reason: String, peer: &AdminPeer) -> ChangeAuthor {
         let by = if by.is_empty() {
             peer.author.clone()

@@ -16,9 +16,9 @@ pub const WORLD: &str = include_str!("../../geodata/world.json");
 
 /// One file of the page.
 pub struct PageAsset {
-    /// Where it is.
+    /// The path in the URL.
     pub path: &'static str,
-    /// What it is, for people.
+    /// Its description.
     pub about: &'static str,
     /// Its media type.
     pub media_type: &'static str,
@@ -29,24 +29,24 @@ pub struct PageAsset {
 pub const ASSETS: [PageAsset; 13] = [
     PageAsset {
         path: "/",
-        about: "The console, for people",
+        about: "The console",
         media_type: "text/html; charset=utf-8",
         text: include_str!("page/index.html"),
     },
     PageAsset {
         path: "/console/console.css",
-        about: "How the console looks",
+        about: "The style of the console",
         media_type: "text/css; charset=utf-8",
         text: include_str!("page/console.css"),
     },
     script(
         "/console/console.js",
-        "What the console does",
+        "The main script of the console",
         include_str!("page/console.js"),
     ),
     script(
         "/console/state.js",
-        "What the console knows, and how it asks",
+        "The state of the console, and its requests",
         include_str!("page/state.js"),
     ),
     script(
@@ -66,7 +66,7 @@ pub const ASSETS: [PageAsset; 13] = [
     ),
     script(
         "/console/shares.js",
-        "The console's table of shares, and what if",
+        "The console's table of shares and what-if",
         include_str!("page/shares.js"),
     ),
     script(
@@ -76,12 +76,12 @@ pub const ASSETS: [PageAsset; 13] = [
     ),
     script(
         "/console/rules.js",
-        "How a service decides, on the console",
+        "The console's rules of a service",
         include_str!("page/rules.js"),
     ),
     script(
         "/console/orders.js",
-        "The console's orders",
+        "The console's overrides",
         include_str!("page/orders.js"),
     ),
     script(
@@ -121,7 +121,7 @@ const HEAD: [(HeaderName, &str); 5] = [
 ];
 
 impl PageAsset {
-    /// What answers with it.
+    /// The handler that serves this file.
     pub fn handler(&'static self) -> MethodRouter<Arc<AdminContext>> {
         routing::get(move || async move { self.response() })
     }

@@ -1,4 +1,4 @@
-//! Limits per address on something that there is little of, such as calls under way.
+//! Limits per address on something scarce, such as calls under way.
 //!
 //! [`PerAddress`] counts what each address holds. It remembers only addresses that hold something
 //! now, so its memory is bounded by what can be held in all.

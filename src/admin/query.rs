@@ -23,7 +23,7 @@ pub struct QueryParameter {
     pub many: bool,
     /// What its values look like.
     pub form: ParameterForm,
-    /// What it does, for people.
+    /// Its description.
     pub about: &'static str,
 }
 
@@ -84,7 +84,7 @@ impl<S: Send + Sync> FromRequestParts<S> for QueryPairs {
         match Query::from_request_parts(head, state).await {
             Ok(Query(pairs)) => Ok(QueryPairs(pairs)),
             Err(_) => Err(ApiError::bad_request(
-                "the query is not of the form key=value&key=value",
+                "the query must have the form key=value&key=value",
             )),
         }
     }
@@ -124,10 +124,10 @@ impl QueryPairs {
         for QueryParameter { name, many, .. } in known {
             let count = self.all(name).count();
             if count > 1 && !many {
-                return Err(format!("{name} is there more than once"));
+                return Err(format!("{name} occurs more than once"));
             }
             if count > MOST {
-                return Err(format!("{name} is there more than {MOST} times"));
+                return Err(format!("{name} occurs more than {MOST} times"));
             }
         }
         Ok(())

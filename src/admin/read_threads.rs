@@ -27,7 +27,7 @@ impl ReadThreads {
     /// Starts them.
     ///
     /// # Errors
-    /// A sentence: the system makes no more threads.
+    /// A sentence: the system has no more threads.
     pub fn start() -> Result<ReadThreads, String> {
         Ok(ReadThreads(Arc::new(WorkerPool::start(
             "reads", THREADS, MOST,

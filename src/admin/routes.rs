@@ -55,7 +55,7 @@ pub struct AdminRoute {
     pub method: Method,
     /// The path, with parameters such as `{region}`.
     pub path: String,
-    /// What it does, for people.
+    /// Its description.
     pub summary: String,
     /// Whether it changes state, so that it needs the token.
     pub changes: bool,
@@ -118,11 +118,11 @@ impl AdminRoute {
 
 /// Parameters of `GET /v1/explain`.
 const EXPLAIN: &[QueryParameter] = &[
-    QueryParameter::needed("name", ParameterForm::Name, "The name asked for"),
+    QueryParameter::needed("name", ParameterForm::Name, "The name to query"),
     QueryParameter::optional(
         "type",
         ParameterForm::RecordType,
-        "The record type; A if absent",
+        "The record type. Default: A",
     ),
     QueryParameter::needed(
         "client",
@@ -198,7 +198,7 @@ fn general_routes() -> Vec<AdminRoute> {
             ..AdminRoute::change(
                 Method::POST,
                 "/v1/reload",
-                "Reads all files again and serves them",
+                "Reloads all files and serves them",
                 ResponseKind::json::<LastReload>(),
                 routing::post(reload),
             )
@@ -209,7 +209,7 @@ fn general_routes() -> Vec<AdminRoute> {
             ..AdminRoute::change(
                 Method::POST,
                 "/v1/plan",
-                "Reads all files again and says what a reload would change, without changing \
+                "Reads all files again and shows what a reload would change, without changing \
                  anything; the answer quotes the files",
                 ResponseKind::json::<ConfigComparison>(),
                 routing::post(plan),
@@ -227,7 +227,7 @@ fn general_routes() -> Vec<AdminRoute> {
         },
         AdminRoute::read(
             "/v1/traffic",
-            "A sample of recent clients, where it is configured",
+            "A sample of recent clients, if configured",
             ResponseKind::json::<NotedTraffic>(),
             routing::get(traffic),
         ),
@@ -252,7 +252,7 @@ fn general_routes() -> Vec<AdminRoute> {
 /// The router of all calls, with the token gate, the limits and the threads for reads.
 ///
 /// # Errors
-/// A sentence: the system makes no more threads.
+/// A sentence: the system has no more threads.
 pub fn router(
     context: Arc<AdminContext>,
     gate: TokenGate,
@@ -330,13 +330,14 @@ async fn within(
         Ok(response) => Ok(response),
         Err(_) => {
             let seconds = time.as_secs();
-            let sentence = format!("this took longer than {seconds} seconds; it may still be done");
+            let sentence =
+                format!("this took longer than {seconds} seconds; it may still complete");
             Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, sentence))
         }
     }
 }
 
-/// Does something to its end, even if the client disconnects.
+/// Runs a change to its end, even if the client disconnects.
 pub async fn run_to_end<T: Send + 'static>(
     work: impl Future<Output = T> + Send + 'static,
 ) -> Result<T, ApiError> {
@@ -344,14 +345,14 @@ pub async fn run_to_end<T: Send + 'static>(
         Ok(result) => Ok(result),
         Err(_) => Err(ApiError::new(
             StatusCode::INTERNAL_SERVER_ERROR,
-            "the call ended early; the log says why",
+            "the call failed; see the log",
         )),
     }
 }
 
 async fn no_such_path(uri: Uri) -> ApiError {
     let sentence = format!(
-        "there is no {} here; /v1/openapi.json tells what there is",
+        "there is no {} here; see /v1/openapi.json for all calls",
         uri.path()
     );
     ApiError::new(StatusCode::NOT_FOUND, sentence)
@@ -359,7 +360,7 @@ async fn no_such_path(uri: Uri) -> ApiError {
 
 async fn wrong_method(method: Method, uri: Uri) -> ApiError {
     let sentence = format!(
-        "{} does not take {method}; /v1/openapi.json tells what it takes",
+        "{} does not support {method}; see /v1/openapi.json",
         uri.path()
     );
     ApiError::new(StatusCode::METHOD_NOT_ALLOWED, sentence)

@@ -1,7 +1,7 @@
 //! The rules of a service, for `GET /v1/status?rules=true`.
 //!
 //! They show how the service picks an answer: order, band, fences, weights, capacities and checks.
-//! Where a setting has no effect, such as a weight that no client ever meets, they say so.
+//! They also say where a setting has no effect, such as a weight that is never used.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn fences_are_told_as_an_explanation_tells_them() {
+    fn fences_are_described_as_in_an_explanation() {
         let fence = "[[services.fence]]\nclients = { groups = [\"EU-27\"], countries = [\"CH\"] }\nregions = [\"fra\"]\n";
         let configuration =
             format!("{REGIONS}[[services]]\nname = \"www.example.com\"\n{ENDPOINTS}{fence}");
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn checks_are_told_with_what_they_take() {
+    fn checks_are_listed_with_their_settings() {
         let checks = "[checks.web]\ntype = \"https\"\npath = \"/health?key=secret\"\ninterval = \"5s\"\nfall = 2\n\
                       [checks.port]\ntype = \"tcp\"\nport = 5432\n[checks.both]\nall = [\"web\", \"port\"]\n\
                       [checks.other]\ntype = \"tcp\"\nport = 1\n";

@@ -8,7 +8,7 @@ use super::health::ServiceStatus;
 use super::query::{QueryPairs, QueryParameter};
 use super::status::ServerStatus;
 use crate::config::Config;
-use crate::control::orders::{find_region, find_service};
+use crate::control::overrides::{find_region, find_service};
 
 /// Most services of a page.
 const MOST_PAGE: u64 = 10_000;
@@ -18,27 +18,27 @@ pub const PARAMETERS: &[QueryParameter] = &[
     QueryParameter::repeated(
         "service",
         ParameterForm::Named,
-        "This service alone; can be repeated",
+        "Only this service; can be repeated",
     ),
     QueryParameter::optional(
         "region",
         ParameterForm::Named,
-        "This region of each service alone",
+        "Only this region of each service",
     ),
     QueryParameter::optional(
         "down",
         ParameterForm::Words(&["true", "false"]),
-        "true: only services that are not well",
+        "true: only services with problems",
     ),
     QueryParameter::optional(
         "endpoints",
         ParameterForm::Words(&["all", "troubled", "none"]),
-        "Whose endpoints are listed: all; troubled: those of services that are not well; none. all if absent",
+        "Endpoints to list: all; troubled, those of services with problems; none. Default: all",
     ),
     QueryParameter::optional(
         "rules",
         ParameterForm::Words(&["true", "false"]),
-        "true: also how each service decides; only of those that `service` names",
+        "true: also the rules of each service; only with `service`",
     ),
     QueryParameter::optional(
         "limit",
@@ -46,12 +46,12 @@ pub const PARAMETERS: &[QueryParameter] = &[
             least: 1,
             most: MOST_PAGE,
         },
-        "At most so many services; all if absent",
+        "The most services to list. Default: all",
     ),
     QueryParameter::optional(
         "after",
         ParameterForm::Named,
-        "The services after this one: `next` of the last page",
+        "List the services after this one: `next` of the last page",
     ),
 ];
 
@@ -157,7 +157,13 @@ impl StatusSelection {
             services.truncate(limit);
             status.next = services.last().map(|service| service.name.clone());
         }
-        for service in services.iter_mut() {
+        self.drop_endpoints(services);
+        Ok(())
+    }
+
+    /// Removes the endpoints of services that are to be listed without them.
+    fn drop_endpoints(&self, services: &mut [ServiceStatus]) {
+        for service in services {
             let listed = match self.endpoints {
                 Endpoints::All => true,
                 Endpoints::Troubled => !service.well,
@@ -169,7 +175,6 @@ impl StatusSelection {
                 }
             }
         }
-        Ok(())
     }
 }
 

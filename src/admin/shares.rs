@@ -25,16 +25,20 @@ use crate::foresight::{ForecastRequest, NotedTraffic, PlannedChange, ShareBasis,
 
 /// Results that are kept: an operator goes back and forth between a few.
 const KEPT: usize = 32;
-/// What can stand in the query.
+/// The parameters of the query.
 pub const PARAMETERS: &[QueryParameter] = &[
     QueryParameter::needed("name", ParameterForm::Name, "The service"),
-    QueryParameter::optional("type", ParameterForm::Words(&["A", "AAAA"]), "A if absent"),
+    QueryParameter::optional(
+        "type",
+        ParameterForm::Words(&["A", "AAAA"]),
+        "The record type. Default: A",
+    ),
     QueryParameter::optional(
         "over",
         ParameterForm::Words(&["addresses", "population", "traffic"]),
-        "What shares are parts of; addresses if absent",
+        "What shares are measured in. Default: addresses",
     ),
-    QueryParameter::repeated("down", ParameterForm::Named, "A region to be taken as down"),
+    QueryParameter::repeated("down", ParameterForm::Named, "A region to treat as down"),
     QueryParameter::repeated(
         "weight",
         ParameterForm::Weight,
@@ -195,6 +199,6 @@ fn read_family(text: &str) -> Result<ServiceFamily, String> {
     match text {
         "A" => Ok(ServiceFamily::V4),
         "AAAA" => Ok(ServiceFamily::V6),
-        _ => Err(format!("type {text:?}: shares are those of A or AAAA")),
+        _ => Err(format!("type {text:?}: shares exist for A and AAAA")),
     }
 }

@@ -20,19 +20,19 @@ use crate::answer::Disposition;
 use crate::catalog::CatalogZone;
 use crate::control::clock::ClockReading;
 use crate::control::leases::LeaseRecord;
-use crate::control::orders::OrderRecord;
+use crate::control::overrides::OrderRecord;
 use crate::control::{HealthView, ReloadHistory, ReloadResult};
 use crate::explain::{SourceFacts, word};
 use crate::geo::builtin;
 
-/// What is going on. Keys are added, never changed.
+/// The state of the server. Keys are added, never changed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ServerStatus {
-    /// The worst thing that is true now, and how many others are.
+    /// The most serious problem, and how many others there are.
     pub summary: String,
-    /// Everything fails at once: the monitor doubts itself and holds what was agreed.
+    /// Whether all probes fail at once, so that the monitor holds the last agreed health.
     pub suspect: bool,
-    /// The part of the server that is stuck, and what that means; absent if none is.
+    /// The part of the server that is stuck, with the consequence; absent if none is.
     #[serde(default)]
     pub stuck: Option<String>,
     /// Version of the program.
@@ -57,29 +57,29 @@ pub struct ServerStatus {
     pub quic: Vec<String>,
     /// The zones that are served.
     pub zones: Vec<ZoneStatus>,
-    /// The names that are steered; those that were asked for.
+    /// The selected services.
     pub services: Vec<ServiceStatus>,
-    /// How many services fit what was asked for, on all pages.
+    /// How many services are selected, on all pages.
     #[serde(default)]
     pub services_matching: usize,
-    /// The service to go on after, where there are more than `limit`; absent on the last page.
+    /// The last service of this page, for `after`; absent on the last page.
     #[serde(default)]
     pub next: Option<String>,
     /// The regions, in the order of the configuration.
     pub regions: Vec<String>,
-    /// What operators have ordered.
+    /// The overrides in force.
     #[serde(default)]
     pub orders: Vec<OrderRecord>,
-    /// Endpoints that came by themselves.
+    /// The leases of endpoints.
     #[serde(default)]
     pub leases: Vec<LeaseRecord>,
-    /// Where knowledge of places comes from, the first one first.
+    /// The sources of geodata, in order of precedence.
     pub geodata: Vec<SourceFacts>,
-    /// What the licence of the built-in geodata wants to be shown.
+    /// The attribution that the licence of the built-in geodata requires.
     pub geodata_credit: String,
-    /// Queries so far, by what became of them.
+    /// Queries since the start, by result.
     pub queries: BTreeMap<String, u64>,
-    /// Reloads so far.
+    /// Reloads since the start.
     pub reloads: ReloadStatus,
 }
 
@@ -92,37 +92,37 @@ pub struct ZoneStatus {
     pub serial: u32,
 }
 
-/// Reloads so far.
+/// The reloads since the start.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ReloadStatus {
-    /// How many were done.
+    /// How many succeeded.
     pub ok: u64,
-    /// How many were refused; what was served before was served on.
+    /// How many were refused; the previous configuration stayed in force.
     pub refused: u64,
     /// The last one.
     pub last: Option<LastReload>,
 }
 
-/// What can stand in the body of `POST /v1/reload`.
+/// The body of `POST /v1/reload`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ReloadBody {
-    /// Take the change even if it moves more than `[guard] max_move` allows.
+    /// Reload even if more clients move than `[guard] max_move` allows.
     pub yes_move: bool,
-    /// Take the change whatever `[guard]` refuses: clients moved, or left without a live region.
+    /// Reload even if `[guard]` refuses it, because clients move or lose their live region.
     pub yes: bool,
 }
 
-/// One reload: also what `POST /v1/reload` answers.
+/// One reload. `POST /v1/reload` answers with it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LastReload {
     /// Seconds since 1970.
     pub at: u64,
-    /// Whether it was done.
+    /// Whether it succeeded.
     pub ok: bool,
     /// How long it took.
     pub milliseconds: u64,
-    /// Warnings if it was done, mistakes if it was refused; each names its place.
+    /// Warnings if it succeeded, mistakes if it was refused; each names its place.
     pub messages: Vec<String>,
 }
 

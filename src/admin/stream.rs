@@ -24,18 +24,19 @@ use super::per_address::{AddressShare, PerAddress};
 use super::query::{QueryPairs, QueryParameter};
 use crate::control::events::Event;
 
-/// Most who watch at a time, well below the most connections: others must get in.
+/// Most event streams at a time. This is well below the most connections, so that other calls get
+/// through.
 const MOST: usize = 16;
-/// Most of them from one address.
+/// Most event streams of one address.
 const MOST_EACH: usize = 8;
 /// How often a comment is sent when nothing happens, so that middleboxes keep the connection.
 const QUIET: Duration = Duration::from_secs(15);
-/// Events on their way to one who watches.
+/// Events on their way to one client.
 const AHEAD: usize = 16;
 /// How long a client may accept nothing before its stream ends.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What can stand in the query.
+/// The parameters of the query.
 pub const PARAMETERS: &[QueryParameter] = &[QueryParameter {
     name: "after",
     needed: false,
@@ -44,7 +45,7 @@ pub const PARAMETERS: &[QueryParameter] = &[QueryParameter {
         least: 0,
         most: MOST_WHOLE,
     },
-    about: "Those after this number that are still kept come first; Last-Event-ID, if it is there, is taken instead",
+    about: "Start with the kept events after this number; the header Last-Event-ID takes precedence",
 }];
 
 /// The limits on streams.
@@ -101,7 +102,7 @@ pub async fn events(
 }
 
 fn full(most: usize, whose: &str) -> ApiError {
-    let sentence = format!("{most} watch the events {whose}already; close one of them");
+    let sentence = format!("{most} event streams are open {whose}already; close one of them");
     ApiError::new(StatusCode::SERVICE_UNAVAILABLE, sentence)
 }
 
@@ -116,7 +117,7 @@ fn read_after(pairs: &QueryPairs) -> Result<Option<u64>, ApiError> {
     }
 }
 
-/// Passes events on until the one who watches leaves or is too slow.
+/// Sends events until the client leaves or is too slow.
 async fn feed(
     past: Vec<Arc<Event>>,
     mut fresh: broadcast::Receiver<Arc<Event>>,
@@ -153,7 +154,7 @@ fn text_of(event: &Event) -> String {
     )
 }
 
-/// What is sent; the place is free again when the connection is over.
+/// The body of the response. It releases its place when the connection ends.
 struct Stream {
     receive: mpsc::Receiver<Bytes>,
     _place: (OwnedSemaphorePermit, AddressShare),

@@ -166,13 +166,13 @@ fn explain_reads_its_query_and_says_what_is_wrong_with_it() {
         ),
         (
             "?name=x&client=::1&type=Q",
-            "type \"Q\": no such record type; they have capital letters, and unknown ones are written TYPE123",
+            "type \"Q\": no such record type; types have capital letters, and unknown ones are written TYPE123",
         ),
         (
             "?nmae=x",
             "there is no parameter \"nmae\"; there are name, type, client and down",
         ),
-        ("?name=x&name=y&client=::1", "name is there more than once"),
+        ("?name=x&name=y&client=::1", "name occurs more than once"),
     ] {
         assert_eq!(
             play.error("GET", &format!("/v1/explain{query}"), ""),
@@ -210,12 +210,12 @@ fn shares_tell_what_is_and_what_if() {
         (
             "?name=x",
             404,
-            "x is no service; the services are www.example.com",
+            "x is not a service; the services are www.example.com",
         ),
         (
             "?name=www.example.com&type=TXT",
             400,
-            "type \"TXT\": shares are those of A or AAAA",
+            "type \"TXT\": shares exist for A and AAAA",
         ),
         (
             "?name=www.example.com&type=AAAA",
@@ -343,7 +343,7 @@ fn what_is_not_there_or_too_large_is_an_error_with_a_sentence() {
         play.error("GET", "/v2", ""),
         (
             404,
-            "there is no /v2 here; /v1/openapi.json tells what there is".to_owned()
+            "there is no /v2 here; see /v1/openapi.json for all calls".to_owned()
         )
     );
     assert_eq!(play.error("GET", "/v1/reload", "").0, 405);

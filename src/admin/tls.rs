@@ -17,7 +17,7 @@ use crate::server::encrypted::{HANDSHAKE, TlsIdentity};
 /// The first octet of every TLS connection: a handshake record (RFC 8446 section 5.1).
 const HANDSHAKE_RECORD: u8 = 22;
 
-/// Shows this identity and speaks HTTP/1.1.
+/// The TLS configuration with this certificate, for HTTP/1.1.
 pub fn acceptor(identity: Arc<TlsIdentity>) -> TlsAcceptor {
     TlsAcceptor::from(Arc::new(identity.settings(&[b"http/1.1"])))
 }

@@ -1,4 +1,4 @@
-//! The token that calls that change state must show.
+//! The token for calls that change state.
 //!
 //! Over TCP, a client sends the content of the token file as `Authorization: Bearer TOKEN`. On the
 //! unix socket no token is needed, since file permissions decide who can open it. The file is read
@@ -23,11 +23,11 @@ const READ_TIME: Duration = Duration::from_millis(500);
 /// Most calls that wait for it at a time.
 const MOST_READS: usize = 64;
 
-/// What a call that changes state must show.
+/// What a call that changes state must present.
 pub enum TokenGate {
     /// Nothing: the permissions of the unix socket decide who can connect.
     Socket,
-    /// No token is configured, so nothing can be changed.
+    /// No token is configured, so changes are refused.
     Closed,
     /// The token in this file.
     Token(TokenFile),
@@ -48,7 +48,7 @@ impl TokenGate {
     /// The gate of a configuration.
     ///
     /// # Errors
-    /// The token file cannot be used, or the system makes no more threads.
+    /// The token file cannot be used, or the system has no more threads.
     pub fn of(admin: &AdminConfig) -> Result<TokenGate, String> {
         match (&admin.listen, &admin.token_file) {
             (AdminListen::Unix(_), _) => Ok(TokenGate::Socket),
@@ -67,7 +67,7 @@ impl TokenGate {
         let file = match self {
             TokenGate::Socket => return Ok(()),
             TokenGate::Closed => {
-                let sentence = "nothing can be changed here, because [admin] states no token_file; \
+                let sentence = "changes are disabled, because [admin] has no token_file; \
                                 state one, or listen on a unix socket";
                 return Err(ApiError::new(StatusCode::FORBIDDEN, sentence));
             }
@@ -75,11 +75,13 @@ impl TokenGate {
         };
         let Some(header) = authorization else {
             return Err(unauthorized(
-                "this needs the header Authorization: Bearer TOKEN",
+                "this call needs the header Authorization: Bearer TOKEN",
             ));
         };
         let Some(shown) = bearer(header) else {
-            return Err(unauthorized("the Authorization header is not Bearer TOKEN"));
+            return Err(unauthorized(
+                "the Authorization header must be Bearer TOKEN",
+            ));
         };
         match file.token().await {
             Ok(token) if bool::from(token.as_bytes().ct_eq(shown)) => Ok(()),

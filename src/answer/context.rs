@@ -54,7 +54,7 @@ impl RoundRobinCounters {
         RoundRobinCounters(counters.into())
     }
 
-    /// This service's turn, which is then counted.
+    /// Returns the turn of this service and increments it.
     #[inline]
     pub(super) fn take(&self, service: ServiceId) -> u32 {
         match self.0.get(service.0 as usize) {

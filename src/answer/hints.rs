@@ -109,7 +109,7 @@ impl Solver<'_, '_, '_, '_> {
                 context.seed,
                 || turn,
             );
-            // The answer holds only for clients that both hints hold for.
+            // The answer is valid only for clients for which both hints are.
             self.scope = self.scope.max(decision.scope);
             if let Some(chain) = decision.chain {
                 if chain.all_down {

@@ -33,8 +33,8 @@ pub struct ServerPolicy {
     pub limits: Option<RateLimits>,
     /// The proxies whose PROXY headers count; `None`: there are none.
     pub fronts: Option<NetworkSet>,
-    /// A query whose seed has none of these bits adds its client to the traffic sample, so that one
-    /// query of a power of two does.
+    /// A query whose seed has none of these bits adds its client to the traffic sample. The number
+    /// of bits sets the rate: with five bits, one query in 32.
     pub sample_mask: u64,
     /// Which clients may ask for which zone; `None`: every client for every zone.
     pub zones: Option<ZoneAccess>,
@@ -102,8 +102,8 @@ pub struct RateLimits {
 }
 
 impl RateLimits {
-    /// Decay is such that the maximum load falls by the configured rate: a client that never stops
-    /// asking is answered at that rate.
+    /// The decay per beat is the part of the maximum load that the configured rate adds in a beat.
+    /// So a client that never stops asking is answered at that rate.
     pub fn of(rates: &RateLimitConfig) -> RateLimits {
         let burst = f64::from(rates.burst.max(rates.rate).max(1));
         let left_after_beat = 1.0 - f64::from(rates.rate) / BEATS / burst;

@@ -66,7 +66,7 @@ struct MovedName {
 #[derive(Clone, Copy, Default)]
 struct SharedEnd {
     labels: usize,
-    /// Their position in the reply.
+    /// The position of these labels in the reply.
     at: u16,
 }
 

@@ -38,7 +38,7 @@ impl LoadReports {
         self.0.retain(|key, _| known.contains_key(key));
     }
 
-    /// The headroom of an endpoint with these probes, 0.1..=1.0, with its latest reports taken in;
+    /// The headroom of an endpoint with these probes, 0.1..=1.0, including its latest reports;
     /// `None` if it reports no load.
     pub fn headroom(
         &mut self,
@@ -79,13 +79,13 @@ fn reported_load(target: Option<&TargetHealth>) -> Option<f64> {
     target?.last.as_ref()?.load
 }
 
-/// A region of a service with what its endpoints have left.
+/// A region of a service with the loads of its endpoints.
 pub struct RegionHeadroom<'c> {
     /// The region as configured.
     pub region: &'c ServiceRegion,
     /// Its configured weight.
     pub weight: u32,
-    /// By endpoint; `None` for those that report no load.
+    /// The load of each endpoint; `None` if it reports none.
     pub endpoints: Vec<Option<f64>>,
 }
 

@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_has_room_for_overloads_all_alike() {
+    fn clients_beyond_all_capacity_overload_every_region_alike() {
         let groups = [group(150.0, &[0, 1]), group(150.0, &[1, 0])];
         let load = taken(&shares(&[100.0, 50.0], &[1.0; 2], &groups), &groups);
         assert!(
@@ -174,7 +174,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nobody_is_above_capacity_while_somebody_has_room(
+        fn no_region_is_above_capacity_while_another_has_room(
             capacities in proptest::collection::vec(10.0f64..100.0, 2..7),
             demands in proptest::collection::vec((0.0f64..40.0, any::<u64>()), 1..12),
         ) {

@@ -1,10 +1,11 @@
-//! Learns how much each group of clients asks, and computes the shares that keep every region
+//! Learns the demand of each group of clients, and computes the shares that keep every region
 //! within its capacity.
 //!
 //! A group is the clients of one family that are offered the regions in the same order. The demand
 //! of a group cannot be seen, but the answers of each region can. Every observation moves the
-//! demands toward what explains the answers best: one step of expectation maximization for Poisson
-//! counts. Before the first answers, a group is as large as its part of the address space.
+//! demands toward the values that explain the answers best: one step of expectation maximization
+//! for Poisson counts. Before the first answers, a group is as large as its part of the address
+//! space.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -29,7 +30,7 @@ const USED: f64 = 0.97;
 #[derive(Debug)]
 pub struct TrafficModel {
     families: Vec<FamilyDemand>,
-    /// The service has been compiled anew since.
+    /// The service has been compiled again since.
     outdated: bool,
 }
 
@@ -69,13 +70,13 @@ impl TrafficModel {
         }
     }
 
-    /// Notes that the service is compiled anew: its groups may differ, and its counters start from
+    /// Notes that the service is compiled again: its groups may differ, and its counters start from
     /// zero.
     pub fn outdate(&mut self) {
         self.outdated = true;
     }
 
-    /// Carries what was learned over to the groups of a service that was compiled anew.
+    /// Carries what was learned over to the groups of a service that was compiled again.
     pub fn renew(&mut self, service: &SteeredService) {
         if !std::mem::take(&mut self.outdated) {
             return;
@@ -91,7 +92,7 @@ impl TrafficModel {
         *self = new;
     }
 
-    /// Takes in the answers since the last time, which were given under these shares.
+    /// Learns from the answers since the last time, which were given under these shares.
     pub fn observe(&mut self, service: &SteeredService, shares: &[f64], now: Duration) {
         for family in &mut self.families {
             let Some(view) = service.view(family.family) else {
@@ -110,8 +111,8 @@ impl TrafficModel {
     /// Shares by region as listed, none above `most`, so that no region is above its capacity while
     /// another has room. Before anything is learned, the shares are `most`.
     ///
-    /// With an all-down rule that gives no answer, a region is overloaded rather than a client left
-    /// without one.
+    /// With an all-down rule that gives no answer, regions are overloaded, so that no client is
+    /// left without one.
     pub fn shares(
         &self,
         capacities: &[Option<Capacity>],
@@ -203,8 +204,8 @@ fn total_demand(groups: &[SpillGroup]) -> f64 {
     groups.iter().map(|group| group.demand).sum()
 }
 
-/// Moves the demand of every group toward what explains these answers per second, as far as
-/// `weight` (0.0..=1.0) says.
+/// Moves the demand of every group toward the values that explain these answers per second.
+/// `weight`, 0.0..=1.0, says how far.
 fn learn(groups: &mut [SpillGroup], rates: &[f64], shares: &[f64], weight: f64) {
     let expected = spill::taken(shares, groups);
     for group in groups {
@@ -501,7 +502,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_left_without_an_answer_when_all_are_full() {
+    fn every_client_gets_an_answer_when_all_regions_are_full() {
         let play = Play::new([50.0; 6]);
         let families = vec![FamilyDemand {
             groups: play.truth,

@@ -1,4 +1,4 @@
-//! Which regions and endpoints can serve, as the catalog is told by health checks and operators.
+//! The regions and endpoints that can serve, by health checks and overrides.
 //!
 //! The control room combines probe results, drains, shifts and weights into an [`Availability`].
 //! [`super::LiveState`] is compiled from it and from the catalog. Everything is indexed as the

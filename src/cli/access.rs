@@ -38,9 +38,10 @@ impl SystemUser {
     pub fn find(named: Option<&str>, config: &Config) -> Result<Option<SystemUser>, String> {
         let is_root = geteuid().is_root();
         match named {
-            Some(_) if !is_root => {
-                Err("--user needs root, who alone can try what another user may read".to_owned())
-            }
+            Some(_) if !is_root => Err(
+                "--user needs root, because only root can test what another user may read"
+                    .to_owned(),
+            ),
             Some(name) => SystemUser::named(name).map(Some),
             None if !is_root => Ok(None),
             None => {
@@ -60,7 +61,7 @@ impl SystemUser {
         let known = user_in(&read_accounts("/etc/passwd")?, name);
         let Some(mut user) = known.or_else(|| numbers(name)) else {
             return Err(format!(
-                "there is no user {name:?} in /etc/passwd; name one there, or give UID:GID"
+                "there is no user {name:?} in /etc/passwd; use a name in that file, or UID:GID"
             ));
         };
         let groups = read_accounts("/etc/group").unwrap_or_default();
@@ -76,7 +77,7 @@ impl SystemUser {
         let tried = std::thread::scope(|scope| {
             let thread = std::thread::Builder::new()
                 .spawn_scoped(scope, || self.try_all(&paths, loaded))
-                .map_err(|error| format!("what {} may read is not known: {error}", self.name))?;
+                .map_err(|error| format!("cannot find out what {} may read: {error}", self.name))?;
             thread
                 .join()
                 .unwrap_or_else(|_| Ok((Vec::new(), StartReport::default())))
@@ -104,7 +105,9 @@ impl SystemUser {
         set_thread_groups(&groups)
             .and_then(|()| set_thread_res_gid(gid, gid, gid))
             .and_then(|()| set_thread_res_uid(uid, uid, uid))
-            .map_err(|error| format!("cannot try what the user {} may read: {error}", self.name))?;
+            .map_err(|error| {
+                format!("cannot test what the user {} may read: {error}", self.name)
+            })?;
         let mut sentences = Vec::new();
         if let Err(error) = fs::read_dir(&config.zones_directory) {
             sentences
@@ -121,7 +124,7 @@ impl SystemUser {
     fn sentence(&self, path: &Path, reason: &str) -> String {
         let (path, name) = (shown(path.display()), &self.name);
         format!(
-            "{path}: as the user {name}, it {reason}; let this user read it, and enter the folders that it is in"
+            "{path}: as the user {name}, it {reason}; allow this user to read it and to enter its parent folders"
         )
     }
 }

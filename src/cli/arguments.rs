@@ -30,11 +30,11 @@ pub use orders::{
 };
 pub use running::{ReloadArgs, StatusArguments};
 
-/// A global load balancer that works through DNS.
+/// The arguments of `meridian`.
 #[derive(Debug, Parser)]
 #[command(name = "meridian", version, long_version = LONG_VERSION.as_str(), about)]
 pub struct Arguments {
-    /// What to do.
+    /// The command to run.
     #[command(subcommand)]
     pub command: Command,
 }
@@ -46,49 +46,49 @@ static LONG_VERSION: LazyLock<String> =
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run the nameserver until SIGTERM or SIGINT; SIGHUP reloads
+    /// Run the nameserver; SIGHUP reloads, SIGTERM or SIGINT stops it
     Serve(ServeArgs),
-    /// Read everything that serve would, and print every mistake and warning
+    /// Check the configuration, zones and geodata, and print all errors and warnings
     Check(CheckArgs),
-    /// Run a nameserver with a zone, regions and geodata of its own: nothing to set up
+    /// Run a demo server with built-in zone, regions and geodata
     Demo(DemoArgs),
-    /// Say why a client gets an answer
+    /// Explain why a client gets its answer
     Explain(ExplainArgs),
-    /// Say who goes where, and what if a region is down or has another weight
+    /// Show which regions serve which clients, now and after a change
     Simulate(SimulateArgs),
-    /// Prove that no two client subnet scopes overlap, and count what resolvers may have to keep
+    /// Verify that ECS scopes do not overlap, and count them
     VerifyScopes(VerifyScopes),
-    /// Say what a reload, or one of another configuration, would change; exit 2 if it would change something
+    /// Show what a reload would change; exit with 2 if it would change anything
     Plan(PlanArgs),
-    /// Write a configuration to begin with
+    /// Create a first configuration and zone
     Init(InitArgs),
-    /// Turn the configuration of another nameserver into one of this
+    /// Convert the configuration of another nameserver
     #[command(subcommand)]
     Import(ImportCommand),
-    /// Say where addresses are, as the geodata know it
+    /// Look up the location of addresses in the geodata
     Locate(LocateArgs),
-    /// Make geodata files
+    /// Build geodata files
     #[command(subcommand)]
     Geodata(GeodataCommand),
-    /// Say what a running server is doing
+    /// Show the status of a running server
     Status(StatusArguments),
-    /// Send no clients to a region, a service or an endpoint of a running server, until undrained
+    /// Stop sending clients to a region, a service or an endpoint
     Drain(DrainArgs),
-    /// Take a drain back
+    /// Remove a drain
     Undrain(UndrainArgs),
-    /// Send a part of a region's clients elsewhere, always the same ones
+    /// Send a fixed part of a region's clients to other regions
     Shift(ShiftArgs),
-    /// Take a shift back
+    /// Remove a shift
     Unshift(UnshiftArgs),
-    /// Take a region, a service or an endpoint as up or down, whatever its health
+    /// Treat a region, a service or an endpoint as up or down, regardless of its health
     Force(ForceArgs),
-    /// Give a region or an endpoint another weight
+    /// Override the weight of a region or an endpoint
     Weight(WeightArgs),
-    /// Make a running server read its configuration, zones and geodata anew
+    /// Reload configuration, zones and geodata of a running server
     Reload(ReloadArgs),
-    /// Print completions for a shell
+    /// Print shell completions
     Completions {
-        /// Whose completions
+        /// The shell to print completions for
         shell: Shell,
     },
     /// Print the manual page
@@ -104,25 +104,25 @@ pub enum Command {
 /// `meridian explain`
 #[derive(Debug, Args)]
 pub struct ExplainArgs {
-    /// The name asked for
+    /// The name to query
     #[arg(value_name = "NAME")]
     pub name: Name,
     /// The record type
     #[arg(value_name = "TYPE", default_value = "A")]
     pub rtype: RecordType,
-    /// Who asks: an address, or the client subnet that a resolver sends along
+    /// The client: its address, or the client subnet that a resolver sends
     #[arg(long, value_name = "IP[/PREFIX]")]
     pub client: ExplainClient,
-    /// Take a region as down; may be given more than once
+    /// Assume that this region is down; can be repeated
     #[arg(long, value_name = "REGION")]
     pub down: Vec<String>,
-    /// Work it out from this configuration [default: meridian.toml]
+    /// Use this configuration file [default: meridian.toml]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Ask the running server there instead: http://127.0.0.1:8053 or unix:PATH
+    /// Ask a running server instead, such as http://127.0.0.1:8053 or unix:PATH
     #[arg(long, value_name = "URL", conflicts_with = "config")]
     pub admin: Option<String>,
-    /// Trust the authorities of this file (PEM), and no others, where the server that is asked speaks HTTPS
+    /// For an HTTPS server: trust only the CA certificates in this file (PEM)
     #[arg(long, value_name = "FILE", requires = "admin")]
     pub ca_file: Option<PathBuf>,
     /// Print JSON
@@ -133,31 +133,32 @@ pub struct ExplainArgs {
 /// `meridian simulate`
 #[derive(Debug, Args)]
 pub struct SimulateArgs {
-    /// Services; without any, all of them
+    /// The services to include [default: all]
     #[arg(value_name = "NAME")]
     pub names: Vec<Name>,
-    /// Take a region as down; may be given more than once
+    /// Assume that this region is down; can be repeated
     #[arg(long, value_name = "REGION")]
     pub down: Vec<String>,
-    /// Give a region another weight; may be given more than once
+    /// Assume another weight for a region; can be repeated
     #[arg(long = "weight", value_name = "REGION=N", value_parser = read_weight)]
     pub weights: Vec<(String, u32)>,
-    /// Give a region another bias; may be given more than once
+    /// Assume another bias for a region; can be repeated
     #[arg(long = "bias", value_name = "REGION=N", value_parser = read_bias)]
     pub biases: Vec<(String, Bias)>,
-    /// Compare with this other configuration, under the changes above
+    /// Compare with this configuration, with the same regions down and weights changed
     #[arg(long, value_name = "NEW.toml", conflicts_with = "admin")]
     pub against: Option<PathBuf>,
-    /// What shares are parts of: addresses, or the population that lives where they are
+    /// Measure shares in addresses or in population
     #[arg(long, value_name = "WHAT", default_value = "addresses", value_parser = ["addresses", "population"])]
     pub over: String,
-    /// Count queries that a running server noted: live asks it, else a file with what its /v1/traffic says
+    /// Measure shares in queries: "live" asks a running server, FILE holds the output of its
+    /// /v1/traffic
     #[arg(long, value_name = "live|FILE", conflicts_with = "over")]
     pub traffic: Option<String>,
-    /// Print every country with the region that serves most of it
+    /// List every country with the region that serves most of it
     #[arg(long)]
     pub countries: bool,
-    /// Whose endpoints are counted
+    /// Count the endpoints of this record type
     #[arg(
         long = "type",
         value_name = "TYPE",
@@ -165,16 +166,16 @@ pub struct SimulateArgs {
         ignore_case = true
     )]
     pub rtype: SharesOf,
-    /// Draw a map of what comes after the change: a file in SVG or PNG, as its name ends
+    /// Write a map of the result; the extension selects SVG or PNG
     #[arg(long, value_name = "FILE.svg|FILE.png")]
     pub map: Option<PathBuf>,
-    /// Work it out from this configuration [default: meridian.toml]
+    /// Use this configuration file [default: meridian.toml]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Ask the running server there instead: http://127.0.0.1:8053 or unix:PATH
+    /// Ask a running server instead, such as http://127.0.0.1:8053 or unix:PATH
     #[arg(long, value_name = "URL", conflicts_with = "config")]
     pub admin: Option<String>,
-    /// Trust the authorities of this file (PEM), and no others, where the server that is asked speaks HTTPS
+    /// For an HTTPS server: trust only the CA certificates in this file (PEM)
     #[arg(long, value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
     /// Print JSON
@@ -183,14 +184,14 @@ pub struct SimulateArgs {
 }
 
 impl SimulateArgs {
-    /// Whether the arguments ask for a change.
+    /// Whether the arguments describe a change.
     pub fn is_change(&self) -> bool {
         self.against.is_some()
             || !(self.down.is_empty() && self.weights.is_empty() && self.biases.is_empty())
     }
 }
 
-/// What a service is asked for.
+/// The record types that `simulate` and `verify-scopes` count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum SharesOf {
     /// IPv4 endpoints
@@ -220,22 +221,22 @@ impl SharesOf {
 /// The default address of the admin API.
 pub const DEFAULT_ADMIN: &str = "http://127.0.0.1:8053";
 
-/// Which running server to talk to.
+/// The running server that a command talks to.
 #[derive(Debug, Args)]
 pub struct RemoteArgs {
-    /// Its admin address: a URL, or unix:PATH
+    /// Admin address of the server: a URL, or unix:PATH
     #[arg(long, value_name = "URL", default_value = DEFAULT_ADMIN)]
     pub admin: String,
-    /// File that holds the token; else MERIDIAN_TOKEN is the token
+    /// Read the admin token from this file [default: the variable MERIDIAN_TOKEN]
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
-    /// Trust the authorities of this file (PEM), and no others, where the server that is asked speaks HTTPS
+    /// For an HTTPS server: trust only the CA certificates in this file (PEM)
     #[arg(long, value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
 }
 
 impl RemoteArgs {
-    /// A server that is only read from, which needs no token.
+    /// A server for read-only requests, which need no token.
     pub fn to_read(admin: &str, ca_file: Option<&Path>) -> RemoteArgs {
         RemoteArgs {
             admin: admin.to_owned(),
@@ -248,10 +249,10 @@ impl RemoteArgs {
 /// `meridian locate`
 #[derive(Debug, Args)]
 pub struct LocateArgs {
-    /// Addresses to look up
+    /// The addresses to look up
     #[arg(required = true, value_name = "IP")]
     pub addresses: Vec<IpAddr>,
-    /// Use the geodata of this configuration; without it, the built-in table
+    /// Use the geodata of this configuration [default: the built-in table]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Print JSON

@@ -1,7 +1,8 @@
 //! `meridian check`: loads everything that the server would load, and prints all findings.
 //!
-//! Beyond loading, the check looks at what a start would meet: files that the user of the server
-//! cannot read, and sockets or certificates that do not work.
+//! Beyond loading, the check examines what would fail at a start: files that the user of the server
+//! cannot read, and sockets or certificates that do not work. Findings go to stdout, one a line,
+//! notes to stderr.
 
 use std::process::ExitCode;
 
@@ -54,11 +55,11 @@ struct ConfigSize {
 /// One finding in JSON.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 struct Finding<'f> {
-    /// `null` if it is not about a file.
+    /// The file; `null` if the finding is not about one.
     file: Option<&'f str>,
-    /// From 1; `null` if it is about the whole file.
+    /// The line, from 1; `null` if the finding is about the whole file.
     line: Option<u32>,
-    /// In characters, from 1.
+    /// The column in characters, from 1.
     column: Option<u32>,
     /// `error`, `warning` or `note`.
     severity: &'static str,
@@ -86,7 +87,7 @@ impl Checked {
             services: catalog.services.len(),
             memory: resident_memory(),
         });
-        let mut found = Checked::beside_the_files(check, &loaded)?;
+        let mut found = Checked::examine_start(check, &loaded)?;
         found.warnings.splice(0..0, loaded.warnings);
         if let Some(note) = control::hold::note(&loaded.config) {
             let file = check.file.config.display();
@@ -97,7 +98,7 @@ impl Checked {
 
     /// Examines a start as the user that `--user` names, or else as ourselves. Findings of a user
     /// that is only guessed become warnings, since the server may run as another one.
-    fn beside_the_files(check: &CheckArgs, loaded: &LoadedState) -> Result<StartReport, String> {
+    fn examine_start(check: &CheckArgs, loaded: &LoadedState) -> Result<StartReport, String> {
         let user = SystemUser::find(check.user.as_deref(), &loaded.config)?;
         let Some(user) = user else {
             return Ok(start::examine(&loaded.config, &loaded.prints));
@@ -191,17 +192,8 @@ impl<'f> Finding<'f> {
         let Some((place, message)) = sentence.split_once(": ") else {
             return whole;
         };
-        let number = |text: &'f str| {
-            let (rest, number) = text.rsplit_once(':')?;
-            Some((
-                rest,
-                number.parse::<u32>().ok().filter(|number| *number > 0)?,
-            ))
-        };
-        let (rest, last) =
-            number(place).map_or((place, None), |(rest, number)| (rest, Some(number)));
-        let (file, first) =
-            number(rest).map_or((rest, None), |(rest, number)| (rest, Some(number)));
+        let (rest, last) = split_number(place);
+        let (file, first) = split_number(rest);
         match (first, last) {
             (Some(line), column) => Finding {
                 file: Some(file),
@@ -217,7 +209,7 @@ impl<'f> Finding<'f> {
                 message,
                 ..whole
             },
-            // Words that only end in a colon are no path.
+            // A place with spaces but without a line number is part of the sentence.
             (None, None) if place.contains(' ') => whole,
             (None, None) => Finding {
                 file: Some(file),
@@ -229,12 +221,23 @@ impl<'f> Finding<'f> {
     }
 }
 
+/// Splits `text:number`. Without a positive number at the end, the whole text is returned.
+fn split_number(text: &str) -> (&str, Option<u32>) {
+    if let Some((rest, end)) = text.rsplit_once(':')
+        && let Ok(number) = end.parse()
+        && number > 0
+    {
+        return (rest, Some(number));
+    }
+    (text, None)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_sentence_is_taken_apart_where_its_place_ends() {
+    fn a_finding_is_split_into_place_and_message() {
         let read = |sentence| {
             let Finding {
                 file,

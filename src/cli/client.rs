@@ -21,7 +21,7 @@ use crate::health::probe::{AlpnProtocol, CheckAuthorities, TrustStore};
 /// The timeout of a request, longer than the server takes for any.
 const TIME: Duration = Duration::from_secs(70);
 /// The timeout of a liveness or readiness request.
-const SIGN_TIME: Duration = Duration::from_secs(5);
+const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
 const CONNECT_TIME: Duration = Duration::from_secs(3);
 /// Most octets of a response; the status of a very large configuration fits.
 const MOST: usize = 256 << 20;
@@ -129,7 +129,10 @@ impl AdminClient {
 
     /// The text of `/healthz` or `/readyz`, with a short timeout.
     pub fn sign_of_life(&self, path: &str) -> Result<String, String> {
-        let (status, body) = self.send(self.request(Method::GET, path, &[])?.timeout(SIGN_TIME))?;
+        let (status, body) = self.send(
+            self.request(Method::GET, path, &[])?
+                .timeout(HEALTH_TIMEOUT),
+        )?;
         if status.is_success() {
             return Ok(String::from_utf8_lossy(&body).into_owned());
         }
@@ -148,7 +151,7 @@ impl AdminClient {
         match serde_json::from_slice::<ErrorBody>(body) {
             // The server does not know how the command line takes the token.
             Ok(ErrorBody { error, .. }) if status == reqwest::StatusCode::UNAUTHORIZED => {
-                format!("{error}; give the token by --token-file FILE or in MERIDIAN_TOKEN")
+                format!("{error}; pass the token with --token-file FILE or in MERIDIAN_TOKEN")
             }
             Ok(ErrorBody { error, .. }) => error,
             Err(_) => self.not_understood(&format!("it answered {status}")),
@@ -157,7 +160,7 @@ impl AdminClient {
 
     fn not_understood(&self, reason: &dyn std::fmt::Display) -> String {
         format!(
-            "the answer of {} is not that of a meridian of this version: {reason}",
+            "the response of {} does not come from this version of meridian: {reason}",
             self.shown
         )
     }
@@ -171,11 +174,11 @@ impl AdminClient {
             let cause = innermost(&error);
             let hint = match self.base.scheme() {
                 "https" if cause.contains("certificate") => {
-                    "trust the authority of its certificate by --ca-file FILE, and ask by a name or address in it"
+                    "trust the CA of its certificate with --ca-file FILE, and use a name or address that is in the certificate"
                 }
                 _ => "is it running, and is this its --admin address?",
             };
-            format!("cannot ask the server at {}: {cause}; {hint}", self.shown)
+            format!("cannot reach the server at {}: {cause}; {hint}", self.shown)
         })
     }
 }
@@ -190,7 +193,7 @@ fn trusting(
         Some(file) if !encrypted => {
             let file = file.display();
             return Err(format!(
-                "--ca-file {file} means nothing without TLS: give --admin as https://HOST:PORT"
+                "--ca-file {file} has no effect without TLS: use --admin https://HOST:PORT"
             ));
         }
         None if !encrypted => return Ok(http.tls_certs_only([])),

@@ -11,7 +11,7 @@ use super::client::AdminClient;
 use crate::control::{LoadedState, any_draw, load};
 use crate::daemon::progress;
 use crate::explain::{
-    CandidateFacts, ExplainQuestion, Explanation, ServiceFacts, explain, percent,
+    CandidateFacts, ExplainQuestion, Explanation, PlaceFacts, ServiceFacts, explain, percent,
 };
 use crate::terminal::{TextOutput, TextStyle, say, say_json};
 use crate::text::shown;
@@ -66,7 +66,7 @@ pub fn loaded(config: Option<&Path>) -> Result<LoadedState, String> {
     let file = config.unwrap_or(Path::new(DEFAULT));
     if config.is_none() && !file.exists() {
         return Err(format!(
-            "there is no {DEFAULT} here; name a configuration with --config FILE, or ask a running server with \
+            "there is no {DEFAULT} here; use a configuration with --config FILE, or ask a running server with \
              --admin URL (that of `meridian demo` is http://127.0.0.1:8053)"
         ));
     }
@@ -114,21 +114,9 @@ fn print(explanation: &Explanation) {
 
 fn print_facts(explanation: &Explanation, output: &TextOutput) {
     let client = &explanation.client;
-    let mut place = vec![client.place.to_string()];
-    place.extend(client.place.country_name.clone());
-    place.extend(client.place.continent.clone());
-    if let Some(asn) = client.place.asn {
-        place.push(format!("AS{asn}"));
-    }
-    if let Some(source) = &client.place.source {
-        place.push(format!("from {source}"));
-    }
-    print_fact(
-        output,
-        "client",
-        format!("{} by its {}", client.given, client.by),
-    );
-    print_fact(output, "place", place.join(", "));
+    let given = format!("{} by its {}", client.given, client.by);
+    print_fact(output, "client", given);
+    print_fact(output, "place", place_text(&client.place));
     print_fact(
         output,
         "result",
@@ -138,35 +126,47 @@ fn print_facts(explanation: &Explanation, output: &TextOutput) {
         print_fact(
             output,
             "scope",
-            format!("/{scope}: resolvers give it to everybody in that prefix"),
+            format!("/{scope}: resolvers may use it for every client in that prefix"),
         );
     }
     if let Some(service) = &explanation.service {
-        let rules = format!(
-            "order {}, pick {}, band {}, ttl {}",
-            service.order, service.pick, service.band, service.ttl
-        );
-        let by_policy = match &service.policy {
-            Some(policy) => format!(" by policy {policy}"),
-            None => String::new(),
-        };
-        let named = format!("{}{by_policy}: {rules}", service.name);
-        print_fact(output, "service", named);
-        if let Some(fence) = &service.fence {
-            print_fact(
-                output,
-                "fence",
-                format!(
-                    "{}: {} get {}",
-                    fence.title(),
-                    fence.clients,
-                    fence.regions.join(", ")
-                ),
-            );
-        }
-        let tiers: Vec<String> = service.tiers.iter().map(|tier| tier.join(" + ")).collect();
-        print_fact(output, "tiers", tiers.join(" > "));
+        print_rules(service, output);
     }
+}
+
+/// `DE, Germany, EU, AS3320, from built-in`
+fn place_text(place: &PlaceFacts) -> String {
+    let mut parts = vec![place.to_string()];
+    parts.extend(place.country_name.clone());
+    parts.extend(place.continent.clone());
+    if let Some(asn) = place.asn {
+        parts.push(format!("AS{asn}"));
+    }
+    if let Some(source) = &place.source {
+        parts.push(format!("from {source}"));
+    }
+    parts.join(", ")
+}
+
+/// Prints the rules of the service, the fence of the client, and the tiers.
+fn print_rules(service: &ServiceFacts, output: &TextOutput) {
+    let rules = format!(
+        "order {}, pick {}, band {}, ttl {}",
+        service.order, service.pick, service.band, service.ttl
+    );
+    let by_policy = match &service.policy {
+        Some(policy) => format!(" by policy {policy}"),
+        None => String::new(),
+    };
+    let named = format!("{}{by_policy}: {rules}", service.name);
+    print_fact(output, "service", named);
+    if let Some(fence) = &service.fence {
+        let regions = fence.regions.join(", ");
+        let text = format!("{}: {} get {regions}", fence.title(), fence.clients);
+        print_fact(output, "fence", text);
+    }
+    let tiers: Vec<String> = service.tiers.iter().map(|tier| tier.join(" + ")).collect();
+    print_fact(output, "tiers", tiers.join(" > "));
 }
 
 fn print_fact(output: &TextOutput, head: &str, text: String) {

@@ -25,7 +25,7 @@ pub fn man() -> Result<ExitCode, String> {
     let mut pages = Vec::new();
     let mut command = Arguments::command();
     command.build();
-    render(&command, &mut pages).map_err(|error| format!("cannot make the manual: {error}"))?;
+    render(&command, &mut pages).map_err(|error| format!("cannot generate the manual: {error}"))?;
     put_octets(&pages);
     Ok(ExitCode::SUCCESS)
 }

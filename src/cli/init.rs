@@ -52,7 +52,15 @@ pub fn run(arguments: &InitArgs) -> Result<ExitCode, String> {
         let _ = fs::remove_dir(&state);
         return Err(reason);
     }
-    for file in &files {
+    print_result(arguments, &files, &name);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints the written files and the next steps. The first file is the configuration, the last one
+/// the token.
+fn print_result(arguments: &InitArgs, files: &[NewFile; 3], name: &str) {
+    let [config, _, token] = files;
+    for file in files {
         say!("wrote {}", file.path.display());
     }
     for (region, label) in known_places(&arguments.regions) {
@@ -60,14 +68,13 @@ pub fn run(arguments: &InitArgs) -> Result<ExitCode, String> {
     }
     say!(
         "\nnext: meridian check --config {0} && meridian serve --config {0}",
-        config.display()
+        config.path.display()
     );
     say!("then: dig @127.0.0.1 -p 1053 {name} A +subnet=193.0.0.0/21");
     say!(
-        "and:  meridian status; what changes something takes --token-file {}",
-        files[2].path.display()
+        "and:  meridian status; commands that change state need --token-file {}",
+        token.path.display()
     );
-    Ok(ExitCode::SUCCESS)
 }
 
 /// Loads the configuration as the server would, with its state directory.
@@ -76,7 +83,7 @@ fn check(config: &Path, state: &Path) -> Result<(), String> {
     match control::load(config, None) {
         Ok(_) => Ok(()),
         Err(mistakes) => Err(format!(
-            "these options make no good configuration:\n  {}",
+            "the configuration from these options is not valid:\n  {}",
             mistakes.join("\n  ")
         )),
     }
@@ -97,7 +104,7 @@ fn known_places(given: &[RegionGiven]) -> BTreeMap<&str, String> {
 fn make_state(state: &Path) -> Result<(), String> {
     match DirBuilder::new().mode(0o700).create(state) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-            Err(format!("{}: cannot be made: {error}", state.display()))
+            Err(format!("{}: cannot be created: {error}", state.display()))
         }
         _ => Ok(()),
     }
@@ -145,37 +152,37 @@ fn configuration(name: &str, domain: &str, given: &[RegionGiven]) -> Result<Stri
         let _ = writeln!(endpoints, "{region} = {addresses}");
     }
     Ok(format!(
-        r#"# Meridian answers {name} with the region that is nearest to the client.
+        r#"# Meridian answers {name} with the region nearest to the client.
 # Every key is explained in docs/configuration.md.
 
 [server]
-listen = ["127.0.0.1:1053", "[::1]:1053"]   # for everybody: ["0.0.0.0:53", "[::]:53"]
+listen = ["127.0.0.1:1053", "[::1]:1053"]   # for all clients: ["0.0.0.0:53", "[::]:53"]
 
 [admin]
 listen = "127.0.0.1:8053"       # meridian status; metrics; the console in a browser
-token_file = "token"            # what changes something shows it: meridian drain fra --reason test --token-file token
+token_file = "token"            # for commands that change state: meridian drain fra --reason test --token-file token
 
-[state]                         # orders, leases and the last agreed health outlive a restart
+[state]                         # overrides, leases and health survive a restart
 directory = "state"
 
-# A reload that would move more than this of a service's clients is refused until it is told --yes-move:
+# A reload that would move more of a service's clients than this is refused without --yes-move:
 # [guard]
 # max_move = "30%"
 
 [zones]
-directory = "zones"             # zones/{domain}.zone holds all that is not steered
+directory = "zones"             # zones/{domain}.zone holds all other records
 
 # Where the regions are: an airport, a cloud region, a city, a country, or [latitude, longitude].
 {regions}
-# How endpoints are asked whether they serve: GET /health on port 80, every 3 seconds.
+# The health check of the endpoints: GET /health on port 80, every 3 seconds.
 [checks.web]
 type = "http"
 path = "/health"
 
 [[services]]
 name = {}
-ttl = 30                        # seconds; how long a failover takes to reach everybody
-check = "web"                   # without it, nobody asks, and every endpoint counts as alive
+ttl = 30                        # seconds; clients notice a failover after at most this time
+check = "web"                   # without a check, every endpoint counts as up
 
 [services.endpoints]
 {endpoints}"#,
@@ -187,10 +194,10 @@ fn zone_text(name: &str, domain: &str) -> String {
     format!(
         "$ORIGIN {domain}.
 $TTL 3600
-@       IN SOA  ns1 hostmaster ( 1 7200 3600 1209600 30 )   ; raise the first number with each change
+@       IN SOA  ns1 hostmaster ( 1 7200 3600 1209600 30 )   ; increase the first number with each change
         IN NS   ns1
 ns1     IN A    127.0.0.1       ; the public address of this nameserver
-; {name} is not written here: meridian.toml steers it.
+; {name} is not here, because meridian.toml steers it.
 "
     )
 }

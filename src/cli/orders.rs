@@ -32,7 +32,7 @@ pub fn drain(drain: &DrainArgs) -> Result<ExitCode, String> {
     )?;
     let terms = terms(&drain.why, &drain.reason)?;
     match (time(drain.over.as_deref())?, endpoint) {
-        (Some(_), Some(_)) => Err("an endpoint is drained at once: leave --over away".to_owned()),
+        (Some(_), Some(_)) => Err("an endpoint is drained at once: remove --over".to_owned()),
         (None, Some(_)) => order(
             &drain.remote,
             Method::PUT,
@@ -69,8 +69,8 @@ pub fn shift(shift: &ShiftArgs) -> Result<ExitCode, String> {
         .parse()
         .ok()
         .filter(|percent| (0.0..=100.0).contains(percent));
-    let percent =
-        percent.ok_or_else(|| format!("{:?} is no part from 0% to 100%", shift.percent))?;
+    let percent = percent
+        .ok_or_else(|| format!("{:?} is not a percentage from 0% to 100%", shift.percent))?;
     let (to, over) = (shift.to.clone(), time(shift.over.as_deref())?);
     let terms = terms(&shift.why, &shift.reason)?;
     let body = ShiftRequest {
@@ -120,7 +120,7 @@ pub fn undrain(undrain: &UndrainArgs) -> Result<ExitCode, String> {
         return order(&undrain.remote, Method::DELETE, parts, "drain", &body);
     }
     if over.is_some() {
-        return Err("an endpoint is undrained at once: leave --over away".to_owned());
+        return Err("an endpoint is undrained at once: remove --over".to_owned());
     }
     let body = TakeBackRequest {
         by,
@@ -238,13 +238,13 @@ fn parts<'p>(
             vec!["services", service, "endpoints", region, endpoint]
         }
         (Some(_), None, Some(_)) => {
-            return Err("an endpoint is named with its region: REGION is missing".to_owned());
+            return Err("an endpoint needs its region: REGION is missing".to_owned());
         }
-        (None, None, _) => return Err("name a REGION, or a service with --service NAME".to_owned()),
+        (None, None, _) => return Err("give a REGION, or a service with --service NAME".to_owned()),
     })
 }
 
-/// The terms of an order: why, by whom, for how long, and whether the guard is overruled.
+/// The terms of an override: reason, author, time, and whether the risk is confirmed.
 struct Terms {
     reason: PlainText,
     by: PlainText,
@@ -266,7 +266,7 @@ fn time(text: Option<&str>) -> Result<Option<OrderTime>, String> {
         .transpose()
 }
 
-/// The operator who gives the order: as named, else the user of this process.
+/// The author of the override: the name in `--by`, else the user of this process.
 fn by(named: Option<&str>) -> Result<PlainText, String> {
     plain_text("--by", named.map_or_else(user, str::to_owned))
 }

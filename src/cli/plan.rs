@@ -155,6 +155,27 @@ fn print_settings(settings: &[SettingChange]) {
     }
 }
 
+/// Prints the clients of a service that move, and the share of each region.
+fn print_move(service: &ServiceMove) {
+    say!("\n{}", shown(service.sentence()));
+    let mut rows = Vec::new();
+    for region in &service.regions {
+        let change = region.after_percent - region.before_percent;
+        let change = if change.abs() >= 0.05 {
+            format!("{change:+.1}")
+        } else {
+            String::new()
+        };
+        rows.push(vec![
+            region.region.clone(),
+            percent(region.before_percent),
+            percent(region.after_percent),
+            change,
+        ]);
+    }
+    TextOutput::stdout().table(&["region", "before", "after", "change"], &rows);
+}
+
 /// Prints the effects: clients that move, changes of coverage, warnings, and the guard.
 fn print_effects(
     services: &[ServiceMove],
@@ -163,23 +184,7 @@ fn print_effects(
     refused: Option<&str>,
 ) {
     for service in services {
-        say!("\n{}", shown(service.sentence()));
-        let mut rows = Vec::new();
-        for region in &service.regions {
-            let change = region.after_percent - region.before_percent;
-            let change = if change.abs() >= 0.05 {
-                format!("{change:+.1}")
-            } else {
-                String::new()
-            };
-            rows.push(vec![
-                region.region.clone(),
-                percent(region.before_percent),
-                percent(region.after_percent),
-                change,
-            ]);
-        }
-        TextOutput::stdout().table(&["region", "before", "after", "change"], &rows);
+        print_move(service);
     }
     for CoverageChange {
         name,
@@ -264,7 +269,7 @@ impl Changes {
                 worst.name,
                 percent(worst.moved_percent)
             ),
-            None => "nobody is sent elsewhere".to_owned(),
+            None => "no client moves".to_owned(),
         };
         let settings = counted(self.settings.len(), "key");
         let records = counted(self.records.len(), "RRset");

@@ -12,7 +12,7 @@ use crate::admin::{
     EndpointHealth, LastReload, RegionHealth, ReloadBody, ServerStatus, ServiceStatus,
 };
 use crate::config::values::duration_text;
-use crate::control::orders::OrderRecord;
+use crate::control::overrides::OrderRecord;
 use crate::explain::percent;
 use crate::foresight::coverage::Coverage;
 use crate::terminal::{TextOutput, say, say_json};
@@ -84,6 +84,21 @@ pub fn reload(arguments: &ReloadArgs) -> Result<ExitCode, String> {
 
 fn print(status: &ServerStatus, arguments: &StatusArguments) {
     let output = TextOutput::stdout();
+    print_head(&output, status, arguments);
+    print_zones(&output, status, arguments);
+    say!();
+    print_services(&output, &status.services, is_wide(arguments));
+    if !status.orders.is_empty() {
+        let rows: Vec<Vec<String>> = status.orders.iter().map(order_row).collect();
+        output.table(&["order", "says", "by", "left", "why"], &rows);
+        say!();
+    }
+    print_geodata(&output, status);
+    print_queries(&output, status);
+}
+
+/// Prints the summary, the version and what is served.
+fn print_head(output: &TextOutput, status: &ServerStatus, arguments: &StatusArguments) {
     let summary = shown(&status.summary).to_string();
     // If some clients have no live region, the summary comes first.
     let is_whole = status
@@ -111,6 +126,9 @@ fn print(status: &ServerStatus, arguments: &StatusArguments) {
         );
     }
     say!("{}\n", last_reload(status));
+}
+
+fn print_zones(output: &TextOutput, status: &ServerStatus, arguments: &StatusArguments) {
     if status.zones.len() > MOST_LINES && !arguments.wide {
         say!(
             "{} zones; `--wide` lists them with their serials",
@@ -123,13 +141,9 @@ fn print(status: &ServerStatus, arguments: &StatusArguments) {
         }
         output.table(&["zone", "serial"], &rows);
     }
-    say!();
-    print_services(&output, &status.services, is_wide(arguments));
-    if !status.orders.is_empty() {
-        let rows: Vec<Vec<String>> = status.orders.iter().map(order_row).collect();
-        output.table(&["order", "says", "by", "left", "why"], &rows);
-        say!();
-    }
+}
+
+fn print_geodata(output: &TextOutput, status: &ServerStatus) {
     let mut rows = Vec::new();
     for source in &status.geodata {
         let age = match source.age_days {
@@ -145,6 +159,9 @@ fn print(status: &ServerStatus, arguments: &StatusArguments) {
     }
     output.table(&["geodata", "kind", "age", "file"], &rows);
     output.faint(&format!("{}\n", shown(&status.geodata_credit)));
+}
+
+fn print_queries(output: &TextOutput, status: &ServerStatus) {
     let mut rows = Vec::new();
     for (disposition, count) in &status.queries {
         if *count > 0 {
@@ -180,12 +197,12 @@ fn print_services(output: &TextOutput, services: &[ServiceStatus], wide: bool) {
         output.table(&["service", "health", "regions", "answers/s"], listed);
         let more = well.len() - listed.len();
         if more > 0 {
-            say!("and {more} more, all of them well; `--wide` lists every endpoint");
+            say!("and {more} more, all of them healthy; `--wide` lists every endpoint");
         }
         say!();
     }
     if services.is_empty() {
-        say!("no service to be shown\n");
+        say!("no service to show\n");
     }
 }
 
@@ -275,8 +292,8 @@ fn order_row(
     vec![
         order.subject.to_string(),
         match (milliseconds_to_go, moved_percent) {
-            (Some(1..), Some(moved)) => format!("{}, {moved}% by now", order.words()),
-            _ => order.words(),
+            (Some(1..), Some(moved)) => format!("{}, {moved}% by now", order.as_clause()),
+            _ => order.as_clause(),
         },
         order.by.clone(),
         left,

@@ -36,7 +36,7 @@ pub fn run(arguments: &SimulateArgs) -> Result<ExitCode, String> {
     };
     if let Some(file) = &arguments.map {
         let [foresight] = &foresights[..] else {
-            return Err("--map draws one service; say its NAME".to_owned());
+            return Err("--map draws one service; give its NAME".to_owned());
         };
         draw(foresight, file)?;
     }
@@ -61,7 +61,7 @@ fn draw(foresight: &Foresight, file: &Path) -> Result<(), String> {
         Some("png") => png::render(&svg)?,
         _ => {
             return Err(format!(
-                "{}: a map is a file in .svg or .png",
+                "{}: the file name of a map must end in .svg or .png",
                 file.display()
             ));
         }
@@ -77,7 +77,7 @@ fn ask(arguments: &SimulateArgs, admin: &str) -> Result<Vec<Foresight>, String> 
         Some(traffic::LIVE) => "traffic",
         Some(_) => {
             return Err("a running server counts its own traffic: \
-                        say --traffic live, or leave --admin away"
+                        use --traffic live, or remove --admin"
                 .to_owned());
         }
     };
@@ -181,21 +181,7 @@ fn print(foresight: &Foresight, arguments: &SimulateArgs) {
         rows.push(region_row(region, is_change));
     }
     output.table(&heads, &rows);
-    if !foresight.movers.is_empty() {
-        say!();
-        let mut rows = Vec::new();
-        for mover in &foresight.movers {
-            let name = mover.name.as_ref().unwrap_or(&mover.country);
-            let from = mover.from.as_deref().unwrap_or("nobody");
-            let to = mover.to.as_deref().unwrap_or("nobody");
-            rows.push(vec![
-                name.clone(),
-                in_millions(mover.addresses),
-                format!("{from} > {to}"),
-            ]);
-        }
-        output.table(&["moved", unit(foresight), "way"], &rows);
-    }
+    print_movers(foresight, &output);
     print_coverage(foresight, is_change, &output);
     if arguments.countries {
         say!();
@@ -203,18 +189,41 @@ fn print(foresight: &Foresight, arguments: &SimulateArgs) {
     }
     say!();
     print_distance(foresight, is_change, &output);
+    output.faint(&basis(foresight));
+}
+
+/// Prints the countries whose clients move to another region.
+fn print_movers(foresight: &Foresight, output: &TextOutput) {
+    if foresight.movers.is_empty() {
+        return;
+    }
+    say!();
+    let mut rows = Vec::new();
+    for mover in &foresight.movers {
+        let name = mover.name.as_ref().unwrap_or(&mover.country);
+        let from = mover.from.as_deref().unwrap_or("no region");
+        let to = mover.to.as_deref().unwrap_or("no region");
+        rows.push(vec![
+            name.clone(),
+            in_millions(mover.addresses),
+            format!("{from} > {to}"),
+        ]);
+    }
+    output.table(&["moved", unit(foresight), "way"], &rows);
+}
+
+/// The note on what the shares are measured in.
+fn basis(foresight: &Foresight) -> String {
     let (known, more) = (
         in_millions(foresight.addresses),
         in_millions(foresight.unlocated),
     );
-    let note = match foresight.over {
+    match foresight.over {
         ShareBasis::Addresses => {
-            format!(
-                "of {known} public IPv4 addresses whose place is known; {more} more are of unknown place"
-            )
+            format!("of {known} public IPv4 addresses with a known location; {more} more have none")
         }
         ShareBasis::Population => {
-            format!("of {known} people where addresses are known; {more} more live where none is")
+            format!("of {known} people in places with known addresses; {more} more live elsewhere")
         }
         ShareBasis::Traffic => {
             let noun = if foresight.addresses == 1 {
@@ -222,10 +231,9 @@ fn print(foresight: &Foresight, arguments: &SimulateArgs) {
             } else {
                 "queries"
             };
-            format!("of {known} {noun} noted lately; {more} more came from places that are unknown")
+            format!("of {known} {noun} recorded recently; {more} more came from unknown locations")
         }
-    };
-    output.faint(&note);
+    }
 }
 
 fn region_row(region: &RegionForesight, is_change: bool) -> Vec<String> {
@@ -294,22 +302,24 @@ fn print_coverage(foresight: &Foresight, is_change: bool, output: &TextOutput) {
         rows.push(vec![name.to_owned(), percent(before), after]);
     }
     output.table(
-        &[
-            "clients that are given",
-            before_head(is_change, "share"),
-            "after",
-        ],
+        &["clients that get", before_head(is_change, "share"), "after"],
         &rows,
     );
-    if !foresight.losing.is_empty() {
-        say!();
-        let mut rows = Vec::new();
-        for loser in &foresight.losing {
-            let name = loser.name.as_ref().unwrap_or(&loser.country);
-            rows.push(vec![name.clone(), in_millions(loser.addresses)]);
-        }
-        output.table(&["no live region", unit(foresight)], &rows);
+    print_losing(foresight, output);
+}
+
+/// Prints the countries whose clients lose their last live region.
+fn print_losing(foresight: &Foresight, output: &TextOutput) {
+    if foresight.losing.is_empty() {
+        return;
     }
+    say!();
+    let mut rows = Vec::new();
+    for loser in &foresight.losing {
+        let name = loser.name.as_ref().unwrap_or(&loser.country);
+        rows.push(vec![name.clone(), in_millions(loser.addresses)]);
+    }
+    output.table(&["no live region", unit(foresight)], &rows);
 }
 
 fn before_head(is_change: bool, alone: &'static str) -> &'static str {

@@ -42,5 +42,5 @@ fn from_file(file: &str) -> Result<NotedTraffic, String> {
     let content = files::read(Path::new(file), FileKind::State)
         .map_err(|error| format!("{file}: {error}"))?;
     serde_json::from_slice(&content.octets)
-        .map_err(|error| format!("{file}: is not what GET /v1/traffic answers: {error}"))
+        .map_err(|error| format!("{file}: is not a response of GET /v1/traffic: {error}"))
 }

@@ -26,11 +26,13 @@ const BANDS: [Band; 2] = [Band::Kilometres(100.0), Band::Kilometres(500.0)];
 /// The size in degrees of the squares to which client locations are coarsened for comparison.
 const SQUARE: f64 = 10.0;
 
-/// The counts of one service: as configured, with each of the bands, and with coarser locations.
-struct Verified {
+/// The counts of one service.
+struct ServiceScopes {
     name: Name,
-    now: BlockCounts,
-    banded: Vec<BlockCounts>,
+    configured: BlockCounts,
+    /// With each of [`BANDS`].
+    with_bands: Vec<BlockCounts>,
+    /// With coarser client locations.
     coarse: BlockCounts,
 }
 
@@ -39,7 +41,7 @@ pub fn run(arguments: &VerifyScopes) -> Result<ExitCode, String> {
     let loaded = loaded(arguments.config.as_deref())?;
     let coarse = ScopeBasis::Atlas(Arc::new(loaded.snapshot.catalog.atlas.coarsened(SQUARE)));
     let family = arguments.rtype.family();
-    let verified = progress::during("going through the address space", || {
+    let verified = progress::during("walking the address space", || {
         let mut verified = Vec::new();
         for name in named(&arguments.names, &loaded) {
             verified.push(verify(&loaded, name, family, &coarse)?);
@@ -59,41 +61,41 @@ fn verify(
     name: Name,
     family: ServiceFamily,
     coarse: &ScopeBasis,
-) -> Result<Verified, String> {
+) -> Result<ServiceScopes, String> {
     let state = (&loaded.snapshot, &loaded.config);
-    let now = scopes(state, &name, family, &ScopeBasis::Now)?;
-    let mut banded = Vec::new();
+    let configured = scopes(state, &name, family, &ScopeBasis::Now)?;
+    let mut with_bands = Vec::new();
     for band in BANDS {
-        banded.push(scopes(state, &name, family, &ScopeBasis::Band(band))?);
+        with_bands.push(scopes(state, &name, family, &ScopeBasis::Band(band))?);
     }
     let coarse = scopes(state, &name, family, coarse)?;
-    Ok(Verified {
+    Ok(ServiceScopes {
         name,
-        now,
-        banded,
+        configured,
+        with_bands,
         coarse,
     })
 }
 
-fn print(verified: &[Verified]) {
+fn print(verified: &[ServiceScopes]) {
     let output = TextOutput::stdout();
     let whole =
-        "the IPv4 space is covered without a gap, no two scopes overlap, each has one outcome";
+        "the IPv4 space is covered without gaps, no two scopes overlap, each has one outcome";
     output.bold(whole);
     say!();
     let mut rows = Vec::new();
     for it in verified {
-        let now = &it.now;
+        let configured = &it.configured;
         let mut row = vec![
             it.name.to_string(),
-            now.count.to_string(),
-            format!("/{} to /{}", now.widest, now.narrowest),
-            now.beyond_24.to_string(),
+            configured.count.to_string(),
+            format!("/{} to /{}", configured.widest, configured.narrowest),
+            configured.beyond_24.to_string(),
         ];
-        for banded in &it.banded {
-            row.push(saving(now, banded));
+        for counts in &it.with_bands {
+            row.push(saving(configured, counts));
         }
-        row.push(saving(now, &it.coarse));
+        row.push(saving(configured, &it.coarse));
         rows.push(row);
     }
     let bands = BANDS.map(|band| format!("band {band}"));
@@ -104,34 +106,34 @@ fn print(verified: &[Verified]) {
     }
     heads.push(&square);
     output.table(&heads, &rows);
-    let note = "blocks: what a resolver keeps at most, if it asks for every client; few send more than a /24";
+    let note = "blocks: the most cache entries of a resolver, if it queries for every client; few send more than a /24";
     say!();
     output.faint(note);
 }
 
-/// `24310 (-9.3%)`
-fn saving(now: &BlockCounts, then: &BlockCounts) -> String {
-    let part = (then.count as f64 / now.count.max(1) as f64 - 1.0) * 100.0;
-    format!("{} ({part:+.1}%)", then.count)
+/// A count, and its difference from the configured one: `24310 (-9.3%)`.
+fn saving(configured: &BlockCounts, compared: &BlockCounts) -> String {
+    let part = (compared.count as f64 / configured.count.max(1) as f64 - 1.0) * 100.0;
+    format!("{} ({part:+.1}%)", compared.count)
 }
 
-fn in_json(verified: &Verified) -> Value {
-    let Verified {
+fn in_json(verified: &ServiceScopes) -> Value {
+    let ServiceScopes {
         name,
-        now,
-        banded,
+        configured,
+        with_bands,
         coarse,
     } = verified;
     let mut bands = serde_json::Map::new();
-    for (band, then) in BANDS.iter().zip(banded) {
-        bands.insert(band.to_string(), then.count.into());
+    for (band, counts) in BANDS.iter().zip(with_bands) {
+        bands.insert(band.to_string(), counts.count.into());
     }
     json!({
         "name": name.to_string(),
-        "blocks": now.count,
-        "widest": now.widest,
-        "narrowest": now.narrowest,
-        "beyond_24": now.beyond_24,
+        "blocks": configured.count,
+        "widest": configured.widest,
+        "narrowest": configured.narrowest,
+        "beyond_24": configured.beyond_24,
         "blocks_with_band": bands,
         "blocks_with_squares": { SQUARE.to_string(): coarse.count },
     })

@@ -235,12 +235,12 @@ impl AvailabilityFacts<'_> {
     ) -> Vec<EndpointInput> {
         let mut endpoints = Vec::with_capacity(region.endpoints.len());
         for endpoint in 0..region.endpoints.len() {
-            let mut verdicts: Vec<HealthState> = Vec::new();
+            let mut states: Vec<HealthState> = Vec::new();
             if let Some(probe) = self.probe(key, endpoint) {
-                verdicts.extend(probe.verdict(self.targets, evidence));
+                states.extend(probe.state(self.targets, evidence));
             }
             endpoints.push(EndpointInput {
-                verdicts,
+                states,
                 combine: CheckCombination::All,
                 order: None,
             });

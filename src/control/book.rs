@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::clock::BootTime;
-use super::orders::{Override, OverrideAction, OverrideKind, OverrideSubject};
+use super::overrides::{Override, OverrideAction, OverrideKind, OverrideSubject};
 
 /// The most overrides that may be in force at once.
 pub const MOST: usize = 10_000;
@@ -69,8 +69,9 @@ impl OverrideBook {
         self.0.get(&(subject.clone(), kind))
     }
 
-    /// Lets a gradual override start from where the one that it replaces is now. A shift back to 0
-    /// % keeps the destination of the shift before it, so that clients leave that region gradually.
+    /// Lets a gradual override start from where the one that it replaces is now. A shift
+    /// back to 0% keeps the destination of the previous shift, so that clients leave that region
+    /// gradually.
     pub fn set_out(&self, override_: &mut Override, now: BootTime) {
         let before = self.get(&override_.subject, override_.action.kind());
         if let Some(pace) = &mut override_.pace {

@@ -1,4 +1,4 @@
-//! Values that go to worker threads and come back: services to compile, and what a reload has read.
+//! The values that worker threads take and return: services to compile, and the files of a reload.
 //!
 //! The controller sends a [`BuildJob`] to the compile thread, which returns [`BuiltServices`]. A
 //! reload travels along as a [`ReloadDraft`], so that its files and its services take effect
@@ -17,7 +17,7 @@ use crate::catalog::{Availability, LiveState};
 use crate::config::{Config, SourceFile};
 use crate::resolve::KnownNames;
 
-/// What a reload has read.
+/// The files of a reload, read and derived.
 pub struct ReloadDraft {
     /// The configuration as the file has it.
     pub base: Arc<Config>,
@@ -27,11 +27,11 @@ pub struct ReloadDraft {
     pub plain: Snapshot,
     /// Compiled from `derived`; `None`: the same as `plain`.
     pub overlaid: Option<Snapshot>,
-    /// What it brings besides services.
+    /// Everything in it besides services.
     pub rest: DraftRest,
 }
 
-/// What a reload brings besides services.
+/// The parts of a reload besides its services.
 pub struct DraftRest {
     /// The addresses of its names.
     pub names: Arc<KnownNames>,
@@ -41,7 +41,7 @@ pub struct DraftRest {
     pub state: Option<Option<StateDirectory>>,
 }
 
-/// What control remembers of the files that it loaded.
+/// The files that were loaded, as later reloads need them.
 #[derive(Clone)]
 pub struct LoadedFiles {
     /// Databases that the next load can reuse.
@@ -54,7 +54,7 @@ pub struct LoadedFiles {
 
 /// Services that are to be compiled, and whose new endpoints are to be probed.
 pub struct BuildJob {
-    /// What to compile.
+    /// The configuration and plan to compile.
     pub derived: Derived,
     /// The snapshot whose zones to use; `None`: keep the services that are served.
     pub before: Option<Arc<Snapshot>>,
@@ -64,7 +64,7 @@ pub struct BuildJob {
 
 /// Services that are ready to be served.
 pub struct BuiltServices {
-    /// What was compiled.
+    /// The configuration and the plan that were compiled.
     pub derived: Derived,
     /// The snapshot; `None`: keep the services that are served.
     pub snapshot: Option<Snapshot>,

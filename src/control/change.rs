@@ -17,15 +17,15 @@ use super::build::{BuildJob, BuiltServices, ReloadDraft};
 use super::clock::ClockReading;
 use super::events::EventDraft;
 use super::leases::{Lease, LeaseKey};
-use super::orders::{Override, OverrideKind, OverrideSubject};
 use super::outcome::{ChangeRefusal, Ended, PendingChange};
+use super::overrides::{Override, OverrideKind, OverrideSubject};
 use super::probed::ProbeAccount;
 use super::state_writer::{FileWrite, WriteTicket};
 use crate::answer::Snapshot;
 use crate::catalog::LiveState;
 use crate::health::check::{ProbeTarget, TargetKey};
 use crate::health::monitor::{ShortageCount, TargetHealth};
-use crate::health::state::SavedVerdicts;
+use crate::health::state::SavedStates;
 use crate::health::timeline::HealthChange;
 use crate::resolve::KnownNames;
 
@@ -45,7 +45,7 @@ pub enum Change {
     },
     /// A reload has read everything and was not refused.
     Reload {
-        /// What was read.
+        /// The result of reading the files.
         draft: Box<ReloadDraft>,
         /// Receives a message when it is served.
         reply: ChangeReply<()>,
@@ -54,7 +54,7 @@ pub enum Change {
     Probe {
         /// The targets.
         targets: Vec<ProbeTarget>,
-        /// Why.
+        /// The reason for which they are probed.
         account: ProbeAccount,
         /// Receives a message when their probes have begun.
         reply: ChangeReply<()>,
@@ -77,20 +77,20 @@ pub enum Change {
         /// Receives the edition that services must be compiled with.
         reply: ChangeReply<u64>,
     },
-    /// An operator gives an override.
+    /// An operator sets an override.
     Override {
         /// The override.
         order: Override,
         /// Receives the result.
         reply: ChangeReply<Result<PendingChange, ChangeRefusal>>,
     },
-    /// An operator lifts an override.
+    /// An operator removes an override.
     Lift {
-        /// What it is about.
+        /// The subject of the override.
         subject: OverrideSubject,
-        /// Which kind.
+        /// The kind of the override.
         kind: OverrideKind,
-        /// Who lifts it.
+        /// The author of the removal.
         by: String,
         /// Receives the result.
         reply: ChangeReply<Result<PendingChange, ChangeRefusal>>,
@@ -106,12 +106,12 @@ pub enum Change {
     EndLease {
         /// The lease.
         key: LeaseKey,
-        /// Who ends it.
+        /// The author.
         by: String,
         /// Receives the result.
         reply: ChangeReply<Result<PendingChange, ChangeRefusal>>,
     },
-    /// A second has passed: update what changes with time.
+    /// A second has passed: update everything that changes with time.
     Tick {
         /// Receives a message when it is published.
         reply: ChangeReply<()>,
@@ -130,7 +130,7 @@ pub enum Change {
     },
     /// Save everything that is not saved yet.
     WriteAll {
-        /// Receives a message when it was handed to the state writer.
+        /// Receives a message once all files have been passed to the state writer.
         reply: SyncSender<()>,
     },
 }
@@ -148,7 +148,7 @@ impl Change {
     }
 
     /// Whether the step saves the agreed health.
-    pub fn needs_verdicts(&self) -> bool {
+    pub fn needs_states(&self) -> bool {
         matches!(
             self,
             Change::Begin { .. }
@@ -178,7 +178,7 @@ pub struct Observations {
     /// Probes that could not be made.
     pub shortages: Vec<ShortageCount>,
     /// The agreed health to save; `None`: the step does not save it.
-    pub verdicts: Option<SavedVerdicts>,
+    pub states: Option<SavedStates>,
 }
 
 /// What the controller has to do after a step.

@@ -36,7 +36,7 @@ impl BootTime {
         ))
     }
 
-    /// The time since the boot, which ramps are counted on.
+    /// The time since the boot. Ramps are measured by it.
     pub fn elapsed(self) -> Duration {
         self.0
     }
@@ -76,9 +76,9 @@ impl Deadline {
 /// Both clocks at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClockReading {
-    /// What deadlines are counted on.
+    /// The time since the boot, which deadlines use.
     pub boot: BootTime,
-    /// What people see, since 1970.
+    /// The wall clock, as the time since 1970. It is only shown to people.
     pub wall: Duration,
 }
 
@@ -108,7 +108,7 @@ impl ClockReading {
 /// When something ends, as the API and the files of the state directory say it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct EndTime {
-    /// When it ends by itself, in seconds since 1970, by the wall clock as it stands now; absent:
+    /// When it ends by itself, in seconds since 1970, by the present wall clock; absent:
     /// when it is ended.
     pub until: Option<u64>,
     /// How long it goes on, in seconds; absent: until it is ended. No step of the wall clock
@@ -131,8 +131,8 @@ impl EndTime {
         }
     }
 
-    /// The deadline of something that was saved before a restart. `gap`: how long ago, from
-    /// [`FileStamp::gap`]. Files without a stamp only have the time of the wall clock.
+    /// The deadline of something that was saved before a restart. `gap` is the time since it was
+    /// saved, from [`FileStamp::gap`]. Files without a stamp only have the time of the wall clock.
     pub fn deadline(&self, gap: Option<Duration>, now: &ClockReading) -> Option<Deadline> {
         let left = match (self.seconds_left, gap, self.until) {
             (Some(left), Some(gap), _) => Duration::from_secs(left).saturating_sub(gap),
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_is_told_from_time_that_passes() {
+    fn a_step_of_the_wall_clock_is_distinguished_from_passing_time() {
         let before = clocks(100, 20 * DAY);
         assert_eq!(clocks(200, 20 * DAY + 100).step_since(&before), None);
         assert_eq!(

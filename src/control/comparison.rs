@@ -1,4 +1,4 @@
-//! What a reload would change.
+//! Computes what a reload would change, for `meridian plan`.
 //!
 //! The files are read and checked as a reload does it, and compared with what is served: the keys
 //! of the configuration, the records of zones, and where clients of each service are sent. Nothing
@@ -29,7 +29,7 @@ const MOST: usize = 1000;
 /// What a reload would change. Keys are added, never changed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ConfigComparison {
-    /// All of it in a sentence.
+    /// A summary in one sentence.
     pub summary: String,
     /// The keys of the configuration that differ, at most 1000.
     pub settings: Vec<SettingChange>,
@@ -39,11 +39,11 @@ pub struct ConfigComparison {
     pub records: Vec<RecordDifference>,
     /// How many differ.
     pub records_differing: usize,
-    /// Services of which clients would be sent elsewhere.
+    /// Services whose clients would move to other regions.
     pub services: Vec<ServiceMove>,
-    /// Services of which another part of the clients would have a region.
+    /// Services whose share of clients with a region would change.
     pub coverage: Vec<CoverageChange>,
-    /// Zones whose records differ under the same serial, and what is odd about the files.
+    /// Zones whose records differ under the same serial, and warnings about the files.
     pub warnings: Vec<String>,
     /// Why the guard would refuse it; null: it would not.
     pub refused: Option<String>,
@@ -59,19 +59,19 @@ pub struct RecordDifference {
     /// Its type.
     #[serde(rename = "type")]
     pub rtype: String,
-    /// How it differs.
+    /// The kind of difference.
     pub change: Difference,
 }
 
-/// How something differs.
+/// The kind of difference between two RRsets.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Difference {
-    /// It is in the files alone.
+    /// It is only in the files.
     New,
-    /// It is served, and not in the files any more.
+    /// It is served, but no longer in the files.
     Gone,
     /// It has another TTL or other data.
     Changed,
@@ -97,7 +97,7 @@ impl ConfigComparison {
                 worst.name,
                 percent(worst.moved_percent)
             ),
-            None => "nobody is sent elsewhere".to_owned(),
+            None => "no client moves".to_owned(),
         };
         let keys = counted(self.settings_differing, "key");
         let records = counted(self.records_differing, "RRset");
@@ -110,7 +110,7 @@ impl Control {
     /// served.
     ///
     /// # Errors
-    /// The reload thread is busy, or the files hold mistakes.
+    /// The reload thread is busy, or the files have errors.
     pub async fn compare_with_files(
         self: &Arc<Control>,
     ) -> Result<Result<ConfigComparison, Vec<String>>, NotDone> {

@@ -1,8 +1,8 @@
 //! The controller: one thread that owns the state of control and is the only publisher.
 //!
 //! Everything that changes what is served is a [`Change`] in a bounded queue. The controller takes
-//! one after the other, lets [`ControlState::step`] work out the effects, and carries them out: it
-//! swaps the snapshot that queries are answered from, hands files to the state writer, tells
+//! one after the other, lets [`ControlState::step`] compute the effects, and carries them out: it
+//! swaps the snapshot that queries are answered from, hands files to the state writer, publishes
 //! events, and sends replies last. It also publishes a [`StateView`], an immutable value that the
 //! admin server and all other readers use without a lock.
 //!
@@ -15,7 +15,7 @@
 //! files, API, probes, names ─► Change ─► queue ─► step(state, change, facts) ─► Effects
 //!                                ▲                                                │
 //!                                └───────── worker threads (compile, probe) ◄─────┤
-//!                                                     publish, keep, tell, reply ◄┘
+//!                                                     publish, save, events, reply ◄┘
 //! ```
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -66,13 +66,13 @@ pub struct MonitorHandle {
 pub struct StateView {
     /// What is in force.
     pub derived: Derived,
-    /// What is being answered from.
+    /// The snapshot that queries are answered from.
     pub snapshot: Arc<Snapshot>,
     /// The overrides of operators.
     pub book: Arc<OverrideBook>,
     /// Endpoints that registered themselves.
     pub leases: Arc<LeaseTable>,
-    /// What was read beside the configuration.
+    /// The files that were read with the configuration.
     pub files: LoadedFiles,
     /// The state directory, if there is one.
     pub directory: Option<Arc<StateDirectory>>,
@@ -109,9 +109,9 @@ impl StateView {
 /// What the controller shares with the rest of control.
 #[derive(Clone)]
 pub struct Shared {
-    /// What the workers answer from.
+    /// The snapshot that the workers answer from.
     pub published: Arc<PublishedSnapshot>,
-    /// What readers see.
+    /// The state that readers see.
     pub view: Arc<ArcSwap<StateView>>,
     /// The edition of the services that are served.
     pub compiled: watch::Sender<u64>,
@@ -119,9 +119,9 @@ pub struct Shared {
     pub watch: Arc<OnceLock<MonitorHandle>>,
     /// Writes files.
     pub state_writer: Arc<StateWriter>,
-    /// Events, for those who watch.
+    /// The log of events.
     pub events: Arc<EventLog>,
-    /// Sees when a thread is stuck.
+    /// Detects stuck threads.
     pub watchdog: Arc<Watchdog>,
 }
 
@@ -202,7 +202,7 @@ impl Controller {
         let _ = self.queue.send(change);
     }
 
-    /// Sends a change if the queue has room, and says whether it had. It never blocks.
+    /// Sends a change if the queue has room, and returns whether it had. It never blocks.
     pub fn offer(&self, change: Change) -> bool {
         self.queue.try_send(change).is_ok()
     }
@@ -248,15 +248,15 @@ impl TurningController {
             return None;
         }
         let monitor = &self.shared.watch.get()?.monitor;
-        let mut verdicts = None;
-        if change.needs_verdicts() {
-            verdicts = Some(monitor.verdicts());
+        let mut states = None;
+        if change.needs_states() {
+            states = Some(monitor.states());
         }
         Some(Observations {
             targets: monitor.health().targets,
             events: monitor.timeline(self.state.log.event),
             shortages: monitor.shortages(),
-            verdicts,
+            states,
         })
     }
 

@@ -17,8 +17,8 @@ use super::effect::EffectiveOverrides;
 use super::events::{EventDraft, EventTopic};
 use super::guard;
 use super::inputs::Derived;
-use super::orders::{Override, OverrideAction};
 use super::outcome::ChangeRefusal;
+use super::overrides::{Override, OverrideAction};
 use super::running::Control;
 use super::targets::ProbePlan;
 use crate::answer::Snapshot;
@@ -32,7 +32,7 @@ use crate::foresight::coverage::{ClassSplit, Coverage, classes_of, fates};
 use crate::foresight::coverages::{coverages, noted, noted_in};
 use crate::steering::RegionStates;
 
-/// A loss is logged again when it has grown by this much, in percentage points of the clients.
+/// A loss is logged again when it has grown by this many percentage points of the clients.
 const LOGGED_AGAIN: f64 = 1.0;
 
 /// An event about the clients of a service.
@@ -46,12 +46,12 @@ fn coverage_news(service: &str, sentence: String, [from, to]: [&str; 2]) -> Even
 }
 
 impl Control {
-    /// The coverage of what is served in this snapshot.
+    /// The coverage of all services of this snapshot.
     pub(super) fn coverage_of(&self, snapshot: &Arc<Snapshot>) -> Arc<CoverageReport> {
         self.coverage.report(snapshot)
     }
 
-    /// Counts clients where they are not counted yet, and logs which services lost or regained
+    /// Counts the clients that are not counted yet, and logs which services lost or regained
     /// coverage. It may take seconds.
     pub(super) fn count_clients(&self) {
         let snapshot = self.snapshot();
@@ -109,7 +109,7 @@ impl Control {
     /// requests that confirm the risk.
     ///
     /// # Errors
-    /// It would, or its subject is not configured.
+    /// It would take the last live region from clients, or its subject is not configured.
     pub async fn expect_covered(
         self: &Arc<Control>,
         override_: Override,
@@ -134,7 +134,7 @@ impl Control {
         ) {
             return Ok(());
         }
-        let what = format!("{subject} {}", override_.action.words());
+        let what = format!("{subject} {}", override_.action.as_clause());
         let mut book = OverrideBook::clone(&state.book);
         book.give(Override {
             subject,
@@ -267,7 +267,7 @@ struct ServiceLoss {
 /// A catchment, by its address, and the states of its regions before and after.
 type LossKey = (usize, RegionStates, RegionStates);
 
-/// What the classes of a catchment lose. Services with the same catchment and states share it.
+/// The losses of the classes of a catchment. Services with the same catchment and states share it.
 #[derive(Default)]
 struct LossCache(HashMap<LossKey, Option<Arc<Vec<ClassSplit>>>>);
 

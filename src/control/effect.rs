@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 use super::book::OverrideBook;
 use super::clock::BootTime;
-use super::orders::{Override, OverrideAction, OverrideSubject};
+use super::overrides::{Override, OverrideAction, OverrideSubject};
 use crate::catalog::keys::RegionKey;
 use crate::config::{Config, ServiceConfig, ServiceRegion};
 use crate::dns::Name;
@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn an_endpoint_is_found_by_its_address_and_a_weight_only_told() {
+    fn an_endpoint_is_found_by_its_address_and_a_weight_is_only_reported() {
         let one = order("www.example.com", "fra", "192.0.2.3", OverrideAction::Drain);
         let weight = order("", "fra", "", OverrideAction::Weight { weight: 7 });
         let effect = effect(vec![one, weight]);

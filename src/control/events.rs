@@ -16,7 +16,7 @@ pub const KEPT: usize = 1000;
 /// How many events a watcher may be behind.
 const LAG: usize = 256;
 
-/// What an event is about.
+/// The topic of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum EventTopic {
@@ -44,17 +44,17 @@ pub struct Event {
     /// The server that reports it: `[server] nsid`, or its host name.
     #[serde(default)]
     pub server: String,
-    /// What happened.
+    /// The change that it reports.
     #[serde(flatten)]
     pub news: EventDraft,
 }
 
-/// What happened: a sentence for people, and its parts for programs.
+/// A change: a sentence for people, and its parts for programs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct EventDraft {
-    /// What it is about.
+    /// The topic.
     pub topic: EventTopic,
-    /// What is true now.
+    /// The sentence, such as `fra: drain removed by ops`.
     pub sentence: String,
     /// The services concerned; empty: none, or all of them.
     #[serde(default)]
@@ -76,8 +76,8 @@ pub struct EventDraft {
     /// Who requested it: a name, an address, or the local socket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
-    /// Answers per second that go to other regions by it, over the last seconds before; absent if
-    /// none do.
+    /// Answers per second that it moves to other regions, measured over the last seconds before it;
+    /// absent if there are none.
     #[serde(default)]
     pub moved_per_second: Option<f64>,
 }
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_watcher_gets_each_event_once_and_a_slow_one_learns_that_it_lost_some() {
+    fn a_subscriber_gets_each_event_once_and_a_slow_one_learns_what_it_lost() {
         let events = EventLog::new("ns1".to_owned());
         tell(&events, 3);
         let (past, mut fresh) = events.watch(1);

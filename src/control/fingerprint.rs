@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_content_that_changes_under_its_serial_is_told() {
+    fn changed_records_under_the_same_serial_are_reported() {
         let before = prints("", 7, "a A 192.0.2.1\n");
         let told = prints("", 7, "a A 192.0.2.2\n").same_serials(&before.zones());
         assert!(

@@ -32,8 +32,8 @@ pub struct CoverageChange {
     /// `A`, `AAAA`, `MX` or `SRV`.
     #[serde(rename = "type")]
     pub rtype: String,
-    /// The part that has one before, in per cent: of the address space, or of the queries noted
-    /// lately if that is less.
+    /// The part that has one before, in per cent: of the address space, or of the recently
+    /// recorded queries if that is less.
     pub before_percent: f64,
     /// The part that has one after.
     pub after_percent: f64,
@@ -171,7 +171,7 @@ pub fn uncovering(limit: f64, changes: &[CoverageChange]) -> Option<String> {
 struct LargestMove<'m> {
     service: &'m ServiceMove,
     percent: f64,
-    /// What it is a part of, for people.
+    /// What the part is measured in, for messages.
     base: &'static str,
 }
 
@@ -184,7 +184,7 @@ impl LargestMove<'_> {
             return LargestMove {
                 service,
                 percent: traffic.moved_percent,
-                base: "the traffic noted lately",
+                base: "the traffic recorded recently",
             };
         }
         LargestMove {
@@ -245,7 +245,9 @@ mod tests {
         assert_eq!(refusal_of(0.3, &moved(99)), None);
         let sentence = refusal_of(0.3, &moved(100)).unwrap();
         assert!(
-            sentence.starts_with("70% of the traffic noted lately of a.example. (A) would be sent"),
+            sentence.starts_with(
+                "70% of the traffic recorded recently of a.example. (A) would be sent"
+            ),
             "{sentence}"
         );
     }

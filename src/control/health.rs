@@ -1,4 +1,4 @@
-//! Starts the health monitor, and collects everything that is known of health for readers.
+//! Starts the health monitor, and collects the known health for readers.
 //!
 //! [`HealthView`] is a copy of the state at one moment. The admin server makes its status pages and
 //! metrics from it.
@@ -18,7 +18,7 @@ use super::health_news::word;
 use super::hold;
 use super::keep::{self, RAMPS};
 use super::leases::LeaseTable;
-use super::orders::Override;
+use super::overrides::Override;
 use super::running::Control;
 use super::targets::{Evidence, ProbePlan, ProbeRef};
 use crate::balance::traffic_rates::{self, MovedRates};
@@ -28,7 +28,7 @@ use crate::config::Config;
 use crate::health::check::TargetKey;
 use crate::health::monitor::{Monitor, TargetHealth};
 use crate::health::probe::{Prober, ShortageKind, TrustStore};
-use crate::health::state::{self, SavedVerdicts};
+use crate::health::state::{self, SavedStates};
 use crate::resolve::KnownNames;
 
 /// Most probes at once.
@@ -36,18 +36,18 @@ const IN_FLIGHT: usize = 1024;
 
 /// Everything that is known of health at one moment.
 pub struct HealthView {
-    /// What is configured.
+    /// The configuration in force.
     pub config: Arc<Config>,
     /// Which probes decide about which endpoint.
     pub(super) plan: Arc<ProbePlan>,
-    /// What probes have found.
+    /// The results of probes.
     pub targets: HashMap<TargetKey, TargetHealth>,
     /// Everything fails at once, so the monitor suspects its own network and holds the last agreed
     /// health.
     pub suspect: bool,
     /// Probes that could not be made so far, by what this server lacked.
     pub not_made: Vec<(ShortageKind, u64)>,
-    /// What clients are answered from.
+    /// The snapshot that clients are answered from.
     pub availability: Availability,
     /// Changes of health so far, by the new state.
     pub transitions: Vec<(&'static str, u64)>,
@@ -57,15 +57,15 @@ pub struct HealthView {
     pub(super) effect: Arc<EffectiveOverrides>,
     /// Endpoints that registered themselves.
     pub leases: LeaseTable,
-    /// What names of endpoints resolve to.
+    /// The addresses of endpoint names.
     pub names: KnownNames,
     /// Answers that each region of each service has given since the service was compiled.
     pub answers: ByRegion<u64>,
-    /// The same per second, over the last seconds.
+    /// The answer rate of each region over the last seconds, per second.
     pub rates: ByRegion<f64>,
     /// The answer rates of regions when they lost clients.
     pub moved: MovedRates,
-    /// Which clients have a live region.
+    /// The clients that have a live region.
     pub coverage: Arc<CoverageReport>,
 }
 
@@ -131,7 +131,7 @@ impl Control {
         }
         let known = match &now.directory {
             Some(directory) => load(directory.path()),
-            None => SavedVerdicts::default(),
+            None => SavedStates::default(),
         };
         let monitor = Monitor::start(
             Arc::new(Prober::new(trust)),
@@ -159,7 +159,7 @@ impl Control {
             .map_err(|not_done| not_done.to_string())?;
         if !watch.monitor.first_round().await {
             tracing::warn!(
-                "some endpoints have no result yet; nobody is sent there until they have"
+                "some endpoints have no result yet; they get no clients until they have one"
             );
         }
         self.controller
@@ -206,10 +206,10 @@ impl Control {
 }
 
 /// The health that was agreed before the restart.
-fn load(directory: &Path) -> SavedVerdicts {
+fn load(directory: &Path) -> SavedStates {
     let loaded = state::load(directory);
     if let Some(warning) = loaded.warning {
         tracing::warn!("{warning}");
     }
-    loaded.verdicts
+    loaded.states
 }

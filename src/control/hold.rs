@@ -1,4 +1,4 @@
-//! Hold: which services keep the last agreed health when every probe fails at once.
+//! Decides which services keep the last agreed health when every probe fails at once.
 //!
 //! When every endpoint times out at once, this server has more likely lost its network than all
 //! endpoints have died (`health::suspicion`). Meridian then keeps the last agreed health. A service

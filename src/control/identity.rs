@@ -1,8 +1,8 @@
 //! The TLS certificates: one for DNS over TLS, HTTPS and QUIC, and one for the admin server.
 //!
 //! A certificate and its key are read from files at the start, and again when the files change. The
-//! key file must be readable by the server's user only. An expired certificate is shown all the
-//! same, with a warning.
+//! key file must be readable by the server's user only. An expired certificate is still
+//! used, with a warning.
 
 use std::sync::Arc;
 use std::time::SystemTime;

@@ -1,4 +1,4 @@
-//! The inputs of control, and what is derived from them.
+//! The inputs of control, and the values that are derived from them.
 //!
 //! [`ControlInputs`] holds what came from outside: the configuration as it was read, operator
 //! overrides, leases, resolved names and the results of probes. [`derive`] turns these into a
@@ -61,7 +61,7 @@ impl ControlInputs {
     }
 }
 
-/// What follows from the inputs.
+/// The values that follow from the inputs.
 #[derive(Debug, Clone)]
 pub struct Derived {
     /// The configuration that it was derived from.

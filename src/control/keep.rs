@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_saved_is_loaded() {
+    fn saved_states_are_loaded() {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(
             load::<u32>(folder.path(), ORDERS),
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_cannot_be_used_is_told_and_put_aside() {
+    fn an_unusable_file_is_reported_and_renamed() {
         let folder = tempfile::tempdir().unwrap();
         let directory = StateDirectory::own(folder.path()).unwrap();
         save(
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_that_cannot_be_is_told() {
+    fn a_directory_that_cannot_be_created_is_reported() {
         let directory = StateDirectory::own(Path::new("/dev/null/meridian")).unwrap();
         let told = save(
             &directory,

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::change::{Action, Effects, KeptFile, Observations};
 use super::clock::{ClockReading, FileStamp};
 use super::keep::{LEASES, ORDERS, RAMPS, StateList, ZONES, save, write};
-use super::state::{ControlState, time};
+use super::state::ControlState;
 use crate::config::values::duration_text;
 use crate::health::state;
 
@@ -64,32 +64,32 @@ impl ControlState {
     }
 
     /// Saves the agreed health if it has changed.
-    pub(super) fn keep_verdicts(
+    pub(super) fn keep_states(
         &mut self,
         observed: Option<&Observations>,
         now: ClockReading,
         effects: &mut Effects,
     ) {
-        let verdicts = observed.and_then(|observed| observed.verdicts.as_ref());
-        let (Some(directory), Some(verdicts)) = (self.directory.clone(), verdicts) else {
+        let states = observed.and_then(|observed| observed.states.as_ref());
+        let (Some(directory), Some(states)) = (self.directory.clone(), states) else {
             return;
         };
-        if self.log.saved.as_ref() == Some(verdicts) {
+        if self.log.saved.as_ref() == Some(states) {
             return;
         }
-        let (agreed, seconds) = (verdicts.clone(), now.wall.as_secs());
+        let (agreed, seconds) = (states.clone(), now.wall.as_secs());
         let write =
-            Arc::new(move || write(&directory, state::NAME, &state::text(&agreed, seconds)));
+            Arc::new(move || write(&directory, state::NAME, &state::to_json(&agreed, seconds)));
         effects.actions.push(Action::Keep(KeptFile {
             name: state::NAME,
             write,
         }));
-        self.log.saved = Some(verdicts.clone());
+        self.log.saved = Some(states.clone());
     }
 
     /// Saves which regions are ramping up, if these have changed.
     pub(super) fn keep_ramps(&mut self, now: ClockReading, effects: &mut Effects) {
-        let ramps = self.memory.ramps(&self.derived.config, time(now));
+        let ramps = self.memory.ramps(&self.derived.config, now.boot.elapsed());
         let mut regions = Vec::new();
         for ramp in &ramps {
             regions.push((ramp.service.clone(), ramp.region.clone()));

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::clock::{BootTime, ClockReading, Deadline, EndTime};
 use super::events::{EventDraft, EventTopic};
-use super::orders::{find_region, find_service};
+use super::overrides::{find_region, find_service};
 use crate::config::{Config, EndpointTarget, ServiceConfig};
 use crate::steering;
 
@@ -127,7 +127,7 @@ impl Lease {
     fn check_room(&self, base: &Config, service: &ServiceConfig, at: usize) -> Result<(), String> {
         let (name, address) = (&service.name, self.address.to_canonical());
         if address.is_unspecified() || address.is_multicast() {
-            return Err(format!("{address} is no address of an endpoint"));
+            return Err(format!("{address} is not a valid address of an endpoint"));
         }
         for region in &service.regions {
             for endpoint in &region.endpoints {
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_restart_each_has_its_time_again() {
+    fn after_a_restart_every_lease_has_its_full_time() {
         for wall in [0, 1_000_000] {
             let before = ClockReading {
                 boot: at(5),
@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lease_fits_the_configuration_or_says_why_not() {
+    fn a_lease_that_does_not_fit_the_configuration_says_why() {
         let text = "[regions.fra]\nlocation = \"FRA\"\n[regions.iad]\nlocation = \"IAD\"\n[regions.spare]\n\
             [[services]]\nname = \"www.example.com\"\n[services.endpoints]\nfra = \"192.0.2.1\"\n\
             [[services]]\nname = \"names.example.com\"\n[services.endpoints]\nfra = { cname = \"lb.example.net\" }\n";
@@ -332,7 +332,7 @@ mod tests {
         );
         for (lease, part) in [
             (lease("fra", "192.0.2.1", 0), "by the configuration"),
-            (lease("fra", "0.0.0.0", 0), "no address"),
+            (lease("fra", "0.0.0.0", 0), "not a valid address"),
             (lease("spare", "192.0.2.9", 0), "has no location"),
             (lease("lhr", "192.0.2.9", 0), "there is no region"),
             (

@@ -11,7 +11,7 @@ use crate::balance::traffic_rates::MovedRates;
 use crate::health::check::TargetKey;
 use crate::health::machine::HealthState;
 use crate::health::probe::ShortageKind;
-use crate::health::state::SavedVerdicts;
+use crate::health::state::SavedStates;
 use crate::health::timeline::HealthChange;
 
 /// What has been logged and saved already.
@@ -36,5 +36,5 @@ pub struct LogState {
     /// The regions that were ramping up when ramps were last saved.
     pub ramps: Vec<(String, String)>,
     /// The agreed health as it was last saved.
-    pub saved: Option<SavedVerdicts>,
+    pub saved: Option<SavedStates>,
 }

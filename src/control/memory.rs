@@ -244,8 +244,8 @@ fn group_room(mount: &Path, group: &Path) -> Option<u64> {
     least
 }
 
-/// The octets that the limit of one control group leaves. File cache that the kernel can drop at
-/// once counts as free.
+/// The octets that are left below the limit of one control group. File cache that the kernel can
+/// drop at once counts as free.
 fn own_room(folder: &Path) -> Option<u64> {
     let most = read_number(folder.join("memory.max"))?;
     let used = read_number(folder.join("memory.current"))?;

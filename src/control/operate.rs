@@ -9,13 +9,14 @@ use std::time::Duration;
 use super::change::Change;
 use super::events::EventTopic;
 use super::leases::{Lease, LeaseKey};
-use super::orders::{Override, OverrideKind, OverrideSubject};
 use super::outcome::PendingChange;
+use super::overrides::{Override, OverrideKind, OverrideSubject};
 use super::running::Control;
 
 pub use super::outcome::{ChangeOutcome, ChangeRefusal};
 
-/// How long a caller waits until a change is on disk. After that the reply says that it is not.
+/// How long a caller waits until a change is on disk. After that, the reply says that it is not
+/// saved yet.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Control {
@@ -59,7 +60,7 @@ impl Control {
     /// Begins or renews a lease. A new endpoint is probed before this returns.
     ///
     /// # Errors
-    /// It does not fit what is configured, there are too many, or it runs and cannot be kept.
+    /// It does not fit the configuration, there are too many, or it is in force but not saved yet.
     pub async fn lease(self: &Arc<Control>, lease: Lease) -> Result<ChangeOutcome, ChangeRefusal> {
         let pending = self
             .controller
@@ -71,7 +72,7 @@ impl Control {
     /// Ends a lease; it is no error if there is none.
     ///
     /// # Errors
-    /// What is true now cannot be kept.
+    /// The end is in force, but cannot be saved.
     pub async fn end_lease(
         self: &Arc<Control>,
         key: LeaseKey,

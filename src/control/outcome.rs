@@ -6,7 +6,7 @@
 
 use super::events::EventDraft;
 use super::leases::{Lease, LeaseMistake};
-use super::orders::Override;
+use super::overrides::Override;
 use super::state_writer::WriteTicket;
 use super::worker::NotDone;
 
@@ -41,7 +41,7 @@ pub struct Ended {
 /// The outcome of a change that was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChangeOutcome {
-    /// What is true now.
+    /// The result, as a sentence.
     pub sentence: String,
     /// Whether it outlives a restart: there is a state directory.
     pub kept: bool,

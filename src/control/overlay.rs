@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use super::book::OverrideBook;
 use super::leases::{Lease, LeaseTable};
-use super::orders::{Override, OverrideAction, OverrideKind};
+use super::overrides::{Override, OverrideAction, OverrideKind};
 use crate::config::{Config, Endpoint, EndpointTarget, RegionId, ServiceConfig, ServiceRegion};
 use crate::resolve::{IpFamily, KnownNames, is_private};
 
@@ -254,7 +254,7 @@ mod tests {
     use crate::config;
     use crate::control::clock::Deadline;
     use crate::control::effect::EffectiveOverrides;
-    use crate::control::orders::OverrideSubject;
+    use crate::control::overrides::OverrideSubject;
     use crate::resolve::{FamilyAnswer, LookupResult, ResolvedName};
 
     const CONFIGURATION: &str = "[regions.fra]\nlocation = \"FRA\"\n[regions.iad]\nlocation = \"IAD\"\n\
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn without_leases_and_weights_the_configuration_stays_itself() {
+    fn without_leases_and_weights_the_configuration_is_unchanged() {
         let base = base();
         assert!(Arc::ptr_eq(
             &effective(
@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn leased_endpoints_stand_behind_the_configured_ones_and_are_checked_alike() {
+    fn leased_endpoints_follow_the_configured_ones_and_have_the_same_checks() {
         let leases = vec![
             lease("fra", "192.0.2.8"),
             lease("iad", "192.0.2.9"),
@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn ordered_weights_take_the_place_of_configured_ones() {
+    fn weights_of_overrides_replace_configured_weights() {
         let book = OverrideBook::of(vec![weight(None, 3), weight(Some("192.0.2.8"), 5)]);
         let config = effective(
             &base(),
@@ -400,9 +400,9 @@ mod tests {
         known
     }
 
-    fn take(known: &mut ResolvedName, family: IpFamily, found: LookupResult) {
+    fn take(known: &mut ResolvedName, family: IpFamily, result: LookupResult) {
         let answer = FamilyAnswer {
-            found,
+            result,
             ttl: Duration::from_secs(60),
             until: Instant::now(),
         };
@@ -410,7 +410,7 @@ mod tests {
     }
 
     #[test]
-    fn of_an_alias_that_half_resolved_the_other_half_is_unknown() {
+    fn the_unresolved_family_of_an_alias_is_unknown() {
         let text = CONFIGURATION.replace("\"192.0.2.1\"", "{ alias = \"lb.example.net\" }");
         let base = Arc::new(
             config::parse(&text, Path::new("meridian.toml"))

@@ -11,8 +11,8 @@ use super::change::Effects;
 use super::clock::ClockReading;
 use super::events::EventDraft;
 use super::leases::{Lease, LeaseKey};
-use super::orders::{Override, OverrideAction, OverrideKind, OverrideSubject};
 use super::outcome::{ChangeRefusal, Ended, PendingChange};
+use super::overrides::{Override, OverrideAction, OverrideKind, OverrideSubject};
 use super::state::ControlState;
 use crate::config::values::duration_text;
 
@@ -49,13 +49,13 @@ impl ControlState {
         };
         let lasting = lasting(&order, now);
         let hint = self.weight_hint(&order);
-        let sentence = format!("{} {}{lasting}{hint}", order.subject, order.words());
+        let sentence = format!("{} {}{lasting}{hint}", order.subject, order.as_clause());
         let reported = format!("{} {}", order.subject, order.sentence());
         let news = EventDraft {
             to: Some(if order.is_returning() {
                 "undrained".to_owned()
             } else {
-                order.action.state()
+                order.action.as_state()
             }),
             cause: Some(order.reason),
             by: Some(order.by),
@@ -86,7 +86,7 @@ impl ControlState {
             resolved => resolved.map_err(ChangeRefusal::Unknown)?,
         };
         let Some(removed) = Arc::make_mut(&mut self.inputs.book).lift(&subject, kind) else {
-            let sentence = format!("{subject}: no {} to remove", kind.word());
+            let sentence = format!("{subject}: no {} to remove", kind.as_str());
             let file = self.keep_orders(now, effects);
             return Ok(PendingChange {
                 sentence,
@@ -101,8 +101,8 @@ impl ControlState {
                 None
             }
         };
-        let sentence = format!("{subject}: {} removed", kind.word());
-        let from = Some(removed.action.state());
+        let sentence = format!("{subject}: {} removed", kind.as_str());
+        let from = Some(removed.action.as_state());
         let news = EventDraft {
             from,
             by: Some(by.to_owned()),

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::clock::{BootTime, Deadline};
-use super::orders::{Override, OverrideAction};
+use super::overrides::{Override, OverrideAction};
 
 /// A gradual change advances in this many steps, because each step recompiles the answers.
 const STEPS: f64 = 256.0;

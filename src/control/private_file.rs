@@ -1,6 +1,6 @@
 //! Reads files that hold secrets.
 //!
-//! A secret file is refused if other users can read it, if it is no regular file or if it is too
+//! A secret file is refused if other users can read it, if it is not a regular file or if it is too
 //! large. The admin token and the cookie secrets are read in this way.
 
 use std::path::Path;
@@ -10,17 +10,17 @@ use zeroize::Zeroizing;
 use crate::files::{self, FileKind, ReadError};
 use crate::text::shown;
 
-/// The fewest octets of a token. Nobody guesses 16 random characters.
+/// The fewest octets of a token. Sixteen random characters cannot be guessed.
 const LEAST: usize = 16;
 
 /// The words for errors about a kind of secret file.
 #[derive(Debug, Clone, Copy)]
 pub struct FileMessages {
-    /// What it holds: `the token`.
+    /// The name of its content: `the token`.
     pub content: &'static str,
-    /// What it is: `the token file`.
+    /// The name of the file: `the token file`.
     pub file: &'static str,
-    /// What the right mode does: `keeps it a secret`.
+    /// The effect of the right mode: `keeps it a secret`.
     pub kept: &'static str,
 }
 
@@ -32,7 +32,7 @@ pub struct PrivateFileError {
 }
 
 impl PrivateFileError {
-    /// The file holds what it must not, or not what it must.
+    /// Its content is not valid.
     pub fn unfit(sentence: String) -> PrivateFileError {
         PrivateFileError {
             sentence,

@@ -6,7 +6,7 @@
 
 use crate::health::check::ProbeTarget;
 
-/// Why something is probed besides what is served.
+/// Why targets are probed in addition to those in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProbeAccount {
     /// A change of leases, weights or resolved names.
@@ -29,7 +29,7 @@ impl ProbedTargets {
         *self.account(account) = targets.to_vec();
     }
 
-    /// Serves these targets from now on, and closes the account.
+    /// Makes these the targets in use, and closes the account.
     pub fn serve(&mut self, account: ProbeAccount, targets: &[ProbeTarget]) {
         self.served = targets.to_vec();
         self.account(account).clear();

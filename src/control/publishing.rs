@@ -13,7 +13,7 @@ use super::clock::ClockReading;
 use super::effect::EffectiveOverrides;
 use super::health_news;
 use super::keep::NAMES;
-use super::state::{ControlState, time};
+use super::state::ControlState;
 use crate::answer::Snapshot;
 use crate::balance::traffic_rates::{self, MovedRates};
 use crate::catalog::LiveState;
@@ -37,13 +37,13 @@ impl ControlState {
             targets: &self.inputs.targets,
             effect: &self.derived.effect,
             catalog: Some(&before.catalog),
-            now: time(now),
+            now: now.boot.elapsed(),
         };
         let folded = self.memory.fold(&facts);
         self.moving = folded.moving;
         let mut moved = ByRegion::new();
         if is_new || before.live.availability() != &folded.availability {
-            let rates = self.traffic.rates(&before.catalog, time(now));
+            let rates = self.traffic.rates(&before.catalog, now.boot.elapsed());
             moved = traffic_rates::moved(&rates, before.live.availability(), &folded.availability);
             let live = LiveState::compile_at_once(
                 &before.catalog,
@@ -81,16 +81,16 @@ impl ControlState {
         now: ClockReading,
         effects: &mut Effects,
     ) {
-        let hour = time(now).as_secs() / 3600;
+        let hour = now.boot.elapsed().as_secs() / 3600;
         let is_new_hour = std::mem::replace(&mut self.log.hour, hour) != hour;
         if self.moving || is_new_hour {
             self.refresh(None, now, effects);
         }
-        Arc::make_mut(&mut self.traffic).sample(&self.snapshot.catalog, time(now));
+        Arc::make_mut(&mut self.traffic).sample(&self.snapshot.catalog, now.boot.elapsed());
         if let Some(observed) = observed {
             self.tell_of_shortages(&observed.shortages);
         }
-        self.keep_verdicts(observed, now, effects);
+        self.keep_states(observed, now, effects);
         self.keep_ramps(now, effects);
     }
 

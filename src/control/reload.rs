@@ -46,26 +46,29 @@ impl Control {
     /// A reload is under way, and some wait for it already.
     pub async fn look_at_files(self: &Arc<Control>) -> Result<(), NotDone> {
         let control = self.clone();
-        let look = move || {
-            let mut files = control.file_memory();
-            let config = control.state().derived.config.clone();
-            if files.databases_changed(&config) || files.files_changed(&config) {
-                control
-                    .reload_now(&mut files, ConfirmedRisks::default())
-                    .log();
-            } else {
-                control.renew_identity(&mut files.identity, &config);
-            }
-        };
-        self.threads.reload.run(look).await
+        self.threads
+            .reload
+            .run(move || control.look_at_files_now())
+            .await
+    }
+
+    /// Reloads if databases or other files have changed, and else only renews certificates.
+    fn look_at_files_now(&self) {
+        let mut files = self.file_memory();
+        let config = self.state().derived.config.clone();
+        if files.databases_changed(&config) || files.files_changed(&config) {
+            self.reload_now(&mut files, ConfirmedRisks::default()).log();
+        } else {
+            self.renew_identity(&mut files.identity, &config);
+        }
     }
 
     fn file_memory(&self) -> MutexGuard<'_, FileMemory> {
         self.files.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reloads on this thread, which must be one that may block: it waits for the first probes of
-    /// new endpoints.
+    /// Reloads on this thread. The thread must be allowed to block, because this waits for the
+    /// first probes of new endpoints.
     fn reload_now(&self, files: &mut FileMemory, confirmed: ConfirmedRisks) -> ReloadResult {
         let start = Instant::now();
         let result = self.replace(files, confirmed);
@@ -110,7 +113,7 @@ impl Control {
     ) -> Result<Vec<String>, Vec<String>> {
         let state = self.state();
         let config = &state.derived.config;
-        // Taken before reading: a file that changes meanwhile is read again.
+        // Fingerprints are taken before reading, so a file that changes meanwhile is read again.
         let databases = prints(config);
         let mut loaded = self.origin.load_settled(&state.files.atlas)?;
         let mut warnings = std::mem::take(&mut loaded.warnings);
@@ -133,12 +136,12 @@ impl Control {
             *files = memory;
         }
         self.drop_old_names();
-        // They may have come to something else since it was laid out.
+        // The names may have other addresses than when the probes were planned.
         self.apply_names();
         result.map(|()| warnings)
     }
 
-    /// Has what was loaded served, unless something speaks against it.
+    /// Puts a loaded configuration in force, unless a check refuses it.
     fn serve_loaded(
         &self,
         loaded: LoadedState,
@@ -172,7 +175,7 @@ impl Control {
         let directory = self
             .other_state_directory(&inputs.base)
             .map_err(|sentence| vec![sentence])?;
-        self.meet(&derived.plan)?;
+        self.probe_new_targets(&derived.plan)?;
         let limit = config.min_covered.filter(|_| !confirmed.uncovers);
         if let Some(sentence) = limit.and_then(|limit| self.uncovering(limit, new, &derived)) {
             self.probe(&ProbePlan::default())?;
@@ -206,8 +209,9 @@ impl Control {
         Ok(())
     }
 
-    /// Probes what a reload adds beside what is probed now, and waits for its first results.
-    fn meet(&self, plan: &ProbePlan) -> Result<(), Vec<String>> {
+    /// Probes the targets that a reload adds, beside the current ones, and waits for their first
+    /// results.
+    fn probe_new_targets(&self, plan: &ProbePlan) -> Result<(), Vec<String>> {
         self.probe(plan)?;
         if let Some(watch) = self.watch() {
             watch
@@ -228,7 +232,7 @@ impl Control {
             .map_err(refused)
     }
 
-    /// What takes the place of the state directory under a new configuration; `None`: it stays.
+    /// The state directory under a new configuration; `None`: it does not change.
     ///
     /// # Errors
     /// A sentence: another server owns it.

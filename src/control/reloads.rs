@@ -1,11 +1,11 @@
-//! The history of reloads: how many were done and refused, and the result of the last one.
+//! The history of reloads: how many succeeded or were refused, and the result of the last one.
 
 use std::time::{Duration, SystemTime};
 
-/// Reloads so far.
+/// The reloads since the start.
 #[derive(Debug, Clone, Default)]
 pub struct ReloadHistory {
-    /// How many were done.
+    /// How many succeeded.
     pub ok: u64,
     /// How many were refused.
     pub refused: u64,
@@ -20,9 +20,9 @@ pub struct ReloadResult {
     pub at: SystemTime,
     /// How long it took.
     pub took: Duration,
-    /// Whether it was done. If it was refused, the state before it is still served.
+    /// Whether it succeeded. After a refused reload, the previous state is still served.
     pub ok: bool,
-    /// Warnings if it was done, all mistakes if it was refused; each names its place.
+    /// Warnings if it succeeded, all mistakes if it was refused; each names its place.
     pub messages: Vec<String>,
 }
 

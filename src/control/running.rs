@@ -24,7 +24,7 @@ use super::inputs::{ControlInputs, Derived};
 use super::keep::{self, LEASES, ORDERS};
 use super::leases::{LeaseRecord, LeaseTable};
 use super::load::{ConfigOrigin, LoadedState, prints};
-use super::orders::OrderRecord;
+use super::overrides::OrderRecord;
 use super::process;
 use super::reloads::ReloadHistory;
 use super::resolving::BackgroundResolver;

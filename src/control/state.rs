@@ -169,12 +169,12 @@ impl ControlState {
                 }
             }
             Change::WriteAll { reply } => {
-                self.keep_verdicts(observed.as_ref(), now, &mut effects);
+                self.keep_states(observed.as_ref(), now, &mut effects);
                 effects.replies.push(Answer::Handed(reply));
             }
         }
         if self.log.saved.is_none() {
-            self.keep_verdicts(observed.as_ref(), now, &mut effects);
+            self.keep_states(observed.as_ref(), now, &mut effects);
         }
         self.build(now, &mut effects);
         effects
@@ -233,6 +233,8 @@ impl ControlState {
         }
     }
 
+    /// Puts a reload in force. If leases or weights have changed since it was read, its services
+    /// are compiled again first; during another build it waits.
     fn reload(
         &mut self,
         draft: Box<ReloadDraft>,
@@ -264,6 +266,7 @@ impl ControlState {
         effects.replies.push(Answer::Done(reply));
     }
 
+    /// Puts the services of a reload in force, with its files and its state directory.
     fn install_reload(
         &mut self,
         derived: Derived,
@@ -312,6 +315,7 @@ impl ControlState {
         effects.compiled = Some(self.compiled);
     }
 
+    /// Resumes the saved ramps and starts to probe.
     fn begin(
         &mut self,
         ramps: &[super::availability::SavedRamp],
@@ -321,17 +325,12 @@ impl ControlState {
     ) {
         self.is_probing = true;
         self.memory
-            .go_on(&self.derived.config, ramps, gap, time(now));
+            .resume_ramps(&self.derived.config, ramps, gap, now.boot.elapsed());
         self.keep_zones(now, effects);
         self.probed
             .serve(ProbeAccount::Change, &self.derived.plan.targets);
         effects.actions.push(Action::Probe(self.probed.union()));
     }
-}
-
-/// The monotonic time since the boot, which ramps are measured by.
-pub(super) fn time(now: ClockReading) -> Duration {
-    now.boot.elapsed()
 }
 
 #[cfg(test)]

@@ -20,13 +20,14 @@ use rustix::io::Errno;
 
 use crate::disk;
 
-/// The file that the owner holds a lock on. It stays when the owner goes.
+/// The file that the owner locks. It stays when the owner ends.
 const LOCK: &str = "lock";
-/// How long a start waits for a server that is just ending.
+/// How long a new server waits for the previous owner to end.
 const PATIENCE: Duration = Duration::from_secs(2);
-const AGAIN: Duration = Duration::from_millis(50);
+/// The pause between two attempts to lock.
+const RETRY_PAUSE: Duration = Duration::from_millis(50);
 
-/// Where a server keeps what must outlive a restart.
+/// The directory with the state that outlives a restart, and its lock.
 #[derive(Debug)]
 pub struct StateDirectory {
     path: PathBuf,
@@ -35,8 +36,8 @@ pub struct StateDirectory {
 
 #[derive(Debug)]
 enum Ownership {
-    /// The lock could not be taken yet.
-    Wanted,
+    /// The lock could not be taken yet; every write tries again.
+    Pending,
     /// This process owns the directory as long as this file is open.
     Held(Arc<File>),
     /// Another server has taken over.
@@ -61,16 +62,16 @@ impl StateDirectory {
         let ownership = match lock(path, PATIENCE) {
             Ok(file) => {
                 disk::remove_leftovers(path);
-                write_number(&file);
+                write_process_id(&file);
                 Ownership::Held(Arc::new(file))
             }
-            Err(LockError::Taken(owner)) => return Err(taken(path, owner)),
+            Err(LockError::Taken(owner)) => return Err(owned_by_another(path, owner)),
             // The checks before a start have reported what [`unusable`] finds.
             Err(LockError::Unusable(error)) => {
                 if unusable(path).is_none() {
-                    tracing::warn!("{}", nothing_kept(path, &error));
+                    tracing::warn!("{}", nothing_saved(path, &error));
                 }
-                Ownership::Wanted
+                Ownership::Pending
             }
         };
         Ok(StateDirectory {
@@ -92,7 +93,7 @@ impl StateDirectory {
         &self.path
     }
 
-    /// Whether another path leads to the same directory.
+    /// Whether another path names the same directory.
     pub fn is_at(&self, path: &Path) -> bool {
         let (ours, other) = (
             fs::canonicalize(&self.path).ok(),
@@ -113,7 +114,7 @@ impl StateDirectory {
     }
 
     /// A copy of the lock, for the server that takes over; `None`: this process does not hold it.
-    pub fn passed_on(&self) -> Option<OwnedFd> {
+    pub fn lock_to_pass_on(&self) -> Option<OwnedFd> {
         match &*self.ownership() {
             Ownership::Held(file) => file.try_clone().ok().map(OwnedFd::from),
             _ => None,
@@ -128,7 +129,7 @@ impl StateDirectory {
     /// Writes the id of this process into the lock file, after a takeover.
     pub fn take_charge(&self) {
         if let Ownership::Held(file) = &*self.ownership() {
-            write_number(file);
+            write_process_id(file);
         }
     }
 
@@ -142,12 +143,14 @@ impl StateDirectory {
         match &*ownership {
             Ownership::Held(file) => Ok(file.clone()),
             Ownership::GivenUp => Err(io::Error::other("another server has taken over")),
-            Ownership::Wanted => {
+            Ownership::Pending => {
                 let file = lock(&self.path, Duration::ZERO).map_err(|error| match error {
                     LockError::Unusable(error) => error,
-                    LockError::Taken(owner) => io::Error::other(taken(&self.path, owner)),
+                    LockError::Taken(owner) => {
+                        io::Error::other(owned_by_another(&self.path, owner))
+                    }
                 })?;
-                write_number(&file);
+                write_process_id(&file);
                 let file = Arc::new(file);
                 *ownership = Ownership::Held(file.clone());
                 Ok(file)
@@ -165,15 +168,16 @@ fn lock(directory: &Path, patience: Duration) -> Result<File, LockError> {
     loop {
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => return Ok(file),
-            Err(Errno::WOULDBLOCK) if Instant::now() < end => std::thread::sleep(AGAIN),
-            Err(Errno::WOULDBLOCK) => return Err(LockError::Taken(read_number(&file))),
+            Err(Errno::WOULDBLOCK) if Instant::now() < end => std::thread::sleep(RETRY_PAUSE),
+            Err(Errno::WOULDBLOCK) => return Err(LockError::Taken(read_process_id(&file))),
             Err(Errno::INTR) => {}
             // Some network file systems have no locks. Saving without a lock is better than not
             // saving.
             Err(Errno::NOLCK | Errno::OPNOTSUPP | Errno::NOSYS) => {
                 let directory = directory.display();
                 tracing::warn!(
-                    "{directory}: its file system has no locks; see to it that no other server uses it"
+                    "{directory}: the file system has no locks; make sure that no other server uses \
+                     this directory"
                 );
                 return Ok(file);
             }
@@ -209,28 +213,29 @@ fn open(path: &Path) -> io::Result<File> {
     }
 }
 
-/// Writes the process id for people. Errors, such as a full disk, do not matter.
-fn write_number(file: &File) {
+/// Writes the process id into the lock file. It is only informational, so errors such as a full
+/// disk are ignored.
+fn write_process_id(file: &File) {
     let number = format!("{}\n", std::process::id());
     let _ = file
         .set_len(0)
         .and_then(|()| file.write_all_at(number.as_bytes(), 0));
 }
 
-fn read_number(mut file: &File) -> Option<u32> {
+fn read_process_id(mut file: &File) -> Option<u32> {
     let mut text = String::new();
     file.by_ref().take(20).read_to_string(&mut text).ok()?;
     text.trim().parse().ok()
 }
 
 /// The error that another process owns the directory.
-fn taken(path: &Path, owner: Option<u32>) -> String {
+fn owned_by_another(path: &Path, owner: Option<u32>) -> String {
     let owner = owner.map_or_else(
         || "another server".to_owned(),
         |number| format!("another server (process {number})"),
     );
     format!(
-        "{}: {owner} uses this state directory; stop it, take its place with `meridian serve \
+        "{}: {owner} uses this state directory; stop it, replace it with `meridian serve \
          --take-over`, or give this one a [state] directory of its own",
         path.display()
     )
@@ -238,25 +243,25 @@ fn taken(path: &Path, owner: Option<u32>) -> String {
 
 /// Why this process cannot save anything in the directory; `None`: it can. Changes nothing.
 pub fn unusable(path: &Path) -> Option<String> {
-    // Missing folders are created in the nearest one that exists.
-    let there = path
-        .ancestors()
-        .find(|folder| fs::symlink_metadata(folder).is_ok());
-    let there = there.unwrap_or(Path::new("."));
-    let there = if there.as_os_str().is_empty() {
-        Path::new(".")
+    let there = nearest_existing(path);
+    let result = if there.is_dir() {
+        access(there, Access::WRITE_OK | Access::EXEC_OK)
+    } else if there == path {
+        Err(Errno::EXIST)
     } else {
-        there
+        Err(Errno::NOTDIR)
     };
-    let refusal = match there.is_dir() {
-        false => Err(if there == path {
-            Errno::EXIST
-        } else {
-            Errno::NOTDIR
-        }),
-        true => access(there, Access::WRITE_OK | Access::EXEC_OK),
-    };
-    refusal.err().map(|error| nothing_kept(path, &error.into()))
+    result.err().map(|error| nothing_saved(path, &error.into()))
+}
+
+/// The nearest ancestor that exists. Missing folders would be created in it.
+fn nearest_existing(path: &Path) -> &Path {
+    for folder in path.ancestors() {
+        if !folder.as_os_str().is_empty() && fs::symlink_metadata(folder).is_ok() {
+            return folder;
+        }
+    }
+    Path::new(".")
 }
 
 /// A warning if other users may write into the directory, because they could drain regions.
@@ -265,12 +270,13 @@ pub fn open_to_others(path: &Path) -> Option<String> {
     let path = path.display();
     (mode & 0o022 != 0).then(|| {
         format!(
-            "{path}: others may write into this state directory (mode {mode:o}); `chmod 700 {path}`"
+            "{path}: other users may write into this state directory (mode {mode:o}); run `chmod \
+             700 {path}`"
         )
     })
 }
 
-/// A note on the process that owns the directory now. That may be the server that is meant.
+/// A note that another process owns the directory now; `None`: no process does.
 pub fn owner(path: &Path) -> Option<String> {
     let file = OpenOptions::new()
         .read(true)
@@ -279,8 +285,8 @@ pub fn owner(path: &Path) -> Option<String> {
     let file = file.ok()?;
     let is_taken = flock(&file, FlockOperation::NonBlockingLockShared) == Err(Errno::WOULDBLOCK);
     is_taken.then(|| {
-        let process =
-            read_number(&file).map_or_else(String::new, |number| format!(" (process {number})"));
+        let process = read_process_id(&file)
+            .map_or_else(String::new, |number| format!(" (process {number})"));
         format!(
             "{}: a server{process} uses this state directory now",
             path.display()
@@ -288,8 +294,11 @@ pub fn owner(path: &Path) -> Option<String> {
     })
 }
 
-fn nothing_kept(path: &Path, error: &io::Error) -> String {
-    format!("{}: nothing can be kept there yet: {error}", path.display())
+fn nothing_saved(path: &Path, error: &io::Error) -> String {
+    format!(
+        "{}: nothing can be saved there yet: {error}",
+        path.display()
+    )
 }
 
 #[cfg(test)]
@@ -297,7 +306,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_made_for_its_owner_alone_and_has_one_at_a_time() {
+    fn the_directory_is_private_and_has_one_owner_at_a_time() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("new/state");
         let owned = StateDirectory::own(&path).unwrap();
@@ -305,40 +314,40 @@ mod tests {
             fs::metadata(&path).unwrap().permissions().mode() & 0o777,
             0o700
         );
-        let told = StateDirectory::own(&path).unwrap_err();
+        let error = StateDirectory::own(&path).unwrap_err();
         let process = format!(
             "another server (process {}) uses this state directory",
             std::process::id()
         );
         assert!(
-            told.contains(&process) && told.contains("--take-over"),
-            "{told}"
+            error.contains(&process) && error.contains("--take-over"),
+            "{error}"
         );
         drop(owned);
         assert!(StateDirectory::own(&path).is_ok());
     }
 
     #[test]
-    fn what_is_passed_on_is_never_without_an_owner() {
+    fn a_lock_that_is_passed_on_always_has_an_owner() {
         let folder = tempfile::tempdir().unwrap();
         let old = StateDirectory::own(folder.path()).unwrap();
-        let new = StateDirectory::inherited(folder.path(), old.passed_on().unwrap());
+        let new = StateDirectory::inherited(folder.path(), old.lock_to_pass_on().unwrap());
         new.replace("a", b"x").unwrap();
         old.give_up();
-        assert!(old.replace("a", b"y").is_err() && old.passed_on().is_none());
+        assert!(old.replace("a", b"y").is_err() && old.lock_to_pass_on().is_none());
         assert!(
             matches!(
                 lock(folder.path(), Duration::ZERO),
                 Err(LockError::Taken(_))
             ),
-            "the new one has it"
+            "the new server holds the lock"
         );
         drop(new);
         assert!(lock(folder.path(), Duration::ZERO).is_ok());
     }
 
     #[test]
-    fn a_directory_that_cannot_be_is_tried_again_with_every_write() {
+    fn every_write_tries_again_to_create_the_directory() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state");
         fs::write(&path, "in the way").unwrap();
@@ -350,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn leftovers_go_and_a_link_in_place_of_the_lock_is_not_followed() {
+    fn leftovers_are_removed_and_a_symbolic_link_as_the_lock_is_not_followed() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join(".orders.json.999999"), "half").unwrap();
         drop(StateDirectory::own(folder.path()).unwrap());

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 /// How long a write that failed waits for the next attempt.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 
-/// Writes one file whole, or says why that failed. It is called until it succeeds.
+/// Writes one file as a whole, or returns the error. It is called until it succeeds.
 pub type FileWrite = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 
 /// The queue of files to write, and the thread that writes them. The thread ends when this is
@@ -209,7 +209,7 @@ impl WriterShared {
         queue.waiting.first().cloned()
     }
 
-    /// Records an attempt, wakes everyone who waits, and logs when a file starts or stops failing.
+    /// Records an attempt, wakes all waiting threads, and logs when a file starts or stops failing.
     fn finish_attempt(&self, pending: PendingWrite, result: Result<(), String>) {
         let mut queue = self.lock();
         let failed_before = queue
@@ -241,7 +241,7 @@ mod tests {
     const LONG: Duration = Duration::from_secs(20);
 
     #[tokio::test]
-    async fn a_disk_that_hangs_is_waited_for_only_so_long_and_the_newest_is_written_after_it() {
+    async fn a_wait_for_a_hanging_disk_has_a_limit_and_the_newest_version_is_written_later() {
         let writer = StateWriter::start();
         let ((began, begun), (go, going)) = (mpsc::channel(), mpsc::channel::<()>());
         let (going, written) = (Mutex::new(going), Arc::new(AtomicU32::new(0)));
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_fails_is_told_and_tried_again_and_keeps_nobody_waiting() {
+    async fn a_failed_write_is_reported_and_retried_and_blocks_no_other_write() {
         let writer = StateWriter::start();
         let full = Arc::new(AtomicBool::new(true));
         let still = full.clone();

@@ -226,7 +226,7 @@ fn hand_over(
     control.close_for_changes();
     let lock = control
         .state_directory()
-        .and_then(|directory| directory.passed_on());
+        .and_then(|directory| directory.lock_to_pass_on());
     let done = converse(stream, sockets, lock, state);
     match done {
         Ok(()) => control
@@ -271,15 +271,15 @@ fn converse(
     expect(&mut stream, READY)
 }
 
-/// Refuses other users than this one and root, because the sockets allow to answer for all zones.
+/// Refuses all users except this one and root, because the sockets allow answering for all zones.
 fn refuse_others(stream: &UnixStream) -> io::Result<()> {
-    let asks = sockopt::socket_peercred(stream)?.uid;
-    if asks == rustix::process::geteuid() || asks.is_root() {
+    let user = sockopt::socket_peercred(stream)?.uid;
+    if user == rustix::process::geteuid() || user.is_root() {
         return Ok(());
     }
     Err(io::Error::new(
         ErrorKind::PermissionDenied,
-        format!("user {} may not", asks.as_raw()),
+        format!("user {} may not take over this server", user.as_raw()),
     ))
 }
 

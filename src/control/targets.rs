@@ -43,8 +43,8 @@ pub enum ProbeRef {
     /// No probe: the endpoint is a name without a usable address.
     NotProbed {
         /// Unknown until the name was resolved for the first time.
-        verdict: HealthState,
-        /// Why, for people.
+        state: HealthState,
+        /// The reason, for messages.
         reason: String,
     },
 }
@@ -56,12 +56,12 @@ pub enum Evidence {
     Agreed,
     /// A held state counts as down, because clients can go to another region.
     Unheld,
-    /// Like `Unheld`, but a last probe that was good counts before the state follows it.
+    /// Like `Unheld`, but a good last probe counts as up, even before the state changes.
     LastSeen,
 }
 
 impl Evidence {
-    fn verdict_of(self, target: &TargetHealth) -> HealthState {
+    fn state_of(self, target: &TargetHealth) -> HealthState {
         if self == Evidence::Agreed {
             return target.state;
         }
@@ -81,14 +81,14 @@ impl Evidence {
 
 impl ProbeRef {
     /// The health state by the known targets. `None` only where there is no probe.
-    pub fn verdict(
+    pub fn state(
         &self,
         known: &HashMap<TargetKey, TargetHealth>,
         evidence: Evidence,
     ) -> Option<HealthState> {
         match self {
-            ProbeRef::NotProbed { verdict, .. } => Some(*verdict),
-            probes => probes.deciding(known, evidence).map(|(_, verdict)| verdict),
+            ProbeRef::NotProbed { state, .. } => Some(*state),
+            probes => probes.deciding(known, evidence).map(|(_, state)| state),
         }
     }
 
@@ -102,7 +102,7 @@ impl ProbeRef {
             ProbeRef::NotProbed { .. } => None,
             ProbeRef::One(key) => {
                 let state = match known.get(key) {
-                    Some(target) => evidence.verdict_of(target),
+                    Some(target) => evidence.state_of(target),
                     None => HealthState::Unknown,
                 };
                 Some((key, state))
@@ -292,10 +292,10 @@ impl Checks<'_> {
     }
 }
 
-/// Takes the place of the probes of a name that has no usable address.
+/// Replaces the probes of a name without a usable address.
 fn unresolved(name: &Name, known: Option<&ResolvedName>, private_targets: bool) -> ProbeRef {
     let known = known.cloned().unwrap_or_default();
-    let verdict = if known.untried() == 0 {
+    let state = if known.untried() == 0 {
         HealthState::Down
     } else {
         HealthState::Unknown
@@ -307,7 +307,7 @@ fn unresolved(name: &Name, known: Option<&ResolvedName>, private_targets: bool) 
         "has only addresses that are endpoints of the service already".to_owned()
     });
     ProbeRef::NotProbed {
-        verdict,
+        state,
         reason: format!("{name} {reason}"),
     }
 }
@@ -510,13 +510,13 @@ mod tests {
                 plan.places(&plan.targets[0].key()),
                 [region(0, 0), region(1, 0)]
             );
-            let Some(ProbeRef::NotProbed { verdict, reason }) =
+            let Some(ProbeRef::NotProbed { state, reason }) =
                 plan.probes_of(region(0, 1).endpoint(0))
             else {
                 panic!("{plan:?}")
             };
             assert_eq!(
-                (*verdict, reason.as_str()),
+                (*state, reason.as_str()),
                 (
                     HealthState::Unknown,
                     "x.example.net does not resolve: no answer yet"
@@ -526,7 +526,7 @@ mod tests {
     }
 
     #[test]
-    fn combinations_come_to_their_probes_and_the_deciding_one_is_known() {
+    fn a_combination_names_the_probe_that_decides() {
         let checks = "[checks.web]\ntype = \"http\"\nhost = \"h\"\n[checks.db]\ntype = \"tcp\"\nport = 5432\n\
                       [checks.dns]\ntype = \"dns\"\n[checks.some]\nat_least = 1\nof = [\"db\", \"dns\"]\n\
                       [checks.both]\nall = [\"web\", \"some\"]\n";
@@ -545,8 +545,8 @@ mod tests {
             "web 192.0.2.2:80",
         ];
         assert_eq!(probes, expected);
-        let health = |verdict| TargetHealth {
-            state: verdict,
+        let health = |state| TargetHealth {
+            state,
             lasting: std::time::Duration::ZERO,
             observed_ago: None,
             last: None,
@@ -568,8 +568,8 @@ mod tests {
             "one of db and dns is enough"
         );
         known.insert(plan.targets[2].key(), health(HealthState::Down));
-        let (key, verdict) = both.deciding(&known, Evidence::Agreed).unwrap();
-        assert_eq!((key.check.as_ref(), verdict), ("db", HealthState::Down));
+        let (key, state) = both.deciding(&known, Evidence::Agreed).unwrap();
+        assert_eq!((key.check.as_ref(), state), ("db", HealthState::Down));
         assert_eq!(plan.places(&plan.targets[2].key()), [region(0, 0)]);
     }
 

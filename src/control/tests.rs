@@ -26,7 +26,7 @@ use crate::health::check::ProbeTarget;
 use crate::health::machine::{HealthState, ProbeResult};
 use crate::health::monitor::{Monitor, ProbeMaker};
 use crate::health::probe::{Observation, ProbeAttempt, ProbePhases};
-use crate::health::state::SavedVerdicts;
+use crate::health::state::SavedStates;
 use crate::resolve::KnownNames;
 use crate::steering::pick::next_draw;
 use crate::steering::{AllDown, Share};
@@ -76,7 +76,7 @@ enum Condition {
 struct Script {
     /// By endpoint, from when on it is how; in order.
     conditions: BTreeMap<IpAddr, Vec<(Duration, Condition)>>,
-    /// From when to when nobody is reached.
+    /// The times between which nothing can be reached.
     cut_off: Vec<(Duration, Duration)>,
 }
 
@@ -315,7 +315,7 @@ impl Play {
             begin: Instant::now(),
         });
         let targets = derived.plan.targets.clone();
-        let monitor = Monitor::start_by(seed, stage.clone(), targets, &SavedVerdicts::new(), 64);
+        let monitor = Monitor::start_by(seed, stage.clone(), targets, &SavedStates::new(), 64);
         assert!(monitor.first_round().await);
         let state = ControlState::new(
             inputs,
@@ -349,7 +349,7 @@ impl Play {
             targets: health.targets,
             events: self.monitor.timeline(self.state.log.event),
             shortages: self.monitor.shortages(),
-            verdicts: Some(self.monitor.verdicts()),
+            states: Some(self.monitor.states()),
         };
         let clocks = ClockReading {
             boot: BootTime::default().after(elapsed),
@@ -381,8 +381,8 @@ impl Play {
         &self.state.snapshot
     }
 
-    /// Until the next second, or the next change of a verdict.
-    async fn go_on(&mut self) {
+    /// Advances to the next second, or to the next change of a state.
+    async fn advance(&mut self) {
         let mut changes = self.monitor.changes();
         changes.mark_unchanged();
         let second = self.stage.begin + Duration::from_secs(self.now().as_secs() + 1);
@@ -466,31 +466,30 @@ impl Play {
                 && matches!(configured.all_down, AllDown::NoData | AllDown::ServFail);
             for client in CLIENTS {
                 let (given, rcode) = self.ask(service, client.parse().unwrap());
-                let told = format!("seed {seed}, {now:?}, s{service} for {client}: {given:?}");
+                let context = format!("seed {seed}, {now:?}, s{service} for {client}: {given:?}");
                 assert!(
                     may_be_empty || rcode == 0 && !given.is_empty(),
-                    "an empty answer; {told}, rcode {rcode}"
+                    "an empty answer; {context}, rcode {rcode}"
                 );
                 let is_dead = |address: &&IpAddr| {
-                    seen(**address).is_some_and(|(verdict, last)| {
-                        !verdict.serves() && last == ProbeResult::Fail
-                    })
+                    seen(**address)
+                        .is_some_and(|(state, last)| !state.serves() && last == ProbeResult::Fail)
                 };
                 if some_seen_alive {
                     let dead = given.iter().find(is_dead);
                     assert_eq!(
                         dead, None,
-                        "what nobody saw alive is given, and something else was; {told}"
+                        "an endpoint that was not seen alive is given, although another was; {context}"
                     );
                 }
                 if alive && !self.stage.script.is_confused(now) {
-                    assert!(open, "all are out while one is alive; {told}");
+                    assert!(open, "all are out while one is alive; {context}");
                     let dead = given
                         .iter()
                         .find(|address| self.stage.script.is_surely_dead(**address, now));
                     assert_eq!(
                         dead, None,
-                        "a dead endpoint is given while another is alive; {told}"
+                        "a dead endpoint is given while another is alive; {context}"
                     );
                 }
             }
@@ -521,7 +520,7 @@ async fn play(seed: u64) {
     let mut play = Play::begin(seed, loaded, script).await;
     while play.now() < HOUR {
         play.check(seed);
-        play.go_on().await;
+        play.advance().await;
     }
     let mut changes: HashMap<_, usize> = HashMap::new();
     for event in play
@@ -566,7 +565,7 @@ fn whatever_fails_answers_are_never_empty_and_never_dead_while_one_is_alive() {
 #[test]
 fn the_same_seed_is_the_same_play() {
     let changes = |seed| {
-        let mut told = Vec::new();
+        let mut answers = Vec::new();
         run(async {
             let mut chance = Chance(seed);
             let loaded = load(configuration(&mut chance));
@@ -577,11 +576,11 @@ fn the_same_seed_is_the_same_play() {
             );
             let mut play = Play::begin(seed, loaded, script).await;
             while play.now() < HOUR / 4 {
-                play.go_on().await;
-                told.push((play.now(), play.ask(0, IpAddr::from([8, 8, 8, 8]))));
+                play.advance().await;
+                answers.push((play.now(), play.ask(0, IpAddr::from([8, 8, 8, 8]))));
             }
         });
-        told
+        answers
     };
     assert_eq!(changes(3), changes(3));
 }
@@ -627,7 +626,7 @@ fn survivors_stay_within_their_capacity() {
         let mut counts: HashMap<IpAddr, Vec<u64>> = HashMap::new();
         let mut asked = 0;
         while play.now() < second(300) {
-            play.go_on().await;
+            play.advance().await;
             if play.now().as_secs() > asked {
                 asked = play.now().as_secs();
                 for client in &clients {

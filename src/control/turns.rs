@@ -93,13 +93,13 @@ impl Control {
             if !ended.orders.is_empty() || !ended.leases.is_empty() {
                 // Removing weights and leases means compiling services. The next overrides to end
                 // do not wait for that.
-                tokio::spawn(self.clone().tell_ended(ended));
+                tokio::spawn(self.clone().report_ended(ended));
             }
         }
     }
 
     /// Waits until the ended overrides and leases are out of force, and reports them.
-    async fn tell_ended(self: Arc<Control>, ended: Ended) {
+    async fn report_ended(self: Arc<Control>, ended: Ended) {
         let Ended {
             orders,
             leases,
@@ -109,15 +109,11 @@ impl Control {
             self.compiled(edition).await;
         }
         for order in &orders {
-            let sentence = format!(
-                "{}: the order that it {} has ended",
-                order.subject,
-                order.sentence()
-            );
+            let sentence = format!("{}: {}", order.subject, order.ended());
             tracing::info!("{sentence}");
             let cause = Some("its time is over".to_owned());
             self.events().tell(EventDraft {
-                from: Some(order.action.state()),
+                from: Some(order.action.as_state()),
                 cause,
                 ..order.subject.news(sentence)
             });

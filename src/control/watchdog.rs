@@ -9,10 +9,10 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// How long a part may go without a turn. Each turns once a second when all is well.
+/// How long a part may go without a turn. Normally each part turns once a second.
 pub const ALLOWED: Duration = Duration::from_secs(10);
 
-/// The value of a part that need not turn any more.
+/// The value of a part that is no longer required to turn.
 const RESTING: u64 = u64::MAX;
 
 /// A part that must turn regularly.
@@ -37,7 +37,7 @@ impl WatchedPart {
         WatchedPart::Timer,
     ];
 
-    /// `monitor`, `controller`, `publisher`, `timer`
+    /// Its name in messages: `monitor`, `controller`, `publisher` or `timer`.
     pub fn word(self) -> &'static str {
         match self {
             WatchedPart::Monitor => "monitor",
@@ -154,7 +154,7 @@ pub fn stuck(turns: [Option<Duration>; WatchedPart::ALL.len()], now: Duration) -
     stuck
 }
 
-/// All of them in one sentence; `None`: there are none.
+/// Describes all stuck parts in one sentence; `None` if there are none.
 fn sentence(stuck: &[StuckPart]) -> Option<String> {
     let parts: Vec<String> = stuck.iter().map(StuckPart::to_string).collect();
     (!parts.is_empty()).then(|| format!("stuck: {}; restart this server", parts.join("; ")))
@@ -167,7 +167,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn whoever_has_not_turned_for_longer_than_he_may_is_stuck() {
+    fn a_part_that_is_late_is_stuck() {
         let at = |seconds: u64| Some(Duration::from_secs(seconds));
         assert_eq!(stuck([at(90), at(93), at(95), at(100)], 100 * SECOND), []);
         let timer = [StuckPart {
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn it_says_who_since_when_and_what_it_means() {
+    fn the_message_names_the_part_the_time_and_the_consequence() {
         let stuck = [WatchedPart::Publisher, WatchedPart::Timer].map(|part| StuckPart {
             part,
             silent: 12 * SECOND,
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_turn_from_the_beginning_until_they_rest() {
+    fn parts_are_watched_from_the_start_until_they_rest() {
         let watchdog = Watchdog {
             start: Instant::now().checked_sub(60 * SECOND).unwrap(),
             turns: Default::default(),

@@ -37,10 +37,9 @@ impl fmt::Display for NotDone {
                 f,
                 "too much waits for the thread \"{name}\" already; try again in a moment"
             ),
-            NotDone::Panicked(name) => write!(
-                f,
-                "the call ended early on the thread \"{name}\"; the log says why"
-            ),
+            NotDone::Panicked(name) => {
+                write!(f, "the call failed on the thread \"{name}\"; see the log")
+            }
         }
     }
 }
@@ -150,7 +149,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_finds_no_room_is_told_so_at_once() {
+    async fn a_job_without_room_in_the_queue_is_refused_at_once() {
         let workers = WorkerPool::start("test", 1, 1).unwrap();
         let ((began, begun), (go, going)) = (mpsc::channel(), mpsc::channel::<()>());
         assert!(workers.offer(move || {
@@ -167,7 +166,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_nobody_waits_for_is_not_begun() {
+    async fn a_job_whose_caller_has_gone_is_not_started() {
         let workers = WorkerPool::start("test", 1, 2).unwrap();
         let ((began, begun), (go, going)) = (mpsc::channel(), mpsc::channel::<()>());
         assert!(workers.offer(move || {

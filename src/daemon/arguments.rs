@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-/// Where the configuration is.
+/// The option for the configuration file.
 #[derive(Debug, Args)]
 pub struct ConfigFile {
     /// The configuration file
@@ -18,7 +18,7 @@ pub struct ServeArgs {
     /// The configuration file.
     #[command(flatten)]
     pub file: ConfigFile,
-    /// Take the place of the server that uses the same state directory, without losing a query
+    /// Replace the running server that uses the same state directory, without losing a query
     #[arg(long)]
     pub take_over: bool,
 }

@@ -12,9 +12,9 @@ use rustix::thread::{CapabilitySet, CapabilitySets};
 /// A sentence: the system refuses.
 ///
 /// Source: capabilities(7).
-pub fn give_up_rights() -> Result<(), String> {
+pub fn drop_privileges() -> Result<(), String> {
     drop_capabilities()
-        .map_err(|error| format!("cannot give up rights that a nameserver does not need: {error}"))
+        .map_err(|error| format!("cannot drop privileges that a nameserver does not need: {error}"))
 }
 
 fn drop_capabilities() -> rustix::io::Result<()> {

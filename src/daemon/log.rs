@@ -54,7 +54,7 @@ pub fn start(level: &str) {
     std::panic::set_hook(Box::new(|panic| {
         let thread = std::thread::current();
         tracing::error!(
-            "the thread {} stumbled: {panic}",
+            "the thread {} panicked: {panic}",
             thread.name().unwrap_or("without a name")
         );
     }));
@@ -97,7 +97,7 @@ fn lost_sentence(lost: u64) -> String {
     } else {
         &format!("{lost} lines")
     };
-    format!("{lines} of the log could not be written and got lost; see where stderr goes")
+    format!("{lines} of the log could not be written and were lost; check where stderr goes")
 }
 
 /// The current time in the format of the log.

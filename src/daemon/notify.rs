@@ -18,17 +18,17 @@ use crate::control::Control;
 const WATCHDOG_CHECK: Duration = Duration::from_secs(1);
 
 /// Sends a state such as `READY=1` to `NOTIFY_SOCKET`. A failure is logged and has no other effect.
-pub fn tell(state: &str) {
+pub fn notify(state: &str) {
     let Some(manager) = std::env::var_os("NOTIFY_SOCKET") else {
         return;
     };
     if let Err(error) = send(manager.as_bytes(), state) {
-        tracing::warn!("the service manager cannot be told {state}: {error}");
+        tracing::warn!("cannot notify the service manager of {state}: {error}");
     }
 }
 
-/// Starts the thread that checks the watchdog, logs what is stuck, and sends `WATCHDOG=1` while
-/// nothing is.
+/// Starts the thread that checks the watchdog. It logs the parts of the server that are stuck, and
+/// sends `WATCHDOG=1` while none is.
 ///
 /// # Errors
 /// A sentence: the system has no thread left.
@@ -43,14 +43,14 @@ pub fn watch(control: Arc<Control>) -> Result<(), String> {
     }
     let started = std::thread::Builder::new()
         .name("watchdog".to_owned())
-        .spawn(move || keep_watching(&control, manager.as_deref(), pause));
+        .spawn(move || watch_forever(&control, manager.as_deref(), pause));
     match started {
         Ok(_) => Ok(()),
-        Err(error) => Err(format!("cannot make the thread \"watchdog\": {error}")),
+        Err(error) => Err(format!("cannot start the thread \"watchdog\": {error}")),
     }
 }
 
-fn keep_watching(control: &Control, manager: Option<&OsStr>, pause: Duration) -> ! {
+fn watch_forever(control: &Control, manager: Option<&OsStr>, pause: Duration) -> ! {
     let mut before = 0;
     loop {
         let stuck = control.watchdog().stuck().len();

@@ -1,6 +1,7 @@
 //! A spinner on stderr for work that takes longer than a second.
 //!
-//! It appears only if stderr is a terminal, so scripts and logs never see it.
+//! Loading a large configuration can take some seconds, and the spinner shows that it goes on. It
+//! appears only if stderr is a terminal, so scripts and logs never see it.
 
 use std::io::{IsTerminal, stderr};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -8,7 +9,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// Work that takes less shows no spinner.
+/// Shorter work shows no spinner.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How often the spinner turns.
 const BEAT: Duration = Duration::from_millis(100);
@@ -21,7 +22,7 @@ pub fn during<T>(doing: &str, work: impl FnOnce() -> T) -> T {
     }
     let (end, ended) = channel::<()>();
     std::thread::scope(|scope| {
-        // If no thread can be had, the work is done without a spinner.
+        // Without a thread, the work is done without a spinner.
         let _ = std::thread::Builder::new().spawn_scoped(scope, move || {
             if ended.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
                 spin_until(doing, &ended);

@@ -17,8 +17,9 @@ const BUILD_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Makes the runtime.
 ///
-/// If the system makes no more threads, tokio panics and then waits for those that it has already
-/// started, which never end. So the runtime is built on a separate thread, which is abandoned then.
+/// If the system refuses another thread, tokio panics and then waits for the threads that it has
+/// already started, which never end. So the runtime is built on a separate thread, which is
+/// abandoned in that case.
 ///
 /// # Errors
 /// A sentence: the system has no threads or descriptors left.
@@ -44,6 +45,6 @@ pub fn make() -> Result<Runtime, String> {
     match built {
         Ok(Ok(runtime)) => Ok(runtime),
         Ok(Err(error)) => Err(format!("cannot start the runtime: {error}")),
-        Err(_) => Err("cannot start the runtime: the system makes no more threads".to_owned()),
+        Err(_) => Err("cannot start the runtime: the system has no more threads".to_owned()),
     }
 }

@@ -37,7 +37,7 @@ const TASK_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// Runs the nameserver until SIGTERM or SIGINT.
 pub fn run(serve: &ServeArgs) -> Result<ExitCode, String> {
-    confine::give_up_rights()?;
+    confine::drop_privileges()?;
     super::log::start("info");
     // Signals must work while everything else is loaded.
     let signals = Signals::watch()?;
@@ -63,16 +63,16 @@ pub struct InheritedState {
     predecessor: Option<Predecessor>,
 }
 
-/// Asks the running server for its sockets. It goes on serving if the takeover fails.
+/// Asks the running server for its sockets. That server continues if the takeover fails.
 fn take_over(config: &Config) -> Result<InheritedState, String> {
     let Some(directory) = &config.state_directory else {
         return Err(
-            "--take-over needs a state directory; name one: [state] directory = \"...\"".to_owned(),
+            "--take-over needs a state directory; set one: [state] directory = \"...\"".to_owned(),
         );
     };
     let Some(mut predecessor) = Predecessor::ask(directory)? else {
         tracing::warn!(
-            "no server that could be taken over uses {}; starting as usual",
+            "no running server uses {}, so there is nothing to take over; starting normally",
             directory.display()
         );
         return Ok(InheritedState::default());
@@ -125,7 +125,7 @@ pub fn run_loaded(
         return Ok(end_early(runtime));
     }
     process::keep_time()?;
-    // From here on the watchdog expects signs of life from every part.
+    // From here on the watchdog watches every part.
     control.watchdog().begin();
     let entered = runtime.enter();
     let (server, admin) = open(config, &control, &mut passed)?;
@@ -134,15 +134,11 @@ pub fn run_loaded(
         (left, _) => left?,
     }
     if let Some(predecessor) = predecessor {
-        server.stats().count_on(&predecessor.state.counted);
-        predecessor.relieve()?;
-        if let Some(directory) = control.state_directory() {
-            directory.take_charge();
-        }
+        replace(predecessor, &server, &control)?;
     }
     let tasks = spawn_tasks(&control, &runtime, &mut signals)?;
     announce(&server, &admin);
-    notify::tell("READY=1");
+    notify::notify("READY=1");
     greet(&server, &admin, &control);
     let succession = control
         .state_directory()
@@ -157,22 +153,13 @@ pub fn run_loaded(
     for task in tasks {
         task.abort();
     }
-    notify::tell("STOPPING=1");
+    notify::notify("STOPPING=1");
     match end {
-        End::Asked => {
-            if let Some(succession) = succession {
-                succession.close();
-            }
-            server.stop();
-            drop(admin);
-            control.finish_keeping();
-        }
-        // The state directory and the Unix sockets now belong to the other server.
-        End::Succeeded => {
+        ServeEnd::Signal => stop(succession, server, admin, &control),
+        ServeEnd::Takeover => {
             control.watchdog().rest();
-            tracing::info!(
-                "another server has taken over; leaving when the last connections have ended"
-            );
+            tracing::info!("another server has taken over; ending after the last open connection");
+            // The state directory and the Unix sockets now belong to the other server.
             admin.leave();
             signals.unless_ended(&runtime, server.drain());
         }
@@ -181,6 +168,26 @@ pub fn run_loaded(
     runtime.shutdown_timeout(TASK_TIMEOUT);
     super::log::finish();
     Ok(ExitCode::SUCCESS)
+}
+
+/// Ends the server that this one replaces, and continues its counters.
+fn replace(predecessor: Predecessor, server: &Server, control: &Control) -> Result<(), String> {
+    server.stats().count_on(&predecessor.state.counted);
+    predecessor.relieve()?;
+    if let Some(directory) = control.state_directory() {
+        directory.take_charge();
+    }
+    Ok(())
+}
+
+/// Closes all sockets and saves the state.
+fn stop(succession: Option<Succession>, server: Server, admin: AdminServer, control: &Control) {
+    if let Some(succession) = succession {
+        succession.close();
+    }
+    server.stop();
+    drop(admin);
+    control.finish_keeping();
 }
 
 /// The state directory, with the lock of the predecessor if there is one; `None` if none is
@@ -230,9 +237,9 @@ fn spawn_tasks(
     Ok(tasks)
 }
 
-/// Ends the process before the first answer.
+/// Ends the process before it has answered a query.
 fn end_early(runtime: Runtime) -> ExitCode {
-    tracing::info!("ended before the first answer");
+    tracing::info!("ended before the server was ready");
     runtime.shutdown_timeout(TASK_TIMEOUT);
     super::log::finish();
     ExitCode::SUCCESS
@@ -275,11 +282,11 @@ fn open(
 }
 
 /// Why the server ends.
-enum End {
-    /// A signal asked for it.
-    Asked,
+enum ServeEnd {
+    /// A signal stops the server.
+    Signal,
     /// Another server has taken over.
-    Succeeded,
+    Takeover,
 }
 
 async fn serve_until(
@@ -288,7 +295,7 @@ async fn serve_until(
     admin: &AdminServer,
     succession: Option<&Succession>,
     signals: &Signals,
-) -> End {
+) -> ServeEnd {
     let succeeded = async {
         match succession {
             Some(succession) => succession.wait(control, || hand_over(server, admin)).await,
@@ -296,8 +303,8 @@ async fn serve_until(
         }
     };
     tokio::select! {
-        () = signals.end() => End::Asked,
-        () = succeeded => End::Succeeded,
+        () = signals.end() => ServeEnd::Signal,
+        () = succeeded => ServeEnd::Takeover,
     }
 }
 
@@ -356,7 +363,7 @@ async fn reload_on_demand(control: Arc<Control>, mut hangups: Receiver<()>) {
             continue;
         }
         while let Err(not_done) = reload(&control).await {
-            tracing::warn!("the reload waits for the one that is under way: {not_done}");
+            tracing::warn!("the reload waits for another one: {not_done}");
             tokio::time::sleep(WATCH).await;
         }
     }

@@ -17,7 +17,7 @@ use super::log;
 /// the second.
 const STOP_TIMEOUT: Duration = Duration::from_millis(700);
 
-/// What the received signals ask for.
+/// What the received signals request.
 pub struct Signals {
     ended: watch::Receiver<bool>,
     hangups: Option<mpsc::Receiver<()>>,
@@ -48,7 +48,7 @@ impl Signals {
         Signals::start(Hangup::Reloads)
     }
 
-    /// Starts watching for signals, with SIGHUP ending the process, as when its terminal is closed.
+    /// Starts watching for signals. SIGHUP ends the process, because it means a closed terminal.
     ///
     /// # Errors
     /// A sentence: the system refuses.
@@ -145,5 +145,5 @@ impl WatchedSignals {
 }
 
 fn log_ignored(name: &str) {
-    tracing::info!("{name} means nothing here; SIGHUP reloads, SIGTERM ends");
+    tracing::info!("{name} is ignored; SIGHUP reloads, SIGTERM stops the server");
 }

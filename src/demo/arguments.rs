@@ -7,22 +7,23 @@ use clap::Args;
 /// `meridian demo`
 #[derive(Debug, Args)]
 pub struct DemoArgs {
-    /// Where to answer DNS; if the port is taken, a free one is used
+    /// Answer DNS at this address; if the port is taken, a free one is used
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:1053")]
     pub listen: SocketAddr,
-    /// Where to serve the admin API, on loopback; if the port is taken, a free one is used
+    /// Serve the admin API at this loopback address; if the port is taken, a free one is used
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8053", value_parser = loopback)]
     pub admin: SocketAddr,
-    /// The port of the pretended regions; if it is taken, a free one is used
+    /// The port of the simulated regions; if it is taken, a free one is used
     #[arg(long, value_name = "PORT", default_value_t = 8080)]
     pub port: u16,
-    /// Break and mend one region once, to be watched (what is done on a terminal unless --no-show)
+    /// Take one region down and up again [default on a terminal]
     #[arg(long, overrides_with = "no_show")]
     pub show: bool,
-    /// Leave all regions alone
+    /// Do not take a region down
     #[arg(long)]
     pub no_show: bool,
-    /// Send no queries: else the demo asks itself a few a second, as people all over the world would
+    /// Do not send queries; by default the demo sends a few a second for clients all over the
+    /// world
     #[arg(long)]
     pub no_traffic: bool,
 }

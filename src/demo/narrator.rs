@@ -1,7 +1,7 @@
 //! Prints what happens while the demo runs.
 //!
 //! The narrator runs on its own thread. It compares the published snapshot with the one before, and
-//! prints new events and every question of the tour whose answer changed. With `--show` it also
+//! prints new events and every query of the tour whose answer changed. With `--show` it also
 //! breaks the first region and mends it ten seconds later.
 
 use std::sync::Arc;
@@ -35,11 +35,11 @@ pub fn start(
             steps_done: 0,
         });
     }
-    // If no thread can be had, the demo runs without a narrator.
+    // Without a thread, the demo runs without a narrator.
     let _ = std::thread::Builder::new()
         .name("demo-narrator".to_owned())
         .spawn(move || {
-            // A closed terminal stops the server in order, so that the folder is removed.
+            // A closed terminal stops the server regularly, so that the folder is removed.
             ask_to_end_when_unread();
             greet();
             loop {
@@ -67,11 +67,11 @@ impl RegionShow {
         let sentence = match self.steps_done {
             0 if elapsed >= BREAK => {
                 self.region.break_down();
-                format!("{city} breaks: GET /health there says 503 from now on")
+                format!("{city} breaks: its GET /health returns 503 from now on")
             }
             1 if elapsed >= MEND => {
                 self.region.mend();
-                format!("{city} is mended: GET /health there says 200 again")
+                format!("{city} is mended: its GET /health returns 200 again")
             }
             _ => return None,
         };
@@ -138,13 +138,13 @@ impl Narrator {
     }
 }
 
-/// The sentence about a question whose answer changed.
+/// The sentence about a query whose answer changed.
 fn changed_answer(before: &TourStep, now: &TourStep) -> String {
     let question = before.question.split(" +").next().unwrap_or_default();
     let words: Vec<&str> = question.split_whitespace().collect();
     let question = words.join(" ");
     format!(
         "{}: {question} was {}, is {}",
-        now.who, before.answer, now.answer
+        now.client, before.answer, now.answer
     )
 }

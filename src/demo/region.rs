@@ -60,7 +60,7 @@ impl DemoSockets {
     /// Binds every address at `port`, or at one free port if that is 0 or taken on any of them.
     ///
     /// # Errors
-    /// An address that is not on this machine; no port is free on all.
+    /// An address is not on this machine, or no port is free on all of them.
     pub fn bind(addresses: &[IpAddr], port: u16) -> io::Result<DemoSockets> {
         if port == 0 {
             return DemoSockets::bind_any(addresses);
@@ -73,8 +73,8 @@ impl DemoSockets {
         }
     }
 
-    /// A port that the kernel calls free on the first address may be taken on another: a few are
-    /// tried.
+    /// Binds a port that is free on all addresses. The kernel offers a port that is free on the
+    /// first one; if another address has it in use, the next port is tried.
     fn bind_any(addresses: &[IpAddr]) -> io::Result<DemoSockets> {
         let Some(&first) = addresses.first() else {
             return Ok(DemoSockets(Vec::new()));
@@ -100,7 +100,7 @@ impl DemoSockets {
         Ok(DemoSockets(sockets))
     }
 
-    /// The port of all of them; 0 when there is none.
+    /// The port of all sockets; 0 if there are none.
     pub fn port(&self) -> u16 {
         self.0
             .first()
@@ -120,7 +120,7 @@ fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
 /// Serves every region on its addresses, on a separate thread.
 ///
 /// # Errors
-/// No thread or no runtime can be had.
+/// The system has no thread or no runtime left.
 pub fn serve(sockets: DemoSockets, regions: &[Arc<DemoRegion>]) -> Result<(), String> {
     try_serve(sockets, regions).map_err(|error| format!("the regions cannot be served: {error}"))
 }

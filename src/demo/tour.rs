@@ -16,7 +16,7 @@ use crate::explain::{ExplainQuestion, Explanation, explain};
 use crate::terminal::TextOutput;
 use crate::terminal::say;
 
-/// A question to try: name, type, the subnet of somebody real, and who that is.
+/// Queries to try: name, type, a client subnet, and where that client is.
 const QUESTIONS: &[(&str, &str, &str, &str)] = &[
     ("www.example.com", "A", "193.0.0.0/21", "Netherlands"),
     ("www.example.com", "A", "128.59.0.0/16", "New York"),
@@ -37,26 +37,26 @@ const QUESTIONS: &[(&str, &str, &str, &str)] = &[
     ("example.com", "A", "193.0.0.0/21", "the bare domain"),
 ];
 
-/// The text after the ready line.
+/// The text that the demo prints after the ready line.
 pub struct DemoTour {
     regions: Vec<DemoRegionSettings>,
     steps: Vec<TourStep>,
     places: DemoPaths,
 }
 
-/// One question and its answer.
+/// One query and its answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TourStep {
     /// The arguments of dig.
     pub question: String,
     /// The output of dig.
     pub answer: String,
-    /// The client.
-    pub who: String,
+    /// Where the client is.
+    pub client: String,
 }
 
 impl DemoTour {
-    /// Works out every answer from what is about to be served.
+    /// Computes every answer from the snapshot that will be served.
     pub fn of(loaded: &LoadedState, regions: &[Arc<DemoRegion>], places: &DemoPaths) -> DemoTour {
         let regions = regions.iter().map(|region| region.shown.clone()).collect();
         DemoTour {
@@ -66,34 +66,56 @@ impl DemoTour {
         }
     }
 
-    /// Prints regions and questions, ready to be pasted; `with_traffic`: the demo asks, too.
+    /// Prints the regions, the queries and the commands, ready to be pasted. `with_traffic`: the
+    /// demo sends queries, too.
     pub fn print(&self, dns: SocketAddr, admin: &str, with_traffic: bool) {
-        let output = TextOutput::stdout();
         say!();
-        let url = |region: &DemoRegionSettings| {
-            format!("http://{}:{}/", region.address, self.places.port)
-        };
-        let rows = self
-            .regions
-            .iter()
-            .map(|region| vec![region.name.clone(), region.city.clone(), url(region)]);
-        output.table(
-            &["region", "pretends to be in", "serves"],
-            &rows.collect::<Vec<_>>(),
-        );
+        self.print_regions();
         say!();
+        self.print_queries(dns);
+        say!();
+        self.print_commands(admin);
+        if with_traffic {
+            let rate = traffic::PER_SECOND;
+            say!(
+                "traffic: {rate} queries a second from clients all over the world; --no-traffic turns them off"
+            );
+        }
+        say!("end:     Ctrl-C");
+        say!();
+    }
+
+    fn print_regions(&self) {
+        let mut rows = Vec::new();
+        for region in &self.regions {
+            rows.push(vec![
+                region.name.clone(),
+                region.city.clone(),
+                self.url(region),
+            ]);
+        }
+        TextOutput::stdout().table(&["region", "pretends to be in", "serves"], &rows);
+    }
+
+    fn print_queries(&self, dns: SocketAddr) {
         let dig = format!("dig @{} -p {} +short", dns.ip(), dns.port());
-        let rows = self.steps.iter().map(|step| {
-            vec![
+        let mut rows = Vec::new();
+        for step in &self.steps {
+            rows.push(vec![
                 format!("{dig} {}", step.question),
                 format!("# {}", step.answer),
-                step.who.clone(),
-            ]
-        });
-        output.table(&["try", "# expect", "client"], &rows.collect::<Vec<_>>());
+                step.client.clone(),
+            ]);
+        }
+        TextOutput::stdout().table(&["try", "# expect", "client"], &rows);
+    }
+
+    fn print_commands(&self, admin: &str) {
         let to = format!("--admin http://{admin}");
-        let first = self.regions.first().map_or(String::new(), url);
-        say!();
+        let first = match self.regions.first() {
+            Some(region) => self.url(region),
+            None => String::new(),
+        };
         say!("watch:   http://{admin}/ in a browser");
         say!("break:   curl -X POST {first}break");
         say!("mend:    curl -X POST {first}mend");
@@ -106,52 +128,55 @@ impl DemoTour {
         );
         say!("why:     {program} explain www.example.com --client 193.0.0.0/21 {to}");
         say!("status:  {program} status {to}");
-        if with_traffic {
-            let rate = traffic::PER_SECOND;
-            say!(
-                "traffic: {rate} queries a second as from people all over the world; --no-traffic leaves them out"
-            );
-        }
-        say!("end:     Ctrl-C");
-        say!();
+    }
+
+    /// The address of a region's web server.
+    fn url(&self, region: &DemoRegionSettings) -> String {
+        format!("http://{}:{}/", region.address, self.places.port)
     }
 }
 
-/// Every question with its answer.
+/// Every query with its answer.
 pub fn steps(snapshot: &Snapshot) -> Vec<TourStep> {
-    let step = |&(name, rtype, subnet, who): &(&str, &str, &str, &str)| {
-        let question = ExplainQuestion {
-            name: name.parse().ok()?,
-            rtype: rtype.parse().ok()?,
-            client: subnet.parse().ok()?,
-            down: Vec::new(),
-        };
-        let explanation = explain(snapshot, &question, 0).ok()?;
-        let question = format!("{name:16} {rtype:4} +subnet={subnet}");
-        Some(TourStep {
-            question,
-            answer: answer(&explanation),
-            who: who.to_owned(),
-        })
-    };
-    QUESTIONS.iter().filter_map(step).collect()
+    let mut steps = Vec::new();
+    for (name, rtype, subnet, client) in QUESTIONS {
+        if let Some(explanation) = explained(snapshot, name, rtype, subnet) {
+            steps.push(TourStep {
+                question: format!("{name:16} {rtype:4} +subnet={subnet}"),
+                answer: answer(&explanation),
+                client: (*client).to_owned(),
+            });
+        }
+    }
+    steps
 }
 
-/// What dig prints, as far as one reply tells.
+/// The explanation of one query; `None` if it cannot be explained.
+fn explained(snapshot: &Snapshot, name: &str, rtype: &str, subnet: &str) -> Option<Explanation> {
+    let question = ExplainQuestion {
+        name: name.parse().ok()?,
+        rtype: rtype.parse().ok()?,
+        client: subnet.parse().ok()?,
+        down: Vec::new(),
+    };
+    explain(snapshot, &question, 0).ok()
+}
+
+/// The answers that dig may print, in one line.
 fn answer(explanation: &Explanation) -> String {
     let endpoints = explanation
         .service
         .as_ref()
         .map_or(&[][..], |service| &service.endpoints);
-    let text: Vec<String> = endpoints
-        .iter()
-        .map(|endpoint| endpoint.endpoint.clone())
-        .collect();
+    let mut names = Vec::new();
+    for endpoint in endpoints {
+        names.push(endpoint.endpoint.clone());
+    }
     match explanation.records.first() {
         Some(record) if record.rtype == "CNAME" => {
             format!("{}.", record.data.trim_end_matches('.'))
         }
-        _ => text.join(" or "),
+        _ => names.join(" or "),
     }
 }
 

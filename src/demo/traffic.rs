@@ -22,8 +22,8 @@ use crate::steering::pick::next_draw;
 pub const PER_SECOND: u32 = 20;
 /// How long to wait for an answer, so that none stays in the buffer of the socket.
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(20);
-/// The questions, each with its share in percent.
-const ASKED: [(&str, RecordType, u64); 6] = [
+/// The queries, each with its share in percent.
+const QUERIES: [(&str, RecordType, u64); 6] = [
     (MAIN, RecordType::A, 50),
     (MAIN, RecordType::AAAA, 15),
     ("api.example.com", RecordType::A, 15),
@@ -34,7 +34,7 @@ const ASKED: [(&str, RecordType, u64); 6] = [
 
 /// Starts sending queries, on a thread that ends when the sender of `stopped` is dropped.
 pub fn start(control: Arc<Control>, dns: SocketAddr, stopped: Receiver<()>) {
-    // If no thread can be had, the demo runs without sample traffic.
+    // Without a thread, the demo runs without sample traffic.
     let _ = std::thread::Builder::new()
         .name("demo-traffic".to_owned())
         .spawn(move || {
@@ -42,8 +42,8 @@ pub fn start(control: Arc<Control>, dns: SocketAddr, stopped: Receiver<()>) {
                 return;
             };
             drop(control);
-            if let Err(error) = ask_until(&stopped, &clients, reachable(dns)) {
-                tracing::error!(%error, "the demo has no traffic of its own");
+            if let Err(error) = send_until(&stopped, &clients, reachable(dns)) {
+                tracing::error!(%error, "the demo cannot send sample traffic");
             }
         });
 }
@@ -58,7 +58,7 @@ fn reachable(listened: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, listened.port())
 }
 
-fn ask_until(stopped: &Receiver<()>, clients: &Clients, dns: SocketAddr) -> io::Result<()> {
+fn send_until(stopped: &Receiver<()>, clients: &Clients, dns: SocketAddr) -> io::Result<()> {
     let any: IpAddr = if dns.is_ipv4() {
         Ipv4Addr::UNSPECIFIED.into()
     } else {
@@ -67,14 +67,14 @@ fn ask_until(stopped: &Receiver<()>, clients: &Clients, dns: SocketAddr) -> io::
     let socket = UdpSocket::bind((any, 0))?;
     socket.connect(dns)?;
     socket.set_read_timeout(Some(ANSWER_TIMEOUT))?;
-    let asked = names();
+    let queries = queries();
     let mut buffer = [0; 1500];
-    // A late thread does not catch up.
+    // A thread that is late does not catch up.
     while stopped.recv_timeout(Duration::from_secs(1) / PER_SECOND)
         == Err(RecvTimeoutError::Timeout)
     {
         let draw = any_draw();
-        let Some(((name, rtype), client)) = pick(&asked, draw).zip(clients.pick(next_draw(draw)))
+        let Some(((name, rtype), client)) = pick(&queries, draw).zip(clients.pick(next_draw(draw)))
         else {
             return Ok(());
         };
@@ -85,16 +85,20 @@ fn ask_until(stopped: &Receiver<()>, clients: &Clients, dns: SocketAddr) -> io::
     Ok(())
 }
 
-type Asked = ((Name, RecordType), u64);
+/// A query, and its share in percent.
+type WeightedQuery = ((Name, RecordType), u64);
 
-fn names() -> Vec<Asked> {
-    ASKED
-        .iter()
-        .filter_map(|&(name, rtype, part)| Some(((name.parse().ok()?, rtype), part)))
-        .collect()
+fn queries() -> Vec<WeightedQuery> {
+    let mut queries = Vec::new();
+    for (name, rtype, share) in QUERIES {
+        if let Ok(name) = name.parse() {
+            queries.push(((name, rtype), share));
+        }
+    }
+    queries
 }
 
-/// One of several, in proportion to its part.
+/// Picks an element at random, in proportion to its part.
 fn pick<T>(parts: &[(T, u64)], draw: u64) -> Option<&T> {
     let all: u64 = parts.iter().map(|(_, part)| part).sum();
     let mut left = draw.checked_rem(all)?;
@@ -107,7 +111,7 @@ fn pick<T>(parts: &[(T, u64)], draw: u64) -> Option<&T> {
     None
 }
 
-/// Networks all over the world, each with the people who live near it.
+/// Networks all over the world, each with the population around it.
 struct Clients(Vec<(Ipv4Addr, u64)>);
 
 impl Clients {
@@ -146,7 +150,7 @@ impl Clients {
 /// A query with the /24 of a client (RFC 7871 section 6).
 fn query(name: &Name, rtype: RecordType, client: Ipv4Addr, id: u16) -> Vec<u8> {
     let [first, second, third, _] = client.octets();
-    // Recursion is not asked for; one question, and the OPT record.
+    // The header: no recursion desired, one question and the OPT record.
     let mut query = [
         &id.to_be_bytes()[..],
         &[0, 0, 0, 1, 0, 0, 0, 0, 0, 1],
@@ -174,7 +178,7 @@ mod tests {
     use crate::explain::PlaceFacts;
 
     #[test]
-    fn clients_are_where_people_are() {
+    fn clients_follow_the_population() {
         let loaded = super::super::tests::loaded();
         let clients = Clients::in_squares(&loaded.snapshot, &loaded.config).unwrap();
         let mut by_continent: BTreeMap<String, u32> = BTreeMap::new();
@@ -202,7 +206,7 @@ mod tests {
 
     #[test]
     fn a_query_is_one_that_the_server_reads() {
-        for ((name, rtype), _) in names() {
+        for ((name, rtype), _) in queries() {
             let query = query(&name, rtype, "192.0.2.77".parse().unwrap(), 5);
             let mut scratch = QueryScratch::default();
             let parsed =
@@ -213,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_picked_is_in_proportion() {
+    fn picks_are_in_proportion() {
         let parts = [("a", 1), ("none", 0), ("b", 3)];
         let picked: Vec<&str> = (0..4)
             .filter_map(|draw| pick(&parts, draw).copied())
@@ -223,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_listens_everywhere_is_asked_over_loopback() {
+    fn a_server_on_the_unspecified_address_is_queried_over_loopback() {
         let of = |text: &str| reachable(text.parse().unwrap()).to_string();
         assert_eq!(
             (of("0.0.0.0:53"), of("[::]:53")),
@@ -233,10 +237,10 @@ mod tests {
     }
 
     #[test]
-    fn it_ends_with_the_demo() {
+    fn the_traffic_ends_with_the_demo() {
         let (stop, stopped) = std::sync::mpsc::channel();
         drop(stop);
         let clients = Clients(vec![(Ipv4Addr::new(192, 0, 2, 1), 1)]);
-        ask_until(&stopped, &clients, "127.0.0.1:9".parse().unwrap()).unwrap();
+        send_until(&stopped, &clients, "127.0.0.1:9".parse().unwrap()).unwrap();
     }
 }

@@ -20,8 +20,8 @@ pub const SWITCHED_OFF: &str = "is switched off in this what-if";
 pub struct CandidateFacts {
     /// Its name.
     pub region: String,
-    /// Great-circle distance from the client; absent where the order does not depend on distance, or
-    /// a location is unknown.
+    /// Great-circle distance from the client; absent where the order does not depend on distance,
+    /// or a location is unknown.
     pub distance_km: Option<f64>,
     /// The bias of the region's distance, in per cent.
     pub bias: i8,

@@ -1,7 +1,8 @@
 //! The location of an address and the sources of the geodata, in JSON and as text.
 //!
-//! `meridian locate`, `meridian explain` and the API share these structures. They are copies of what
-//! the [`Atlas`] holds, with codes as strings and times as numbers, so clients can parse them back.
+//! `meridian locate`, `meridian explain` and the API share these structures. They are copies of
+//! what the [`Atlas`] holds, with codes as strings and times as numbers, so clients can parse them
+//! back.
 
 use std::fmt;
 use std::net::IpAddr;

@@ -1,8 +1,8 @@
 //! Answers a query with the server's own code on behalf of a client, and parses the reply.
 //!
-//! The question becomes a DNS message, with an EDNS Client Subnet option (RFC 7871) if the client is
-//! a subnet. The reply comes from [`crate::answer`], so an explanation can never differ from what a
-//! client gets.
+//! The question becomes a DNS message, with an EDNS Client Subnet option (RFC 7871) if the client
+//! is a subnet. The reply comes from [`crate::answer`], so an explanation can never differ from
+//! what a client gets.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
@@ -41,7 +41,7 @@ impl std::error::Error for ParseClientError {}
 impl FromStr for ExplainClient {
     type Err = ParseClientError;
 
-    /// Parses `203.0.113.7` or `203.0.113.0/24`. The bits behind the prefix are cleared, as RFC 7871
+    /// Parses `203.0.113.7` or `203.0.113.0/24`. The bits after the prefix are cleared, as RFC 7871
     /// section 6 requires of a resolver.
     fn from_str(text: &str) -> Result<ExplainClient, ParseClientError> {
         let Some((address, prefix)) = text.split_once('/') else {
@@ -64,7 +64,7 @@ impl FromStr for ExplainClient {
     }
 }
 
-/// The address with the bits behind the prefix cleared.
+/// The address with the bits after the prefix cleared.
 fn cleared(address: IpAddr, prefix: u8) -> IpAddr {
     match address {
         IpAddr::V4(address) => {
@@ -98,7 +98,7 @@ impl ExplainClient {
         LookupAddress::of(self.address.into())
     }
 
-    /// Whether the query carries a client subnet that says something about the client.
+    /// Whether the query carries a client subnet that locates the client.
     pub fn is_subnet(&self) -> bool {
         self.prefix.is_some_and(|prefix| prefix > 0)
     }

@@ -65,7 +65,7 @@ impl PlannedChange {
             ));
         }
         if !self.biases.is_empty() && configured(config, service).is_none() {
-            return Err(format!("{} is being changed; ask again", service.name));
+            return Err(format!("{} is being changed; try again", service.name));
         }
         Ok(())
     }

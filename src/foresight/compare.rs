@@ -28,7 +28,8 @@ use crate::text::counted;
 /// A catalog and the configuration that it was compiled from.
 pub type CatalogWithConfig<'w> = (&'w Catalog, &'w Config);
 
-/// What a change moves of one service. Its JSON form is stable: keys are added, never changed.
+/// The clients of one service that a change moves. Its JSON form is stable: keys are added, never
+/// changed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ServiceMove {
     /// The service.
@@ -37,29 +38,29 @@ pub struct ServiceMove {
     /// case.
     #[serde(rename = "type")]
     pub rtype: String,
-    /// The part of the public IPv4 space of known place that goes to another region, or to none, in
-    /// per cent.
+    /// The part of the public IPv4 space with a known location that goes to another region, or to
+    /// none, in per cent.
     pub moved_percent: f64,
-    /// What moves of the queries that were noted lately; absent where none was.
+    /// The recently recorded queries that move; absent if there are none.
     #[serde(default)]
     pub traffic: Option<TrafficMove>,
     /// Every region that it has or had.
     pub regions: Vec<RegionMove>,
 }
 
-/// What a change moves of the queries that a server has noted.
+/// The queries of a traffic sample that a change moves.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TrafficMove {
-    /// How many were noted.
+    /// The number of sampled queries.
     pub queries: u64,
     /// The part of them that goes to another region, or to none, in per cent.
     pub moved_percent: f64,
 }
 
-/// What one region wins or loses.
+/// The change of the share of one region.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RegionMove {
-    /// Its name.
+    /// The name of the region.
     pub region: String,
     /// Its part of the addresses before, in per cent.
     pub before_percent: f64,
@@ -68,8 +69,8 @@ pub struct RegionMove {
 }
 
 impl ServiceMove {
-    /// `www.example.com A: 12.3% of the address space and 20% of 812 queries noted lately are sent
-    /// elsewhere`
+    /// `www.example.com A: 12.3% of the address space and 20% of 812 queries recorded recently are
+    /// sent elsewhere`
     pub fn sentence(&self) -> String {
         let ServiceMove { name, rtype, .. } = self;
         let space = percent(self.moved_percent);
@@ -79,7 +80,7 @@ impl ServiceMove {
                 queries,
                 moved_percent,
             }) => format!(
-                "{name} {rtype}: {space} of the address space and {} of {} noted lately are sent elsewhere",
+                "{name} {rtype}: {space} of the address space and {} of {} recorded recently are sent elsewhere",
                 percent(*moved_percent),
                 counted(*queries, "query")
             ),
@@ -96,8 +97,8 @@ impl ServiceMove {
     }
 }
 
-/// What moves, for each service that existed before and whose parts have changed. A service or a
-/// family that is gone has moved whole.
+/// The moves of each service that existed before and whose shares have changed. A service or a
+/// family that is gone counts as moved completely.
 ///
 /// # Errors
 /// A sentence: `traffic` cannot be read.
@@ -136,13 +137,13 @@ pub fn compare(
     Ok(moves)
 }
 
-/// All that decides where clients of a service are sent, as text.
+/// All settings that decide where clients of a service are sent, as text.
 fn parts(config: &Config, service: &config::ServiceConfig) -> String {
     let listed = service.regions.iter();
     let regions: Vec<_> = listed
         .map(|it| config.regions.get(usize::from(it.region.0)))
         .collect();
-    // Where its settings stand in the files makes no difference.
+    // Where its settings stand in the files has no effect.
     let service = config::ServiceConfig {
         stated: config::SourceLine::none(),
         policy: None,
@@ -197,7 +198,7 @@ impl ComparedView {
         })
     }
 
-    /// What moves to another view; the name of the service is left empty.
+    /// The clients that move to another view; the name of the service is left empty.
     fn moves_to(
         &self,
         after: Option<&ComparedView>,
@@ -276,7 +277,7 @@ impl ComparedView {
             .map_or(&[], |split| &split.0)
     }
 
-    /// How many public addresses of known place have each pair of outcomes.
+    /// How many public addresses with a known location have each pair of outcomes.
     fn space(&self, after: Option<&ComparedView>, atlas: &Atlas) -> OutcomePairs {
         let after = after.unwrap_or(self);
         let mut pairs = OutcomePairs::new();

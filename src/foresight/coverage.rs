@@ -1,10 +1,13 @@
 //! Coverage: which part of a service's clients has a live region, and which countries have none.
 //!
-//! Clients of one class are offered the same regions in the same order. How many clients a zone of
-//! the map has is counted once for all services ([`ZoneWeights`]), which walks the whole address
-//! space. [`ClassWeights`] adds up the zones of each class of a catchment. A change of availability only changes what each class is given ([`ClassSplit`]),
-//! which takes a few steps. Clients are counted as public IPv4 addresses of known place, as the
-//! people who live there, and as the queries that a server has sampled.
+//! Clients of one class are offered the same regions in the same order. [`ZoneWeights`] has the
+//! number of clients of each zone of the map. It is counted once for all services, which walks the
+//! whole address space. [`ClassWeights`] adds up the zones of each class of a catchment. After a
+//! change of availability only the split of each class ([`ClassSplit`]) is computed again, which
+//! takes a few steps.
+//!
+//! Clients are counted in three ways: as public IPv4 addresses with a known location, as
+//! population, and as the queries that a server has sampled.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -23,9 +26,9 @@ use crate::steering::{FailoverChain, RegionStates};
 
 pub use super::fate::ClassSplit;
 
-/// Countries that are listed as losing their region.
+/// The most countries that are listed as losing their region.
 const MOST_COUNTRIES: usize = 10;
-/// Countries that are named in a sentence.
+/// The most countries that a sentence names.
 const MOST_NAMED: usize = 3;
 /// Fewer sampled queries than this do not represent the others.
 pub const FEWEST_QUERIES: u64 = 100;
@@ -34,7 +37,7 @@ pub const FEWEST_QUERIES: u64 = 100;
 #[derive(Debug, Default)]
 pub struct ClassWeights {
     cells: Vec<ClassCell>,
-    /// Addresses of unknown place by class.
+    /// Addresses without a location, by class.
     unplaced: Vec<(u32, u64)>,
 }
 
@@ -47,32 +50,32 @@ struct ClassCell {
     people: f64,
 }
 
-/// Parts of a service's clients by what they are given, in per cent.
+/// The clients of a service by the kind of region that they get, in per cent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CoverageParts {
-    /// A live region of their first tier: the one that they have when all is well.
+    /// A live region of their first tier, as in normal operation.
     pub live_percent: f64,
-    /// A live region, but one of a later tier: not the one that they are meant for.
+    /// A live region of a later tier, because their first tier is out.
     pub displaced_percent: f64,
-    /// A region that is out, given by `all_down`.
+    /// A region that is out, chosen by `all_down`.
     pub dead_percent: f64,
-    /// No region, though some are meant for them.
+    /// No region, although their fence leaves some.
     pub none_percent: f64,
     /// No region, because a fence leaves none for them.
     pub excluded_percent: f64,
 }
 
-/// The same of queries that were noted.
+/// The same for sampled queries.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TrafficCoverage {
-    /// How many were noted.
+    /// The number of sampled queries.
     pub queries: u64,
-    /// Their parts.
+    /// The parts of these queries.
     #[serde(flatten)]
     pub parts: CoverageParts,
 }
 
-/// Who of a service's clients has a live region. Its JSON form is stable: keys are added, never
+/// The clients of a service that have a live region. Its JSON form is stable: keys are added, never
 /// changed.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Coverage {
@@ -80,18 +83,19 @@ pub struct Coverage {
     /// addresses in any case.
     #[serde(rename = "type")]
     pub rtype: String,
-    /// Parts of the public IPv4 addresses whose place is known.
+    /// Parts of the public IPv4 addresses with a known location.
     pub addresses: CoverageParts,
-    /// Parts of the people who live there.
+    /// Parts of the population.
     pub population: CoverageParts,
-    /// Parts of the queries that were noted lately; absent where none was.
+    /// Parts of the queries that were recorded recently; absent if there are none.
     #[serde(default)]
     pub traffic: Option<TrafficCoverage>,
-    /// Addresses of unknown place, private ones too, that have no live region; they are in no part.
+    /// Addresses without a location, also private ones, that have no live region. No part counts
+    /// them.
     pub unplaced: u64,
     /// How many countries have clients without a live region.
     pub losing_countries: usize,
-    /// Those with the most addresses that have none, the greatest first.
+    /// The countries with the most addresses without a live region, the greatest first.
     pub losing: Vec<LosingCountry>,
 }
 
@@ -102,13 +106,13 @@ pub struct LosingCountry {
     pub country: String,
     /// Its name.
     pub name: Option<String>,
-    /// Addresses that have none.
+    /// The addresses without a live region.
     pub addresses: u64,
-    /// People who have none.
+    /// The people without a live region.
     pub people: u64,
 }
 
-/// Clients of one class that were noted, and how often they asked.
+/// Sampled clients of one class, and the number of their queries.
 pub type ClassQueries = (u32, u64);
 
 /// How many clients each zone of a map has, by country. It is counted once for all catchments that
@@ -116,7 +120,7 @@ pub type ClassQueries = (u32, u64);
 #[derive(Debug, Default)]
 pub struct ZoneWeights {
     cells: Vec<ZoneCell>,
-    /// Addresses of unknown place by zone.
+    /// Addresses without a location, by zone.
     unplaced: Vec<(u32, u64)>,
 }
 
@@ -205,7 +209,7 @@ pub(super) fn is_counted(atlas: &Atlas, place: PlaceId) -> bool {
     place != PlaceId::UNROUTABLE && (known.point.is_some() || known.country.is_some())
 }
 
-/// What each class of a view is given, by its number.
+/// The split of each class of a view, by its number.
 pub fn fates(view: &ServiceView, states: &RegionStates) -> Vec<ClassSplit> {
     let mut fates = Vec::with_capacity(view.catchment.classes().len());
     for tiers in view.catchment.classes() {
@@ -238,7 +242,7 @@ impl CoverageParts {
         }
     }
 
-    /// Without a live region, though some are meant for them.
+    /// Without a live region, although their fence leaves some.
     pub fn uncovered_percent(&self) -> f64 {
         self.dead_percent + self.none_percent
     }
@@ -250,7 +254,7 @@ impl CoverageParts {
 }
 
 impl Coverage {
-    /// Adds up what the classes are given.
+    /// Adds up the splits of the classes.
     pub fn of(
         family: ServiceFamily,
         weights: &ClassWeights,
@@ -291,12 +295,13 @@ impl Coverage {
         }
     }
 
-    /// Whether every client that some region is meant for has a live one.
+    /// Whether every client has a live region, except those that a fence excludes.
     pub fn is_whole(&self) -> bool {
         self.worst_percent() == 0.0 && self.unplaced == 0
     }
 
-    /// The greatest part of addresses, people or noted queries without a live region, in per cent.
+    /// The greatest part of addresses, people or sampled queries without a live region, in per
+    /// cent.
     pub fn worst_percent(&self) -> f64 {
         let mut worst = self
             .addresses
@@ -308,7 +313,7 @@ impl Coverage {
         worst
     }
 
-    /// The least part of addresses or noted queries with a live region, in per cent.
+    /// The least part of addresses or sampled queries with a live region, in per cent.
     pub fn least_covered_percent(&self) -> f64 {
         let mut least = self.addresses.covered_percent().min(100.0);
         if let Some(traffic) = self.enough_traffic() {
@@ -323,7 +328,8 @@ impl Coverage {
         (traffic.queries >= FEWEST_QUERIES).then_some(traffic.parts)
     }
 
-    /// `22.8% of the address space, 11.2% of the population and 31% of 812 queries noted lately`
+    /// `22.8% of the address space, 11.2% of the population and 31% of 812 queries recorded
+    /// recently`
     pub fn how_many(&self) -> String {
         let addresses = percent(self.addresses.uncovered_percent());
         let people = percent(self.population.uncovered_percent());
@@ -339,7 +345,7 @@ impl Coverage {
             Some(TrafficCoverage { queries, parts }) => {
                 let traffic = percent(parts.uncovered_percent());
                 format!(
-                    "{addresses} of {space}, {people} of {population} and {traffic} of {queries} queries noted lately"
+                    "{addresses} of {space}, {people} of {population} and {traffic} of {queries} queries recorded recently"
                 )
             }
         }
@@ -353,7 +359,7 @@ impl Coverage {
         )
     }
 
-    /// What the uncovered clients are given.
+    /// The answer for the clients without a live region.
     fn instead(&self) -> &'static str {
         match (
             self.addresses.dead_percent > 0.0,
@@ -383,7 +389,8 @@ impl LosingCountry {
     }
 }
 
-/// `: Germany, France, Italy and 41 more countries`, of so many in all.
+/// The first countries of a list, as `: Germany, France, Italy and 41 more countries`. `all` is the
+/// number of countries.
 pub(super) fn where_to<'c>(countries: impl Iterator<Item = &'c str>, all: usize) -> String {
     let named: Vec<&str> = countries.take(MOST_NAMED).collect();
     match all.saturating_sub(named.len()) {
@@ -411,7 +418,7 @@ fn greatest(losing: BTreeMap<PlaceCode, ClientSum>) -> Vec<LosingCountry> {
     countries
 }
 
-/// The parts of the queries that were noted; `None`: there were none.
+/// The parts of the sampled queries; `None`: there are none.
 pub fn traffic_parts(fates: &[ClassSplit], noted: &[ClassQueries]) -> Option<TrafficCoverage> {
     let mut sum = ClassSplit::default();
     let mut queries = 0;
@@ -425,7 +432,7 @@ pub fn traffic_parts(fates: &[ClassSplit], noted: &[ClassQueries]) -> Option<Tra
     })
 }
 
-/// What a class is given; nothing counts for a class that is not in the list.
+/// The split of a class; all zero for a class that is not in the list.
 fn fate_of(fates: &[ClassSplit], class: u32) -> ClassSplit {
     fates.get(class as usize).copied().unwrap_or_default()
 }

@@ -18,7 +18,7 @@ use crate::geo::catchment::Catchment;
 use crate::geo::{AddressTable, Atlas};
 use crate::steering::RegionStates;
 
-/// By service, the sampled networks and how often each asked.
+/// By service, the sampled networks with the number of their queries.
 pub type NotedNetworks = Vec<Vec<(IpAddr, u64)>>;
 
 /// The clients of catchments, as far as they are counted.
@@ -46,7 +46,7 @@ struct Counted {
     weights: Arc<ClassWeights>,
 }
 
-/// By catchment and states: what each class is given, and the coverage that follows.
+/// By catchment and states: the split of each class, and the coverage that follows.
 type KnownCoverages = HashMap<(usize, RegionStates), (Arc<Vec<ClassSplit>>, Coverage)>;
 
 impl ClientCounts {
@@ -151,7 +151,7 @@ pub fn noted(catalog: &Catalog) -> NotedNetworks {
     noted
 }
 
-/// The clients that were sampled elsewhere, by service of this catalog.
+/// The clients that another server has sampled, by service of this catalog.
 ///
 /// # Errors
 /// A sentence: `traffic` cannot be read.
@@ -202,7 +202,7 @@ struct CountedView<'c> {
     family: ServiceFamily,
     view: &'c ServiceView,
     weights: &'c ClassWeights,
-    /// Sampled networks, and how often each asked.
+    /// Sampled networks, with the number of their queries.
     clients: &'c [(IpAddr, u64)],
 }
 

@@ -24,10 +24,11 @@ const MOST_CELLS: usize = 2500;
 /// Countries that are listed as movers.
 const MOST_MOVERS: usize = 10;
 
-/// Who goes where, now and after a change. Its JSON form is stable: keys are added, never changed.
+/// The share of each region, now and after a change. Its JSON form is stable: keys are added, never
+/// changed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Foresight {
-    /// One sentence with what matters.
+    /// A summary in one sentence.
     pub summary: String,
     /// The service.
     pub name: String,
@@ -35,36 +36,36 @@ pub struct Foresight {
     /// case.
     #[serde(rename = "type")]
     pub rtype: String,
-    /// What is counted, here and wherever `addresses` stands.
+    /// The unit of all counts, including those named `addresses`.
     #[serde(default)]
     pub over: ShareBasis,
-    /// Public IPv4 addresses whose place is known, or people, or queries that were noted: the whole
-    /// that parts are parts of.
+    /// The total that shares are measured against: public IPv4 addresses with a known location,
+    /// people, or recorded queries.
     pub addresses: u64,
-    /// Public IPv4 addresses whose place is unknown, who are offered the regions as listed; or
-    /// people of countries without an address; or queries from places that are unknown.
+    /// The clients without a location, which are offered the regions as listed: addresses, people
+    /// of countries without an address, or queries.
     pub unlocated: u64,
     /// The part of the addresses that are sent elsewhere by the change, in per cent.
     pub moved_percent: f64,
-    /// Who has a live region now.
+    /// The clients with a live region now.
     #[serde(default)]
     pub before_coverage: CoverageParts,
-    /// Who has one after the change.
+    /// The clients with a live region after the change.
     #[serde(default)]
     pub after_coverage: CoverageParts,
     /// Countries whose clients have none after the change, the greatest first.
     #[serde(default)]
     pub losing: Vec<CountryLoss>,
-    /// How many such countries there are.
+    /// The number of such countries.
     #[serde(default)]
     pub losing_countries: usize,
     /// The regions of the service as listed, then those that only another configuration has.
     pub regions: Vec<RegionForesight>,
     /// The countries, by code.
     pub countries: Vec<CountryForesight>,
-    /// Those that the change moves the most addresses of, the greatest first.
+    /// The countries with the most moved addresses, the greatest first.
     pub movers: Vec<CountryMove>,
-    /// How far clients are from what serves them, before and after.
+    /// The distances from clients to the regions that serve them, before and after.
     pub distance: DistanceFacts,
     /// Squares of one degree with the most addresses, for maps.
     pub cells: Vec<CellFacts>,
@@ -73,7 +74,7 @@ pub struct Foresight {
 /// One region.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RegionForesight {
-    /// Its name.
+    /// The name of the region.
     pub region: String,
     /// Degrees north; absent where the region has no location.
     pub latitude: Option<f64>,
@@ -87,11 +88,11 @@ pub struct RegionForesight {
     pub before_percent: f64,
     /// Its part after the change.
     pub after_percent: f64,
-    /// What it has room for after the change, where that is stated as a part.
+    /// Its capacity after the change, if it is configured as a percentage.
     #[serde(default)]
     pub capacity_percent: Option<f64>,
-    /// Whether that is less than its part after the change: what is above it would spill to other
-    /// regions.
+    /// Whether its part after the change exceeds that capacity, so that the excess would spill to
+    /// other regions.
     #[serde(default)]
     pub over_capacity: bool,
 }
@@ -118,7 +119,7 @@ pub struct CountryMove {
     pub country: String,
     /// Its name.
     pub name: Option<String>,
-    /// Addresses that are sent elsewhere.
+    /// The addresses that move.
     pub addresses: u64,
     /// The region that loses the most of them; absent where it had none.
     pub from: Option<String>,
@@ -133,28 +134,28 @@ pub struct CountryLoss {
     pub country: String,
     /// Its name.
     pub name: Option<String>,
-    /// Addresses that have none.
+    /// The addresses without a live region.
     pub addresses: u64,
 }
 
-/// Great-circle distances between clients and what serves them, in kilometres.
+/// Great-circle distances between clients and the regions that serve them, in kilometres.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DistanceFacts {
     /// The mean now; absent where no distance is known.
     pub before_mean_km: Option<f64>,
     /// The mean after the change.
     pub after_mean_km: Option<f64>,
-    /// 95 of 100 addresses are this near now.
+    /// The 95th percentile now.
     pub before_p95_km: Option<f64>,
-    /// 95 of 100 addresses are this near after the change.
+    /// The 95th percentile after the change.
     pub after_p95_km: Option<f64>,
-    /// How much farther than the nearest region of the service, in the mean, now.
+    /// The mean distance beyond the nearest region of the service, now.
     #[serde(default)]
     pub before_extra_mean_km: Option<f64>,
     /// The same after the change.
     #[serde(default)]
     pub after_extra_mean_km: Option<f64>,
-    /// What 95 of 100 addresses have of that at most, now.
+    /// The same for the 95th percentile, now.
     #[serde(default)]
     pub before_extra_p95_km: Option<f64>,
     /// The same after the change.
@@ -169,9 +170,9 @@ pub struct CellFacts {
     pub latitude: i16,
     /// Its western edge, in degrees east.
     pub longitude: i16,
-    /// Its addresses.
+    /// The number of its addresses.
     pub addresses: u64,
-    /// One of them, to ask about.
+    /// One of its addresses, for `explain`.
     pub example: IpAddr,
     /// The region that serves most of them now.
     pub before: Option<String>,
@@ -185,9 +186,9 @@ pub struct ForecastSubject<'s> {
     pub name: &'s Name,
     /// `A` or `AAAA`.
     pub kind: &'s str,
-    /// What is counted.
+    /// The unit of the counts.
     pub over: ShareBasis,
-    /// What is different; `None`: nothing.
+    /// The change; `None`: there is none.
     pub change: Option<&'s PlannedChange>,
     /// The names of the regions, by position.
     pub regions: &'s [String],
@@ -237,7 +238,7 @@ fn losers(sums: &ForecastTotals) -> Vec<CountryLoss> {
     losers
 }
 
-/// What the summary says of clients without a live region; empty where there are none.
+/// The sentence about clients without a live region; empty if there are none.
 fn uncovered(foresight: &Foresight) -> String {
     let coverage = &foresight.after_coverage;
     let part = coverage.uncovered_percent();
@@ -285,7 +286,7 @@ impl ForecastSubject<'_> {
         }
         let capacity_percent = match now.and_then(|now| now.capacity) {
             Some(Capacity::Part(part)) => Some(part * 100.0),
-            // How much is asked for in a second is not known beforehand.
+            // The number of queries a second is not known beforehand.
             Some(Capacity::Rate(_)) | None => None,
         };
         let before_percent = percent_of(sum_at(&all.before, position), all.clients);
@@ -375,7 +376,7 @@ impl ForecastSubject<'_> {
         self.name(*position)
     }
 
-    /// The region that `after` gives the most above `before`; of equals the last.
+    /// The region that gains the most from `before` to `after`; of equals the last.
     fn greatest_gain(
         &self,
         before: &BTreeMap<u16, f64>,
@@ -455,10 +456,10 @@ fn summary(foresight: &Foresight, is_change: bool) -> String {
     }
     let moved = percent(foresight.moved_percent);
     if foresight.moved_percent == 0.0 {
-        return format!("{}: nobody would be sent elsewhere", foresight.name);
+        return format!("{}: no client would move", foresight.name);
     }
     if greatest_by(regions, |region| region.after_percent).is_none() {
-        return format!("{}: nobody would get an answer any more", foresight.name);
+        return format!("{}: no client would get an answer", foresight.name);
     }
     let mut most = String::new();
     if let Some(region) = greatest_by(regions, |region| {

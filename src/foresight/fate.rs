@@ -1,20 +1,20 @@
-//! What the clients of one class are given: a live region, one that is out, or none.
+//! The regions that the clients of one class get: a live region, one that is out, or none.
 //!
 //! Clients of a class have the same tiers. Regions with a partial share take only a part of them,
 //! so the class is split; the parts add up to 1.
 
 use crate::steering::{FailoverChain, Tiers};
 
-/// The parts of a class's clients by what they are given; they sum to 1.
+/// The clients of a class by the kind of region that they get; the parts sum to 1.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct ClassSplit {
-    /// A live region of their first tier: the one that they have when all is well.
+    /// A live region of their first tier, as in normal operation.
     pub live: f64,
     /// A live region of a later tier.
     pub displaced: f64,
-    /// A region that is out, given by the all-down rule.
+    /// A region that is out, chosen by the all-down rule.
     pub dead: f64,
-    /// No region, though some are meant for them.
+    /// No region, although their fence leaves some.
     pub none: f64,
     /// No region, because a fence leaves none for them.
     pub excluded: f64,
@@ -49,7 +49,7 @@ impl ClassSplit {
         fate
     }
 
-    /// The part without a live region, though some region is meant for it.
+    /// The part without a live region, although the fence leaves some.
     pub fn uncovered(&self) -> f64 {
         self.dead + self.none
     }
@@ -70,7 +70,7 @@ impl ClassSplit {
         }
     }
 
-    /// The same of so many clients.
+    /// The split of this number of clients.
     pub(super) fn times(&self, clients: f64) -> ClassSplit {
         ClassSplit {
             live: self.live * clients,
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn only_who_had_a_live_region_loses_one() {
+    fn only_clients_with_a_live_region_can_lose_one() {
         let (up, down) = (
             fate(&[1.0, 1.0], AllDown::AnswerAll),
             fate(&[0.0, 0.0], AllDown::AnswerAll),

@@ -1,7 +1,7 @@
 //! One side of a forecast: where a service sends its clients before or after a change.
 //!
-//! A side has a table from address to class, and for each class the split between regions and what
-//! becomes of its clients. Regions are numbered by position in the view, until
+//! A side has a table from address to class, and for each class the split between regions and the
+//! kind of region that its clients get. Regions are numbered by position in the view, until
 //! [`ForecastSide::numbered_in`] gives both sides the same numbers.
 
 use std::sync::Arc;
@@ -27,14 +27,14 @@ pub struct ForecastRegion {
     pub weight: u32,
     /// Per cent.
     pub bias: i8,
-    /// How many clients it has room for.
+    /// Its capacity.
     pub capacity: Option<Capacity>,
 }
 
 /// Addresses to splits, splits to regions.
 #[derive(Debug, Clone)]
 pub struct ForecastSide {
-    /// Address to class.
+    /// The class of each address.
     pub table: Arc<OutcomeTable>,
     /// By class; positions are those of `regions`.
     pub splits: Vec<RegionSplit>,
@@ -131,7 +131,7 @@ fn region(
     }
 }
 
-/// The position of a name in the list, which it is added to if it is new.
+/// The position of a name in the list. A new name is added.
 pub(super) fn position_or_push(names: &mut Vec<String>, name: &str) -> usize {
     if let Some(position) = names.iter().position(|known| known == name) {
         return position;

@@ -1,12 +1,12 @@
 //! How a failover chain divides its clients between regions, as a mean over all clients.
 //!
 //! Tiers are divided by weight; a region with a share below 100% passes the rest of its clients on.
-//! A tier with a few such regions is worked out exactly, case by case; with many, approximately.
+//! A tier with a few such regions is computed exactly, case by case; with many, approximately.
 
 use crate::catalog::live_state::LiveView;
 use crate::steering::{ActiveTier, FailoverChain, PickMethod};
 
-/// The most regions with a partial share for which every combination is worked out.
+/// The most regions with a partial share for which every combination is computed.
 const MOST_EXACT: usize = 10;
 
 /// The part of the clients that each region gets, by position. The rest to 1.0 gets no answer.
@@ -48,7 +48,7 @@ impl RegionSplit {
         other.gain_over(self).max(self.gain_over(other))
     }
 
-    /// What its regions get above their parts in `other`, added up.
+    /// The sum of what its regions get above their parts in `other`.
     fn gain_over(&self, other: &RegionSplit) -> f64 {
         let mut gain = 0.0;
         for (position, part) in &self.0 {

@@ -22,17 +22,17 @@ const STEPS: usize = 2006;
 /// Clients of the whole or a part, divided between the regions before and after.
 #[derive(Debug, Clone, Default)]
 pub struct ClientTotals {
-    /// How many.
+    /// The number of clients.
     pub clients: f64,
     /// By position.
     pub before: BTreeMap<u16, f64>,
     /// The same after the change.
     pub after: BTreeMap<u16, f64>,
-    /// How many are sent elsewhere by the change.
+    /// The number of clients that the change moves.
     pub moved: f64,
-    /// Addresses of the widest range, where one is looked for.
+    /// The size of the widest range, if an example is needed.
     pub widest: u64,
-    /// One of them.
+    /// An address of that range.
     pub example: Option<IpAddr>,
 }
 
@@ -83,7 +83,7 @@ impl DistanceSamples {
         (self.clients > 0.0).then(|| self.sum / self.clients)
     }
 
-    /// How far 95 of 100 clients are at most, to some 10 km.
+    /// The 95th percentile, to some 10 km.
     pub fn most(&self) -> Option<f64> {
         let mut left = self.clients * 0.95;
         if left <= 0.0 {
@@ -102,9 +102,9 @@ impl DistanceSamples {
 /// How far clients are from the region that serves them.
 #[derive(Debug, Clone, Default)]
 pub struct DistanceSummary {
-    /// The whole way.
+    /// The distance to that region.
     pub whole: DistanceSamples,
-    /// How much farther than the nearest region of the service.
+    /// The distance beyond the nearest region of the service.
     pub extra: DistanceSamples,
 }
 
@@ -139,7 +139,7 @@ pub struct LocatedSide<'s> {
 }
 
 impl<'s> LocatedSide<'s> {
-    /// Of a side whose regions are numbered in `names`.
+    /// The locations of a side whose regions are numbered in `names`.
     pub fn new(side: &'s ForecastSide, names: &[String]) -> LocatedSide<'s> {
         let point = |name: &String| Some(side.region(name)?.point?.unit_vector());
         LocatedSide {
@@ -166,12 +166,12 @@ impl<'s> LocatedSide<'s> {
     }
 }
 
-/// Everything added up.
+/// The totals of all cells.
 #[derive(Debug, Default)]
 pub struct ForecastTotals {
-    /// All clients whose place is known.
+    /// The clients with a known location.
     pub all: ClientTotals,
-    /// Those whose place is unknown.
+    /// The clients without one.
     pub unlocated: u64,
     /// By country.
     pub countries: BTreeMap<PlaceCode, ClientTotals>,
@@ -185,7 +185,7 @@ pub struct ForecastTotals {
     pub fate_before: ClassSplit,
     /// The same after.
     pub fate_after: ClassSplit,
-    /// How many clients of each country have none after.
+    /// The number of clients without a live region after the change, by country.
     pub losing: BTreeMap<PlaceCode, f64>,
 }
 

@@ -1,4 +1,4 @@
-//! Walks the IPv4 address space: how many addresses each place has with each pair of outcomes.
+//! Walks the IPv4 address space, and counts the addresses of each place and pair of outcomes.
 //!
 //! The atlas and the two tables are step functions of the address. The walk goes from step to step,
 //! so it takes as long as there are ranges, not addresses.
@@ -18,11 +18,11 @@ pub type ClientCell = (PlaceId, u32, u32);
 /// The addresses of one cell.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct CellTally {
-    /// How many.
+    /// The number of addresses.
     pub addresses: u64,
-    /// Those of its widest range.
+    /// The number of addresses in its widest range.
     pub widest: u64,
-    /// An address of that range: one to ask about.
+    /// An address of that range, as an example.
     pub example: Option<IpAddr>,
 }
 
@@ -31,7 +31,7 @@ impl CellTally {
         let width = end.saturating_sub(start);
         self.addresses += width;
         if width > self.widest {
-            // The first address of a network is no host; the next one is.
+            // The first address of a network is not a host, but the next one is.
             (self.widest, self.example) = (width, Some(Ipv4Addr::from(start as u32 | 1).into()));
         }
     }
@@ -63,8 +63,8 @@ impl<I: Iterator<Item = (u32, T)>, T: Copy> Steps<I, T> {
     }
 }
 
-/// Counts the addresses of every cell. `before` and `after` are the starts of IPv4 ranges with their
-/// outcomes.
+/// Counts the addresses of every cell. `before` and `after` are the starts of IPv4 ranges with
+/// their outcomes.
 pub fn sweep(
     atlas: &Atlas,
     before: impl Iterator<Item = (u32, u32)>,

@@ -71,7 +71,7 @@ fn after(foresight: &Foresight) -> Vec<(&str, f64)> {
 }
 
 #[test]
-fn shares_sum_to_all_and_nobody_moves_without_a_change() {
+fn shares_sum_to_all_and_no_client_moves_without_a_change() {
     let now = foresight(CONFIGURATION, "www.example.com", &PlannedChange::default()).unwrap();
     let sum: f64 = now.regions.iter().map(|region| region.before_percent).sum();
     assert!((sum - 100.0).abs() < 0.01, "{sum}");
@@ -203,7 +203,7 @@ fn another_configuration_has_regions_of_its_own() {
         (japan.from.as_deref(), japan.to.as_deref()),
         (Some("nrt"), Some("sin"))
     );
-    // A service that the other one does not have answers nobody.
+    // A service that the other configuration does not have answers no client.
     let without = play(
         CONFIGURATION
             .split("[[services]]\nname = \"all")
@@ -219,7 +219,7 @@ fn another_configuration_has_regions_of_its_own() {
     let gone = foresee((&now.0, &now.1), Some((&without.0, &without.1)), wanted).unwrap();
     assert_eq!(
         gone.summary,
-        "all.example.com: nobody would get an answer any more"
+        "all.example.com: no client would get an answer"
     );
 }
 
@@ -315,7 +315,7 @@ fn traffic_is_counted_where_it_came_from() {
     assert_eq!(shares, [75.0, 0.0, 25.0]);
     assert!(
         then.summary
-            .contains("25% of the traffic noted lately would be sent elsewhere"),
+            .contains("25% of the traffic recorded recently would be sent elsewhere"),
         "{}",
         then.summary
     );
@@ -338,7 +338,7 @@ fn traffic_is_counted_where_it_came_from() {
     };
     let sentence = of(NotedTraffic::NONE).unwrap_err();
     assert!(
-        sentence.starts_with("the server notes no traffic; "),
+        sentence.starts_with("the server does not sample its traffic; "),
         "{sentence}"
     );
     let nobody = NotedTraffic {
@@ -378,7 +378,8 @@ fn traffic_is_counted_where_it_came_from() {
             moved_percent: 11.765
         })
     );
-    let sentence = " of the address space and 11.8% of 17 queries noted lately are sent elsewhere";
+    let sentence =
+        " of the address space and 11.8% of 17 queries recorded recently are sent elsewhere";
     assert!(www.sentence().ends_with(sentence), "{}", www.sentence());
 }
 
@@ -431,7 +432,8 @@ fn what_cannot_be_is_said() {
         error("www.example.com", &change),
         "there is no region \"lhr\"; the regions are fra, iad, nrt"
     );
-    let sentence = "x.example.com is no service; the services are www.example.com, all.example.com";
+    let sentence =
+        "x.example.com is not a service; the services are www.example.com, all.example.com";
     assert_eq!(error("x.example.com", &PlannedChange::default()), sentence);
     let nodata = CONFIGURATION.replace(
         "order = \"none\"",
@@ -444,13 +446,13 @@ fn what_cannot_be_is_said() {
     let then = foresight(&nodata, "all.example.com", &change).unwrap();
     assert_eq!(
         then.summary,
-        "all.example.com: nobody would get an answer any more"
+        "all.example.com: no client would get an answer"
     );
     assert_eq!(then.moved_percent, 100.0);
 }
 
 #[test]
-fn whom_a_fence_leaves_a_dead_region_alone_is_told_by_country() {
+fn clients_whose_fence_holds_only_a_dead_region_are_listed_by_country() {
     let fence = "[[services.fence]]\nclients = { continents = [\"EU\"] }\nregions = [\"fra\"]\n\
                  [[services.fence]]\nclients = { countries = [\"KP\"] }\nregions = []\n";
     let (www, all) = CONFIGURATION
@@ -493,7 +495,7 @@ fn whom_a_fence_leaves_a_dead_region_alone_is_told_by_country() {
         "{}",
         then.summary
     );
-    // With another region in the fence nobody loses anything.
+    // With another region in the fence no client loses its region.
     let two = configuration.replace("regions = [\"fra\"]", "regions = [\"fra\", \"iad\"]");
     let then = foresight(&two, "www.example.com", &change).unwrap();
     assert_eq!(
@@ -502,10 +504,12 @@ fn whom_a_fence_leaves_a_dead_region_alone_is_told_by_country() {
     );
 }
 
-/// The split of every outcome with regions that take a part only, against a count of decisions.
+/// Compares the forecast with 20,000 decisions, for regions that take only a part of their clients.
 #[test]
-fn partial_shares_are_what_clients_meet() {
+fn the_forecast_of_partial_shares_agrees_with_a_count_of_decisions() {
+    use crate::answer::steered::decide;
     use crate::steering::Share;
+    use crate::steering::pick::next_draw;
     let (mut snapshot, config) = play(CONFIGURATION);
     let mut availability = snapshot.live.availability().clone();
     availability.services[1].regions[0].share = Share::from_fraction(0.25);
@@ -528,21 +532,17 @@ fn partial_shares_are_what_clients_meet() {
         .unwrap()
         .view(ServiceFamily::V4)
         .unwrap();
-    let (mut first, all) = (0.0, 20_000u32);
-    for number in 0..all {
+    let clients = 20_000u32;
+    let mut in_first_region = 0u32;
+    for number in 0..clients {
         let address = std::net::Ipv4Addr::from((5 << 24) + number * 256);
-        let seed = crate::steering::pick::next_draw(number.into());
-        let decision =
-            crate::answer::steered::decide(service, view, address.into(), None, seed, || 0);
-        first += f64::from(u8::from(
-            decision
-                .picks()
-                .iter()
-                .next()
-                .is_some_and(|(region, _)| region == 0),
-        ));
+        let seed = next_draw(number.into());
+        let decision = decide(service, view, address.into(), None, seed, || 0);
+        if let Some((0, _)) = decision.picks().iter().next() {
+            in_first_region += 1;
+        }
     }
-    let counted = first / f64::from(all) * 100.0;
+    let counted = f64::from(in_first_region) / f64::from(clients) * 100.0;
     assert!(
         (counted - now.regions[0].before_percent).abs() < 1.5,
         "{counted} {:?}",

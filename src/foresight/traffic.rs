@@ -1,4 +1,4 @@
-//! Sampled traffic: the networks that asked for each service, to be counted instead of addresses.
+//! Sampled traffic: the client networks of each service, to be counted instead of addresses.
 //!
 //! A server samples queries if its configuration enables it ([`crate::catalog::ClientSample`]).
 //! [`NotedTraffic`] is the JSON form, so that traffic of one server can be counted elsewhere.
@@ -14,26 +14,25 @@ use crate::catalog::Catalog;
 use crate::dns::Name;
 use crate::geo::{Atlas, OutcomeTable};
 
-/// The networks that asked lately, as far as they were sampled. Its JSON form is stable: keys are
-/// added, never changed.
+/// A sample of recent client networks. Its JSON form is stable: keys are added, never changed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NotedTraffic {
-    /// Of so many queries one was noted; absent: none is.
+    /// One query of this many was sampled; absent: none is.
     pub sample: Option<u32>,
-    /// How many queries are noted here: at most 16,384, the latest.
+    /// The number of sampled queries: the latest, at most 16,384.
     pub queries: u64,
     /// By service, and within it by network.
     pub clients: Vec<ClientTraffic>,
 }
 
-/// One network that asked for one service.
+/// One client network of one service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ClientTraffic {
     /// The service.
     pub service: String,
     /// ADDRESS/PREFIX, at the finest /24 and /48.
     pub client: String,
-    /// How many of its queries were noted.
+    /// The number of its sampled queries.
     pub queries: u64,
 }
 
@@ -73,14 +72,14 @@ impl NotedTraffic {
     /// # Errors
     /// A sentence: the server does not sample its queries.
     pub fn expect_any(&self) -> Result<(), String> {
-        let sentence = "the server notes no traffic; in its configuration, [traffic] sample = 64 notes one query of 64";
+        let sentence = "the server does not sample its traffic; in its configuration, [traffic] sample = 64 samples one query in 64";
         self.sample.map(drop).ok_or_else(|| sentence.to_owned())
     }
 
-    /// Clients of one service, and how often each has asked.
+    /// The clients of one service, with the number of queries of each.
     ///
     /// # Errors
-    /// A sentence: something is no network.
+    /// A sentence: an entry is not a network.
     pub fn clients_of(&self, name: &Name) -> Result<Vec<(IpAddr, u64)>, String> {
         let name = name.to_string();
         let mut clients = Vec::new();
@@ -99,10 +98,10 @@ impl NotedTraffic {
         Ok(clients)
     }
 
-    /// The queries of every cell; each cell's example is the network that asked most.
+    /// The queries of every cell; each cell's example is the network with the most queries.
     ///
     /// # Errors
-    /// A sentence: nothing is noted, or something is no network.
+    /// A sentence: nothing was sampled, or an entry is not a network.
     pub(super) fn cells(
         &self,
         name: &Name,

@@ -1,4 +1,4 @@
-//! What clients are counted by: addresses, people, or queries.
+//! The units in which clients are counted: addresses, people, or queries.
 //!
 //! Addresses and queries weigh what the sweep or the sample counted. People live in squares of one
 //! degree; each square's people are divided between the nearest addresses of their country.
@@ -14,7 +14,7 @@ use crate::geo::people::people;
 use crate::geo::{Atlas, Place, PlaceCode, PlaceId};
 use crate::steering::UnitVector;
 
-/// What a share is a part of.
+/// The unit that shares are measured in.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ShareBasis {
@@ -24,17 +24,17 @@ pub enum ShareBasis {
     /// People: those of a square of one degree are divided between the addresses of their country
     /// that are nearest.
     Population,
-    /// Queries that a server has noted lately.
+    /// Queries that a server has recorded recently.
     Traffic,
 }
 
 impl ShareBasis {
-    /// The whole, in a sentence.
+    /// Its name in a sentence.
     pub fn words(self) -> &'static str {
         match self {
             ShareBasis::Addresses => "the address space",
             ShareBasis::Population => "the population",
-            ShareBasis::Traffic => "the traffic noted lately",
+            ShareBasis::Traffic => "the traffic recorded recently",
         }
     }
 }
@@ -54,12 +54,12 @@ impl std::str::FromStr for ShareBasis {
     }
 }
 
-/// A cell, its addresses, and what it counts.
+/// A cell, its addresses, and its weight.
 pub type WeightedCell = (ClientCell, CellTally, f64);
 
-/// The cells in the order of places, so that sums of fractions are the same every time; and how
-/// many clients are nowhere: addresses or queries of unknown place, or people of countries without
-/// an address.
+/// The cells in the order of places, so that sums of fractions are the same every time. Also
+/// returns the number of clients without a location: addresses, queries, or people of countries
+/// without an address.
 pub fn weigh(
     cells: &HashMap<ClientCell, CellTally>,
     atlas: &Atlas,
@@ -143,7 +143,7 @@ fn square_of<'s>(squares: &'s Squares, place: &Place) -> Option<&'s Square> {
     squares.get(&home.country)?.get(&home.corner)
 }
 
-/// A place of which both the country and the point are known.
+/// A place with a known country and known coordinates.
 struct ClientHome {
     country: PlaceCode,
     /// South-western corner of its square.

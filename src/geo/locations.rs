@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_name_is_told_what_was_meant() {
+    fn an_unknown_name_gets_a_suggestion() {
         for (name, near) in [
             ("aws:eu-centrall-1", "aws:eu-central-1"),
             ("eu-central-1", "aws:eu-central-1"),

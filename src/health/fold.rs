@@ -51,7 +51,7 @@ pub enum CheckCombination {
 #[derive(Debug, Clone, PartialEq)]
 pub struct EndpointInput {
     /// The state of each check. An endpoint without checks counts as up.
-    pub verdicts: Vec<HealthState>,
+    pub states: Vec<HealthState>,
     /// How the checks are combined.
     pub combine: CheckCombination,
     /// The endpoint's override.
@@ -237,7 +237,7 @@ pub fn is_usable(endpoint: &EndpointInput) -> bool {
     match endpoint.order {
         Some(HealthOverride::Drain | HealthOverride::ForceDown) => false,
         Some(HealthOverride::ForceUp) => true,
-        None => combine(endpoint.combine, &endpoint.verdicts).serves(),
+        None => combine(endpoint.combine, &endpoint.states).serves(),
     }
 }
 
@@ -280,16 +280,16 @@ mod tests {
     use super::*;
     use HealthState::{Degraded, Down, Unknown, Up};
 
-    fn endpoint(verdict: HealthState) -> EndpointInput {
+    fn endpoint(state: HealthState) -> EndpointInput {
         EndpointInput {
-            verdicts: vec![verdict],
+            states: vec![state],
             combine: CheckCombination::All,
             order: None,
         }
     }
 
-    fn region(verdicts: &[HealthState]) -> RegionInput {
-        let endpoints = verdicts.iter().map(|&verdict| endpoint(verdict)).collect();
+    fn region(states: &[HealthState]) -> RegionInput {
+        let endpoints = states.iter().map(|&state| endpoint(state)).collect();
         RegionInput {
             endpoints,
             min_endpoints: 1,
@@ -310,7 +310,7 @@ mod tests {
 
     #[test]
     fn checks_combine_by_all_any_and_at_least() {
-        for (rule, verdicts, combined) in [
+        for (rule, states, combined) in [
             (CheckCombination::All, &[Up, Up][..], Up),
             (CheckCombination::All, &[Up, Degraded], Degraded),
             (CheckCombination::All, &[Up, Down], Down),
@@ -328,16 +328,12 @@ mod tests {
             (CheckCombination::AtLeast(0), &[Down], Down),
             (CheckCombination::All, &[], Up),
         ] {
-            assert_eq!(
-                combine(rule, verdicts),
-                combined,
-                "{rule:?} of {verdicts:?}"
-            );
+            assert_eq!(combine(rule, states), combined, "{rule:?} of {states:?}");
         }
     }
 
     #[test]
-    fn unknown_endpoints_take_nobody() {
+    fn unknown_endpoints_take_no_clients() {
         assert_eq!(
             shares(
                 &FoldRules::default(),
@@ -361,9 +357,9 @@ mod tests {
 
     #[test]
     fn orders_overrule_health() {
-        let ordered = |order, verdict| RegionInput {
+        let ordered = |order, state| RegionInput {
             order: Some(order),
-            ..region(&[verdict])
+            ..region(&[state])
         };
         let regions = [
             ordered(HealthOverride::Drain, Up),
@@ -462,7 +458,7 @@ mod tests {
     }
 
     #[test]
-    fn last_good_stays_while_nobody_is_available() {
+    fn the_last_good_regions_stay_while_none_is_available() {
         let rules = FoldRules::default();
         let gone = [
             region(&[Down]),

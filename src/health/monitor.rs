@@ -22,7 +22,7 @@ use super::cadence::Cadence;
 use super::check::{ProbeTarget, TargetKey};
 use super::machine::{HealthMachine, HealthState};
 use super::probe::{Observation, ProbeAttempt, Prober, Shortage, ShortageKind};
-use super::state::SavedVerdicts;
+use super::state::SavedStates;
 use super::timeline::HealthChange;
 use crate::steering::pick::next_draw;
 
@@ -128,7 +128,7 @@ impl Monitor {
     pub fn start(
         prober: Arc<dyn ProbeMaker>,
         targets: Vec<ProbeTarget>,
-        known: &SavedVerdicts,
+        known: &SavedStates,
         in_flight: usize,
     ) -> Monitor {
         let seed = RandomState::new().hash_one(0);
@@ -141,7 +141,7 @@ impl Monitor {
         seed: u64,
         prober: Arc<dyn ProbeMaker>,
         targets: Vec<ProbeTarget>,
-        known: &SavedVerdicts,
+        known: &SavedStates,
         in_flight: usize,
     ) -> Monitor {
         let shared = Shared {
@@ -164,7 +164,7 @@ impl Monitor {
 
     /// Replaces the targets. Targets that remain keep their state, even if their rules change.
     pub fn replace(&self, targets: Vec<ProbeTarget>) {
-        self.install(targets, &SavedVerdicts::new());
+        self.install(targets, &SavedStates::new());
     }
 
     /// The health of every target.
@@ -173,8 +173,8 @@ impl Monitor {
     }
 
     /// The agreed state of every target, to be saved across restarts.
-    pub fn verdicts(&self) -> SavedVerdicts {
-        let mut states = SavedVerdicts::new();
+    pub fn states(&self) -> SavedStates {
+        let mut states = SavedStates::new();
         for (key, entry) in &self.shared.board().entries {
             states.insert(key.clone(), entry.machine.state());
         }
@@ -235,7 +235,7 @@ impl Monitor {
             .is_ok()
     }
 
-    fn install(&self, targets: Vec<ProbeTarget>, known: &SavedVerdicts) {
+    fn install(&self, targets: Vec<ProbeTarget>, known: &SavedStates) {
         let mut wanted = BTreeMap::new();
         for target in targets {
             wanted.insert(target.key(), target);

@@ -21,13 +21,13 @@ const VERSION: u32 = 1;
 pub const NAME: &str = "health.json";
 
 /// Agreed states by target.
-pub type SavedVerdicts = HashMap<TargetKey, HealthState>;
+pub type SavedStates = HashMap<TargetKey, HealthState>;
 
 /// The result of reading the file at startup.
 #[derive(Debug, Default, PartialEq)]
 pub struct LoadedHealth {
     /// The saved states, or none if there is no usable file.
-    pub verdicts: SavedVerdicts,
+    pub states: SavedStates,
     /// Why an existing file is not usable.
     pub warning: Option<String>,
 }
@@ -68,13 +68,13 @@ pub fn load(directory: &Path) -> LoadedHealth {
             check: target.check.into(),
             address: target.address,
         };
-        loaded.verdicts.insert(key, target.state);
+        loaded.states.insert(key, target.state);
     }
     loaded
 }
 
 /// The contents of the file for these states. `now` is in seconds since 1970.
-pub fn text(states: &SavedVerdicts, now: u64) -> Vec<u8> {
+pub fn to_json(states: &SavedStates, now: u64) -> Vec<u8> {
     let mut targets = Vec::with_capacity(states.len());
     for (key, &state) in states {
         if state != HealthState::Unknown {
@@ -113,7 +113,7 @@ fn parse(text: &[u8]) -> Result<SavedFile, String> {
 ///
 /// # Errors
 /// The file is malformed or has another version.
-pub(crate) fn verdicts_in(text: &[u8]) -> Result<usize, String> {
+pub(crate) fn count_states(text: &[u8]) -> Result<usize, String> {
     Ok(parse(text)?.targets.len())
 }
 
@@ -143,7 +143,7 @@ mod tests {
 
     const NOW: u64 = 1_000_000;
 
-    fn verdicts() -> SavedVerdicts {
+    fn states() -> SavedStates {
         let key = |address: &str| TargetKey {
             check: "web".into(),
             address: address.parse().unwrap(),
@@ -155,23 +155,23 @@ mod tests {
     }
 
     #[test]
-    fn what_is_saved_is_loaded() {
+    fn saved_states_are_loaded() {
         let directory = tempfile::tempdir().unwrap();
         assert_eq!(load(directory.path()), LoadedHealth::default());
-        std::fs::write(directory.path().join(NAME), text(&verdicts(), NOW)).unwrap();
+        std::fs::write(directory.path().join(NAME), to_json(&states(), NOW)).unwrap();
         assert_eq!(
             load(directory.path()),
             LoadedHealth {
-                verdicts: verdicts(),
+                states: states(),
                 warning: None
             }
         );
     }
 
     #[test]
-    fn a_file_that_cannot_be_used_is_a_warning_and_a_fresh_start() {
+    fn an_unusable_file_causes_a_warning_and_an_empty_start() {
         let directory = tempfile::tempdir().unwrap();
-        let good = text(&verdicts(), NOW);
+        let good = to_json(&states(), NOW);
         let other_version = String::from_utf8(good.clone())
             .unwrap()
             .replace("\"version\":1", "\"version\":2");
@@ -182,9 +182,7 @@ mod tests {
         {
             std::fs::write(directory.path().join(NAME), &bad).unwrap();
             let loaded = load(directory.path());
-            assert!(
-                loaded.verdicts.is_empty() && loaded.warning.unwrap().contains("health.json: ")
-            );
+            assert!(loaded.states.is_empty() && loaded.warning.unwrap().contains("health.json: "));
         }
     }
 }

@@ -7,12 +7,12 @@ use clap::Subcommand;
 /// `meridian import`
 #[derive(Debug, Subcommand)]
 pub enum ImportCommand {
-    /// Turn a configuration of gdnsd and its zones into ours, and say what could not be carried
+    /// Convert the configuration and zones of gdnsd, and list what could not be converted
     Gdnsd {
-        /// Where gdnsd has its file `config` and its folder `zones`
+        /// The directory with the file `config` and the folder `zones` of gdnsd
         #[arg(value_name = "DIRECTORY", default_value = "/etc/gdnsd")]
         directory: PathBuf,
-        /// Where the files are written
+        /// Write the files to this directory
         #[arg(long, value_name = "DIRECTORY")]
         to: PathBuf,
     },

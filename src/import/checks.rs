@@ -91,9 +91,10 @@ impl ImportedChecks {
                     names.push(check.name.clone());
                 }
                 Some(None) => {}
-                None if name == "down" => {
-                    notes.add(place, "service_types down: `meridian force down` does that")
-                }
+                None if name == "down" => notes.add(
+                    place,
+                    "service_types down: use `meridian force down` instead",
+                ),
                 None => notes.add(
                     place,
                     format!("there is no service type {name:?}; it counts as up"),
@@ -139,7 +140,10 @@ fn check(entry: &VscfEntry, notes: &mut ImportNotes) -> Option<String> {
     let Some(table) = entry.value.table() else {
         notes.add(
             &entry.place,
-            format!("service type {:?} is no hash; it counts as up", entry.key),
+            format!(
+                "service type {:?} is not a hash; it counts as up",
+                entry.key
+            ),
         );
         return None;
     };
@@ -158,9 +162,9 @@ fn check(entry: &VscfEntry, notes: &mut ImportNotes) -> Option<String> {
             let plugin = plugin.unwrap_or("without a plugin");
             let instead = match plugin {
                 "extfile" => {
-                    "have the script that writes the file call the admin API (force), or be an exec check"
+                    "let the script that writes the file call the admin API (force), or use it as an exec check"
                 }
-                _ => "what uses it counts as up; `meridian force down` is for what must not be",
+                _ => "its users count as up; use `meridian force down` to take something down",
             };
             notes.add(
                 &entry.place,
@@ -188,7 +192,7 @@ fn http_status(entry: &VscfEntry, table: &VscfHash, notes: &mut ImportNotes) -> 
     }
     if !others.is_empty() {
         let sentence =
-            "no status of HTTP (100 to 599, RFC 9110 section 15), so it never counts as good";
+            "not a status of HTTP (100 to 599, RFC 9110 section 15), so it never matches";
         notes.add(
             &entry.place,
             format!("ok_codes {}: {sentence}", others.join(", ")),
@@ -198,7 +202,7 @@ fn http_status(entry: &VscfEntry, table: &VscfHash, notes: &mut ImportNotes) -> 
         notes.add(
             &entry.place,
             format!(
-                "service type {:?} has no code that could be good; it counts as up",
+                "service type {:?} has no valid code; it counts as up",
                 entry.key
             ),
         );
@@ -261,7 +265,7 @@ fn times(entry: &VscfEntry, table: &VscfHash, notes: &mut ImportNotes) -> String
     if let Some(stated) = table.entry("ok_thresh") {
         notes.add(
             &stated.place,
-            "ok_thresh: failures are counted in a row here, so that one success forgets them",
+            "ok_thresh: Meridian counts failures in a row, so one success resets the count",
         );
     }
     format!(
@@ -285,7 +289,7 @@ fn threshold(
     if wanted > MOST {
         notes.add(
             &entry.place,
-            format!("{key} = {wanted}: fall and rise are at most {MOST}, which is taken"),
+            format!("{key} = {wanted}: fall and rise are at most {MOST}, so {MOST} is used"),
         );
     }
     wanted.clamp(1, MOST)

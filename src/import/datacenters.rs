@@ -76,6 +76,27 @@ impl DatacenterRanking {
         regions
     }
 
+    /// The rules of a map. A rule is left out if none of its datacenters can be converted.
+    pub fn rules(&self, map: &GdnsdMap, notes: &mut ImportNotes) -> Vec<PlanRule> {
+        let nearest = map.otherwise == DatacenterChoice::Auto;
+        let mut rules = Vec::new();
+        for rule in &map.rules {
+            let regions = self.of(&rule.choice);
+            if regions.is_empty() && self.lost_some(&rule.choice) {
+                let sentence = "none of these datacenters can be converted, \
+                                so these clients get the default regions";
+                notes.add(&rule.place, format!("{}: {sentence}", rule.clients));
+                continue;
+            }
+            if let Some(sentence) = unlike(&rule.choice, nearest, &regions) {
+                notes.add(&rule.place, sentence);
+            }
+            let clients = rule.clients.clone();
+            rules.push(PlanRule { clients, regions });
+        }
+        rules
+    }
+
     /// Whether a datacenter of the list cannot be converted.
     pub fn lost_some(&self, choice: &DatacenterChoice) -> bool {
         self.names(choice)
@@ -85,13 +106,13 @@ impl DatacenterRanking {
 }
 
 /// How a rule behaves differently after the conversion, if it does.
-pub fn unlike(choice: &DatacenterChoice, nearest: bool, regions: &[usize]) -> Option<&'static str> {
+fn unlike(choice: &DatacenterChoice, nearest: bool, regions: &[usize]) -> Option<&'static str> {
     match choice {
         DatacenterChoice::Auto if !nearest => {
             Some("auto: a service has one order, so these clients get the regions as listed")
         }
         DatacenterChoice::Listed(_) if nearest && regions.len() > 1 => Some(
-            "these clients get exactly these regions, but the nearest of them first, not the first that is listed",
+            "these clients get these regions, but the nearest one first instead of the first in the list",
         ),
         _ => None,
     }
@@ -112,7 +133,7 @@ pub fn adopt_all(
         {
             children.lose(
                 name,
-                "what is located inside what is located has nothing like it here",
+                "a located resource inside a located resource has no equivalent here",
                 notes,
             );
         }
@@ -139,43 +160,52 @@ pub fn ordered(
     let skipped = usize::from(inherited.skip_first && names.len() > 1);
     let mut plan = ResourcePlan::default();
     for name in &names[skipped..] {
-        let reason = match children.plans.get(name) {
-            Some(child) if child.nearest => {
-                Some("it is ordered by distance, and a service has one order")
-            }
-            Some(child) if !child.is_list() && !plan.is_list() => {
-                Some("it is the second of this resource that goes by location")
-            }
-            _ => None,
-        };
-        if let Some(reason) = reason {
+        if let Some(child) = children.plans.get(name)
+            && let Some(reason) = misfit(child, &plan)
+        {
             children.lose(name, reason, notes);
         }
-        let Some(mut child) = children.take(name) else {
-            continue;
-        };
-        let start = plan.regions.len();
-        plan.ignore_subnet |= child.ignore_subnet;
-        plan.map = plan.map.or(child.map.take());
-        let rules = std::mem::take(&mut child.rules);
-        let taken = plan.adopt(name, child);
-        let before = plan.otherwise.clone();
-        for rule in &mut plan.rules {
-            rule.regions.extend(&taken);
+        if let Some(child) = children.take(name) {
+            append(&mut plan, name, child);
         }
-        for rule in rules {
-            let mut regions = before.clone();
-            for position in rule.regions {
-                regions.push(position + start);
-            }
-            let clients = rule.clients;
-            plan.rules.push(PlanRule { clients, regions });
-        }
-        plan.otherwise.extend(taken);
     }
     if plan.regions.is_empty() {
-        Err("it has no datacenters that can be carried".to_owned())
+        Err("it has no datacenters that can be converted".to_owned())
     } else {
         Ok(plan)
     }
+}
+
+/// Why a datacenter cannot be appended to a plan; `None`: it can.
+fn misfit(child: &ResourcePlan, plan: &ResourcePlan) -> Option<&'static str> {
+    if child.nearest {
+        return Some("it is ordered by distance, but a service has only one order");
+    }
+    if !child.is_list() && !plan.is_list() {
+        return Some("it is the second datacenter of this resource that is ordered by location");
+    }
+    None
+}
+
+/// Appends the regions of a datacenter to every rule of the plan, and the rules of the datacenter
+/// behind the regions so far.
+fn append(plan: &mut ResourcePlan, name: &str, mut child: ResourcePlan) {
+    let start = plan.regions.len();
+    plan.ignore_subnet |= child.ignore_subnet;
+    plan.map = plan.map.take().or(child.map.take());
+    let rules = std::mem::take(&mut child.rules);
+    let taken = plan.adopt(name, child);
+    let before = plan.otherwise.clone();
+    for rule in &mut plan.rules {
+        rule.regions.extend(&taken);
+    }
+    for rule in rules {
+        let mut regions = before.clone();
+        for position in rule.regions {
+            regions.push(position + start);
+        }
+        let clients = rule.clients;
+        plan.rules.push(PlanRule { clients, regions });
+    }
+    plan.otherwise.extend(taken);
 }

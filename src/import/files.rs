@@ -35,17 +35,7 @@ impl ImportedFiles {
     /// # Errors
     /// A sentence: an input file cannot be read or parsed.
     pub fn convert(directory: &Path, notes: &mut ImportNotes) -> Result<ImportedFiles, String> {
-        let file = directory.join("config");
-        let top = if file.exists() {
-            vscf::read_table(&file)?
-        } else {
-            VscfHash::default()
-        };
-        notes.unknown_keys(
-            &top,
-            &["options", "service_types", "plugins"],
-            "a configuration",
-        );
+        let top = read_config(&directory.join("config"), notes)?;
         let options = options::read(top.table_or_empty("options"), notes);
         let records = zones::read(&directory.join("zones"), &options.ttls, notes)?;
         let plugins = top.table_or_empty("plugins");
@@ -72,15 +62,7 @@ impl ImportedFiles {
             }
         }
         let mut draft = TextDraft::default();
-        let from = directory.display().to_string();
-        draft.push(
-            &format!(
-                "# Made from {} by meridian import gdnsd. \
-                 Every key is explained in docs/configuration.md.\n",
-                shown(&from)
-            ),
-            None,
-        );
+        draft.push(&head(directory), None);
         draft.push("\n[server]\n", None);
         push_options(&mut draft, options.server);
         draft.push("\n[zones]\ndirectory = \"zones\"\n\n[geo]\n", None);
@@ -93,6 +75,27 @@ impl ImportedFiles {
             services: services.count(),
         })
     }
+}
+
+/// Reads gdnsd's `config`; a missing file counts as an empty one.
+fn read_config(file: &Path, notes: &mut ImportNotes) -> Result<VscfHash, String> {
+    let mut config = VscfHash::default();
+    if file.exists() {
+        config = vscf::read_table(file)?;
+    }
+    let known = ["options", "service_types", "plugins"];
+    notes.unknown_keys(&config, &known, "a configuration");
+    Ok(config)
+}
+
+/// The comment at the start of the configuration.
+fn head(directory: &Path) -> String {
+    let from = directory.display().to_string();
+    format!(
+        "# Made from {} by meridian import gdnsd. \
+         Every key is explained in docs/configuration.md.\n",
+        shown(&from)
+    )
 }
 
 fn push_options(draft: &mut TextDraft, lines: Vec<OptionLine>) {

@@ -48,7 +48,10 @@ impl InheritedOptions {
         if table.flag("ignore_health") == Some(true)
             && let Some(entry) = table.entry("ignore_health")
         {
-            notes.add(&entry.place, "ignore_health: what is down is left out here");
+            notes.add(
+                &entry.place,
+                "ignore_health: endpoints that are down are left out here",
+            );
         }
         let mut options = self.clone();
         if let Some(plugin) = table.text("plugin") {

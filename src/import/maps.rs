@@ -5,6 +5,7 @@
 //! rules are sorted from the most specific to the least: networks, subdivisions, countries,
 //! continents.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
@@ -16,7 +17,7 @@ use super::source::SourcePlace;
 use super::vscf::{self, VscfContent, VscfEntry, VscfHash, VscfValue};
 use crate::geo::locations::country_continent;
 
-/// Codes of MaxMind's old databases for clients without a known country.
+/// Codes in MaxMind's old databases for clients without a known country.
 const PSEUDO_COUNTRIES: [&str; 5] = ["AP", "EU", "A1", "A2", "O1"];
 
 /// The clients that a rule matches.
@@ -43,11 +44,11 @@ impl fmt::Display for RuleClients {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DatacenterChoice {
     Listed(Vec<String>),
-    /// The nearest.
+    /// The nearest one.
     Auto,
 }
 
-/// The datacenters of some clients.
+/// A rule of a map: some clients, and the datacenters that serve them.
 #[derive(Debug, Clone)]
 pub struct MapRule {
     pub clients: RuleClients,
@@ -66,7 +67,7 @@ impl MapRule {
     }
 }
 
-/// One map.
+/// A map of gdnsd, converted to rules.
 #[derive(Debug, Clone)]
 pub struct GdnsdMap {
     pub name: String,
@@ -92,13 +93,13 @@ pub fn read(
                 let map = map(entry, table, folder, notes)?;
                 read.insert(entry.key.clone(), Rc::new(map));
             }
-            None => notes.add(&entry.place, format!("map {:?} is no hash", entry.key)),
+            None => notes.add(&entry.place, format!("map {:?} is not a hash", entry.key)),
         }
     }
     Ok(read)
 }
 
-/// Keys of a map that are read, or need no note.
+/// The keys of a map that are converted, or that can be left out without a note.
 const KNOWN: [&str; 8] = [
     "geoip2_db",
     "datacenters",
@@ -143,7 +144,7 @@ fn map(
     if let Some(limit) = table.entry("auto_dc_limit") {
         notes.add(
             &limit.place,
-            "auto_dc_limit: clients go on to the next region, however far, while any is up",
+            "auto_dc_limit: clients go to the next region, at any distance, while one is up",
         );
     }
     if let Some(value) = table.get("nets") {
@@ -168,7 +169,7 @@ fn coordinates(table: &VscfHash, notes: &mut ImportNotes) -> HashMap<String, [f6
             }
             _ => notes.add(
                 &entry.place,
-                format!("{}: these are no latitude and longitude", entry.key),
+                format!("{}: expected a latitude and a longitude", entry.key),
             ),
         }
     }
@@ -183,18 +184,11 @@ impl GdnsdMap {
         folder: &Path,
         notes: &mut ImportNotes,
     ) -> Result<(), String> {
-        let file;
         let table = match &value.content {
-            VscfContent::Table(table) => table,
-            VscfContent::Text(path) => {
-                file = vscf::read_table(&folder.join(path))?;
-                &file
-            }
+            VscfContent::Table(table) => Cow::Borrowed(table),
+            VscfContent::Text(path) => Cow::Owned(vscf::read_table(&folder.join(path))?),
             VscfContent::List(_) => {
-                notes.add(
-                    &value.place,
-                    "nets: a hash or the name of a file is expected",
-                );
+                notes.add(&value.place, "nets: expected a hash or the name of a file");
                 return Ok(());
             }
         };
@@ -202,7 +196,7 @@ impl GdnsdMap {
         for entry in &table.0 {
             let networks = networks(&entry.key);
             if networks.is_empty() {
-                notes.add(&entry.place, format!("{:?} is no network", entry.key));
+                notes.add(&entry.place, format!("{:?} is not a network", entry.key));
             }
             for network in networks {
                 let clients = RuleClients::Network(network.address, network.length);
@@ -228,7 +222,7 @@ impl GdnsdMap {
             if !["AF", "AN", "AS", "EU", "NA", "OC", "SA"].contains(&&*code) {
                 notes.add(
                     &continent.place,
-                    format!("{:?} is no continent", continent.key),
+                    format!("{:?} is not a continent", continent.key),
                 );
                 continue;
             }
@@ -247,6 +241,11 @@ impl GdnsdMap {
                 }
             }
         }
+        self.add_distinct(rules, notes);
+    }
+
+    /// Adds the rules of places, from the smallest up, and notes rules for clients that have one.
+    fn add_distinct(&mut self, rules: PlaceRules, notes: &mut ImportNotes) {
         let mut known: HashMap<RuleClients, MapRule> = HashMap::new();
         for rule in [rules.subdivisions, rules.countries, rules.continents].concat() {
             match known.get(&rule.clients) {
@@ -257,7 +256,7 @@ impl GdnsdMap {
                 Some(first) if first.choice == rule.choice => {}
                 Some(first) => {
                     let sentence = format!(
-                        "{} is there already at {}, which counts here for every database",
+                        "{} is listed at {} already, and that rule applies here to every database",
                         rule.clients, first.place
                     );
                     notes.add(&rule.place, sentence);
@@ -278,16 +277,16 @@ struct PlaceRules {
 impl PlaceRules {
     fn add_country(&mut self, code: &str, entry: &VscfEntry, notes: &mut ImportNotes) {
         if PSEUDO_COUNTRIES.contains(&code) {
-            let sentence = "MaxMind's old databases had it for what lies somewhere on a continent; \
-                            those of today state no country there, so these clients get what the \
-                            continent gets";
+            let sentence = "MaxMind's old databases had it for addresses without a known \
+                            country; today's databases state no country for these, so their \
+                            clients get the rule of the continent";
             return notes.add_needless(&entry.place, format!("{code}: {sentence}"));
         }
         if code.parse().ok().and_then(country_continent).is_none() {
             return notes.add(
                 &entry.place,
                 format!(
-                    "{:?} is no country of ISO 3166-1; it is left out",
+                    "{:?} is not a country of ISO 3166-1; it is left out",
                     entry.key
                 ),
             );
@@ -315,7 +314,7 @@ impl PlaceRules {
                 .all(|octet| octet.is_ascii_uppercase() || octet.is_ascii_digit());
         if !is_code {
             let sentence = format!(
-                "{:?}: fences know no cities; state its networks in a fence of the service",
+                "{:?}: fences cannot name cities; list its networks in a fence of the service",
                 entry.key
             );
             return notes.add(&entry.place, sentence);

@@ -37,7 +37,7 @@ impl ImportNotes {
             if !known.contains(&entry.key.as_str()) {
                 self.add(
                     &entry.place,
-                    format!("{}: {what} here has nothing like it", entry.key),
+                    format!("{}: {what} has no equivalent here", entry.key),
                 );
             }
         }

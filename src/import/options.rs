@@ -181,7 +181,7 @@ impl GdnsdOptions {
             key if NEEDLESS.contains(&key) => {
                 return notes.add_needless(
                     &entry.place,
-                    format!("{key}: there is nothing to be set here"),
+                    format!("{key}: this cannot be configured here"),
                 );
             }
             key => return notes.add(&entry.place, format!("{key}: {}", reason(key))),
@@ -196,13 +196,13 @@ fn reason(key: &str) -> &'static str {
             "replies over UDP have at most 1232 octets here"
         }
         "cookie_key_file" => {
-            "the file is another here; make one for cookie_secrets_file (docs/configuration.md)"
+            "the format differs; create a file for cookie_secrets_file (docs/configuration.md)"
         }
         "tcp_proxy" => {
-            "name the networks of the fronts in proxy_from; they speak version 2 of the PROXY protocol"
+            "list the networks of the proxies in proxy_from; they must use version 2 of the PROXY protocol"
         }
         "tcp_control" => "the admin server is at 127.0.0.1:8053; see [admin]",
-        _ => "there is nothing like it here",
+        _ => "it has no equivalent here",
     }
 }
 
@@ -248,13 +248,13 @@ fn listen(options: &VscfHash, port: u32, notes: &mut ImportNotes) -> Vec<String>
         match with_port(text, port) {
             Some(address) if addresses.contains(&format!("\"{address}\"")) => {}
             Some(address) => addresses.push(format!("\"{address}\"")),
-            None => notes.add(&value.place, format!("listen: {text:?} is no address")),
+            None => notes.add(&value.place, format!("listen: {text:?} is not an address")),
         }
         for entry in value.table().map_or(&[][..], |table| &table.0) {
             notes.add(
                 &entry.place,
                 format!(
-                    "{}: what holds for one address alone is not known here",
+                    "{}: options of a single address are not supported here",
                     entry.key
                 ),
             );

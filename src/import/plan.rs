@@ -133,7 +133,7 @@ impl ResourcePlan {
                     let other_name = &self.regions[other].name;
                     if !is_same {
                         sentences.push(format!(
-                            "{name} has addresses of {other_name} alone, so it is that region here"
+                            "{name} has only addresses of {other_name}, so both are one region here"
                         ));
                     }
                     stands_for[position] = other;
@@ -141,7 +141,7 @@ impl ResourcePlan {
                 Some(&other) => {
                     let other = &self.regions[other].name;
                     sentences.push(format!(
-                        "{name} has addresses of {other}, too; they are in {other} alone here"
+                        "{name} shares addresses with {other}; they are only in {other} here"
                     ));
                     self.regions[position]
                         .endpoints

@@ -9,11 +9,11 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use super::checks::ImportedChecks;
-use super::datacenters::{DatacenterRanking, DatacenterTree, adopt_all, ordered, unlike};
+use super::datacenters::{DatacenterRanking, DatacenterTree, adopt_all, ordered};
 use super::inherited::{InheritedOptions, PARAMETERS};
 use super::maps::{DatacenterChoice, GdnsdMap};
 use super::notes::ImportNotes;
-use super::plan::{ImportedEndpoint, ImportedRegion, ImportedTarget, PlanRule, ResourcePlan};
+use super::plan::{ImportedEndpoint, ImportedRegion, ImportedTarget, ResourcePlan};
 use super::source::SourcePlace;
 use super::vscf::{VscfContent, VscfEntry, VscfHash, VscfValue};
 use crate::dns::Name;
@@ -53,11 +53,11 @@ impl GdnsdResources<'_> {
         notes: &mut ImportNotes,
     ) -> Result<ResourcePlan, String> {
         if depth > DEEPEST {
-            return Err(format!("{plugin}!{resource} leads to itself"));
+            return Err(format!("{plugin}!{resource} refers to itself"));
         }
         if matches!(plugin, "null" | "reflect") {
             return Err(format!(
-                "the plugin {plugin} is for tests; there is nothing like it here"
+                "the plugin {plugin} is for tests; it has no equivalent here"
             ));
         }
         let plugins = self.plugins;
@@ -100,7 +100,7 @@ impl GdnsdResources<'_> {
             "metafo" | "geoip" => {
                 let table = value
                     .table()
-                    .ok_or_else(|| format!("{plugin}!{name} is no hash"))?;
+                    .ok_or_else(|| format!("{plugin}!{name} is not a hash"))?;
                 let inherited = inherited.with(table, notes);
                 let mut children = self.children(name, table, &inherited, depth, notes)?;
                 if let Some(datacenter) = datacenter {
@@ -113,7 +113,7 @@ impl GdnsdResources<'_> {
                     _ => self.by_map(table, children, &inherited, notes),
                 }
             }
-            _ => Err(format!("the plugin {plugin} is not known")),
+            _ => Err(format!("the plugin {plugin} is unknown")),
         }
     }
 
@@ -187,9 +187,7 @@ impl GdnsdResources<'_> {
             .clone();
         let nearest = map.otherwise == DatacenterChoice::Auto;
         if inherited.skip_first && nearest {
-            return Err(
-                "skip_first of what is ordered by distance has nothing like it here".to_owned(),
-            );
+            return Err("skip_first with an order by distance has no equivalent here".to_owned());
         }
         let mut plan = ResourcePlan {
             nearest,
@@ -199,7 +197,7 @@ impl GdnsdResources<'_> {
         };
         let positions = adopt_all(&mut plan, &map, &mut children, notes);
         if plan.regions.is_empty() {
-            return Err("none of its datacenters can be carried".to_owned());
+            return Err("none of its datacenters can be converted".to_owned());
         }
         let mut located = map.datacenters.clone();
         located.retain(|name| map.coordinates.contains_key(name));
@@ -211,28 +209,14 @@ impl GdnsdResources<'_> {
         };
         plan.otherwise = ranking.of(&map.otherwise);
         if plan.otherwise.is_empty() && ranking.lost_some(&map.otherwise) {
-            notes.add(
-                &value.place,
-                format!(
-                    "map {name}: none of the default's datacenters can be carried; all others are"
-                ),
+            let sentence = format!(
+                "map {name}: none of the default's datacenters can be converted, so all others \
+                 are used"
             );
+            notes.add(&value.place, sentence);
             plan.otherwise = (0..plan.regions.len()).collect();
         }
-        for rule in &map.rules {
-            let regions = ranking.of(&rule.choice);
-            if regions.is_empty() && ranking.lost_some(&rule.choice) {
-                let sentence = "none of these datacenters can be carried, \
-                                so these clients get what others get";
-                notes.add(&rule.place, format!("{}: {sentence}", rule.clients));
-                continue;
-            }
-            if let Some(sentence) = unlike(&rule.choice, nearest, &regions) {
-                notes.add(&rule.place, sentence);
-            }
-            let clients = rule.clients.clone();
-            plan.rules.push(PlanRule { clients, regions });
-        }
+        plan.rules = ranking.rules(&map, notes);
         Ok(plan)
     }
 }
@@ -332,29 +316,29 @@ impl<'r, 'c> Leaf<'r, 'c> {
         if self.endpoints.len() > 8 {
             self.notes.add(
                 &value.place,
-                "an answer has at most 8 addresses here: which ones changes with each query",
+                "an answer has at most 8 addresses here; the selection changes with each query",
             );
         }
     }
 
     /// The secondary becomes a standby, with weight 0.
     fn simplefo(&mut self, value: &VscfValue, inherited: &InheritedOptions) -> Result<(), String> {
-        let table = value.table().ok_or("a simplefo resource is a hash")?;
+        let table = value.table().ok_or("a simplefo resource must be a hash")?;
         for (key, weight) in [("primary", 100), ("secondary", 0)] {
             let value = table
                 .get(key)
-                .ok_or_else(|| format!("a simplefo resource has a {key}"))?;
+                .ok_or_else(|| format!("a simplefo resource must have a {key}"))?;
             self.endpoint(value, weight, inherited);
         }
         Ok(())
     }
 
     fn weighted(&mut self, value: &VscfValue, inherited: &InheritedOptions) -> Result<(), String> {
-        let table = value.table().ok_or("a weighted resource is a hash")?;
+        let table = value.table().ok_or("a weighted resource must be a hash")?;
         if inherited.multi {
             self.notes.add(
                 &value.place,
-                "multi: an answer has as many addresses as there are; weights order them",
+                "multi: an answer has all addresses; weights order them",
             );
         }
         for VscfEntry { key, value, .. } in items(table) {
@@ -410,7 +394,7 @@ impl<'r, 'c> Leaf<'r, 'c> {
         if matches!(target, ImportedTarget::Name(_)) {
             self.notes.add(
                 place,
-                "a name is checked at each address that it has, not as a name",
+                "a name is checked at each of its addresses, not as a name",
             );
         }
         Some(check)
@@ -420,11 +404,11 @@ impl<'r, 'c> Leaf<'r, 'c> {
 /// An address or name and its weight.
 fn weighted_pair(value: &VscfValue) -> Result<(&VscfValue, u32), String> {
     let [target, weight] = value.list() else {
-        return Err("an address or name and its weight are expected".to_owned());
+        return Err("expected an address or name, and its weight".to_owned());
     };
     match weight.text().unwrap_or_default().parse() {
         Ok(weight) if weight <= MOST_WEIGHT => Ok((target, weight)),
-        _ => Err(format!("the weight is no number up to {MOST_WEIGHT}")),
+        _ => Err(format!("the weight is not a number up to {MOST_WEIGHT}")),
     }
 }
 
@@ -434,7 +418,7 @@ fn target(text: &str) -> Result<ImportedTarget, String> {
         let address = address.to_canonical();
         if address.is_unspecified() || address.is_multicast() || address == IpAddr::from([255; 4]) {
             return Err(format!(
-                "{address} is no address that a client can connect to"
+                "{address} is not an address that clients can connect to"
             ));
         }
         return Ok(ImportedTarget::Address(address));

@@ -139,7 +139,7 @@ pub fn read_table(path: &Path) -> Result<VscfHash, String> {
     match Files::default().read(path, 0)?.content {
         VscfContent::Table(table) => Ok(table),
         _ => Err(format!(
-            "{}:1:1: a hash is expected at the top of this file, not an array",
+            "{}:1:1: expected a hash at the top of this file, not an array",
             path.display()
         )),
     }
@@ -178,7 +178,7 @@ impl Files {
         reader.blank();
         match reader.peek() {
             None => Ok(VscfValue { place, content }),
-            Some(_) => Err(reader.wrong("nothing more is expected here; take it out")),
+            Some(_) => Err(reader.wrong("nothing more is expected here; remove it")),
         }
     }
 }
@@ -244,7 +244,7 @@ impl Reader<'_> {
         read: impl FnOnce(&mut Self) -> Result<T, String>,
     ) -> Result<T, String> {
         if self.depth >= DEEPEST {
-            return Err(self.wrong("this is nested more than 64 deep"));
+            return Err(self.wrong("nested more than 64 levels deep"));
         }
         self.depth += 1;
         let result = read(self);
@@ -277,7 +277,7 @@ impl Reader<'_> {
         let key = self.string()?;
         self.blank();
         if !self.take(b'=') {
-            return Err(self.wrong(&format!("= or => is expected behind the key {key:?}")));
+            return Err(self.wrong(&format!("expected = or => after the key {key:?}")));
         }
         self.take(b'>');
         self.blank();
@@ -287,7 +287,7 @@ impl Reader<'_> {
 
     fn insert(&self, table: &mut VscfHash, entry: VscfEntry) -> Result<(), String> {
         if table.get(&entry.key).is_some() {
-            return Err(self.wrong(&format!("the key {:?} is there twice; keep one", entry.key)));
+            return Err(self.wrong(&format!("the key {:?} occurs twice; remove one", entry.key)));
         }
         table.0.push(entry);
         Ok(())
@@ -346,7 +346,7 @@ impl Reader<'_> {
             }
         }
         if !quoted && self.at == start {
-            return Err(self.wrong("a string is expected here"));
+            return Err(self.wrong("expected a string here"));
         }
         Ok(String::from_utf8_lossy(&octets).into_owned())
     }
@@ -368,7 +368,7 @@ impl Reader<'_> {
                 Ok(*octet)
             }
             _ => Err(self
-                .wrong("a backslash is followed by three digits or by a character that is none")),
+                .wrong("a backslash must be followed by three digits or by a character that is not a digit")),
         }
     }
 
@@ -380,9 +380,7 @@ impl Reader<'_> {
             .get(self.at..)
             .is_some_and(|rest| rest.starts_with(WORD))
         {
-            return Err(
-                self.wrong("behind $ only include{FILE} is known; put other strings in quotes")
-            );
+            return Err(self.wrong("after $ only include{FILE} is allowed; quote other strings"));
         }
         self.at += WORD.len();
         self.blank();
@@ -420,7 +418,7 @@ impl Reader<'_> {
     }
 }
 
-/// The sorted files that a path means: the file, all files of a folder, or the matches of a pattern
+/// The sorted files that a path names: the file, all files of a folder, or the matches of a pattern
 /// in the last part of the path.
 fn files_of(path: &Path) -> Result<Vec<PathBuf>, String> {
     let pattern = path
@@ -451,7 +449,7 @@ fn files_of(path: &Path) -> Result<Vec<PathBuf>, String> {
     }
     files.sort();
     if files.is_empty() && wild {
-        Err(format!("no file is called {}", path.display()))
+        Err(format!("there is no file {}", path.display()))
     } else {
         Ok(files)
     }
@@ -545,7 +543,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_told_with_their_place() {
+    fn mistakes_are_reported_with_their_place() {
         for (text, sentence) in [
             (
                 "a => {\n b = 1\n",
@@ -561,20 +559,20 @@ mod tests {
             ),
             (
                 "\n a 1",
-                "DIR/config:2:4: = or => is expected behind the key \"a\"",
+                "DIR/config:2:4: expected = or => after the key \"a\"",
             ),
             (
                 "a=1 a=2",
-                "DIR/config:1:8: the key \"a\" is there twice; keep one",
+                "DIR/config:1:8: the key \"a\" occurs twice; remove one",
             ),
             (
                 "a = \\999",
                 "DIR/config:1:5: an escaped octet is at most 255",
             ),
-            ("}", "DIR/config:1:1: a string is expected here"),
+            ("}", "DIR/config:1:1: expected a string here"),
             (
                 "[ 1 ]",
-                "DIR/config:1:1: a hash is expected at the top of this file, not an array",
+                "DIR/config:1:1: expected a hash at the top of this file, not an array",
             ),
         ] {
             assert_eq!(read(text.as_bytes()).expect_err(text), sentence);
@@ -583,7 +581,7 @@ mod tests {
         assert!(
             read(deep.as_bytes())
                 .expect_err("deep")
-                .contains("nested more than 64 deep")
+                .contains("nested more than 64 levels deep")
         );
     }
 
@@ -603,7 +601,10 @@ mod tests {
         assert_eq!(table_shown(&table), "{a=[1 2] b={x=1 c=3} x=1}");
         write("config", "a => $include{config}");
         let endless = read_table(&folder.path().join("config")).expect_err("it includes itself");
-        assert!(endless.contains("nested more than 64 deep"), "{endless}");
+        assert!(
+            endless.contains("nested more than 64 levels deep"),
+            "{endless}"
+        );
     }
 
     #[test]

@@ -8,25 +8,24 @@ use std::ops::Range;
 /// A word of a statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ZoneWord {
-    /// Its octets in the text, quotes included.
+    /// The position of its octets in the text, with the quotes.
     pub range: Range<usize>,
     pub quoted: bool,
 }
 
-/// A record or directive, from the start of its line to the end of its last one; or a line without
-/// words.
+/// A record or directive with all of its lines, or one line without words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ZoneStatement {
-    /// Its octets in the text, with the line feed.
+    /// The position of its octets in the text, with the last line feed.
     pub range: Range<usize>,
     pub words: Vec<ZoneWord>,
-    /// Whether it begins with a space, so that the owner is that of the previous record.
+    /// Whether it begins with white space, so that its owner is that of the previous record.
     pub ownerless: bool,
-    /// From 1.
+    /// The number of its first line, from 1.
     pub line: usize,
 }
 
-/// All statements of a text, in order; together they are the whole text.
+/// Splits a text into statements. Their ranges cover all of it, in order.
 pub fn statements(text: &[u8]) -> Vec<ZoneStatement> {
     let (mut at, mut line, mut found) = (0, 1, Vec::new());
     while at < text.len() {
@@ -42,8 +41,8 @@ pub fn statements(text: &[u8]) -> Vec<ZoneStatement> {
 
 fn statement(text: &[u8], start: usize, line: usize) -> ZoneStatement {
     let (mut at, mut depth, mut words) = (start, 0usize, Vec::new());
-    while let Some(now) = text.get(at) {
-        match now {
+    while let Some(octet) = text.get(at) {
+        match octet {
             b'\n' if depth == 0 => {
                 at += 1;
                 break;
@@ -60,7 +59,7 @@ fn statement(text: &[u8], start: usize, line: usize) -> ZoneStatement {
                 let end = end_of_word(text, at);
                 words.push(ZoneWord {
                     range: at..end,
-                    quoted: *now == b'"',
+                    quoted: *octet == b'"',
                 });
                 at = end;
             }
@@ -91,7 +90,7 @@ fn end_of_word(text: &[u8], start: usize) -> usize {
 
 /// Splits a character string into quoted pieces of at most 255 octets (RFC 1035 section 3.3).
 /// Returns `None` if the string is short enough.
-pub fn cut(word: &[u8]) -> Option<Vec<u8>> {
+pub fn split_string(word: &[u8]) -> Option<Vec<u8>> {
     let inner = word
         .strip_prefix(b"\"")
         .and_then(|word| word.strip_suffix(b"\""))
@@ -114,23 +113,27 @@ pub fn cut(word: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Escapes every octet of a word that is not printable ASCII. Returns `None` if there is none.
-pub fn escaped(word: &[u8]) -> Option<Vec<u8>> {
+pub fn escape_unprintable(word: &[u8]) -> Option<Vec<u8>> {
     let mut written = Vec::with_capacity(word.len());
     let mut at = 0;
     while let Some(&octet) = word.get(at) {
-        let next = if octet == b'\\' {
-            word.get(at + 1).copied()
-        } else {
-            None
-        };
-        match (octet, next) {
-            (b'\\', Some(next)) if is_printable(next) => written.extend_from_slice(&[octet, next]),
-            (_, Some(plain)) | (plain, None) if is_printable(plain) => written.push(plain),
-            (_, Some(odd)) | (odd, None) => {
-                written.extend_from_slice(format!("\\{odd:03}").as_bytes())
+        at += 1;
+        let mut character = octet;
+        if octet == b'\\'
+            && let Some(&next) = word.get(at)
+        {
+            at += 1;
+            character = next;
+            // An escape of a printable character stays as it is.
+            if is_printable(next) {
+                written.push(b'\\');
             }
         }
-        at += 1 + usize::from(next.is_some());
+        if is_printable(character) {
+            written.push(character);
+        } else {
+            written.extend_from_slice(format!("\\{character:03}").as_bytes());
+        }
     }
     (written != word).then_some(written)
 }
@@ -139,7 +142,7 @@ fn is_printable(octet: u8) -> bool {
     (b' '..=b'~').contains(&octet)
 }
 
-/// The text between words, without the control characters that our zone files do not allow.
+/// The text between words, without the control characters that Meridian's zone files cannot have.
 pub fn plain_text(octets: &[u8]) -> String {
     let mut text = String::from_utf8_lossy(octets).into_owned();
     text.retain(|c| matches!(c, '\n' | '\t') || !c.is_control());
@@ -185,7 +188,7 @@ mod tests {
             (b"a\\", None),
         ] {
             assert_eq!(
-                escaped(word)
+                escape_unprintable(word)
                     .map(|it| String::from_utf8_lossy(&it).into_owned())
                     .as_deref(),
                 is,
@@ -196,9 +199,9 @@ mod tests {
 
     #[test]
     fn long_strings_are_cut() {
-        assert_eq!(cut(b"\"short\""), None);
+        assert_eq!(split_string(b"\"short\""), None);
         let long = format!("\"{}\\065\\\"\"", "a".repeat(254));
-        let pieces = cut(long.as_bytes()).expect("256 octets");
+        let pieces = split_string(long.as_bytes()).expect("256 octets");
         assert_eq!(
             String::from_utf8_lossy(&pieces),
             format!("\"{}\\065\" \"\\\"\"", "a".repeat(254))
@@ -216,7 +219,7 @@ mod tests {
                 at = statement.range.end;
                 prop_assert!(statement.words.iter().all(|word| text.get(word.range.clone()).is_some()));
                 for word in statement.words {
-                    let _ = cut(&text[word.range]);
+                    let _ = split_string(&text[word.range]);
                 }
             }
             prop_assert_eq!(at, text.len());

@@ -128,7 +128,7 @@ impl ImportedServices {
         }
         let mut pairs = plan.regions.windows(2);
         if plan.answers() > 1 && pairs.any(|pair| pair[0].answers != pair[1].answers) {
-            let sentence = "answers: a service gives as many addresses from each region, \
+            let sentence = "answers: a service returns the same number of addresses from each region, \
                             and here regions differ";
             notes.add(&record.place, sentence);
         }

@@ -6,7 +6,7 @@
 //! Included files are written in place.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use super::draft::TextDraft;
@@ -14,7 +14,9 @@ use super::notes::ImportNotes;
 use super::options::TtlBounds;
 use super::source::{ImportSource, SourcePlace, read_file};
 use super::ttl::{TtlRange, range, seconds};
-use super::words::{ZoneStatement, ZoneWord, cut, escaped, plain_text, statements};
+use super::words::{
+    ZoneStatement, ZoneWord, escape_unprintable, plain_text, split_string, statements,
+};
 
 /// Most files of one zone, with those that it includes.
 const MOST_FILES: usize = 256;
@@ -78,29 +80,10 @@ pub fn read(
     ttls: &TtlBounds,
     notes: &mut ImportNotes,
 ) -> Result<ImportedRecords, String> {
-    let entries = fs::read_dir(folder)
-        .map_err(|error| format!("{} cannot be read: {error}", folder.display()))?;
-    let mut files = Vec::new();
-    for entry in entries.flatten() {
-        if entry.path().is_file() {
-            files.push(entry.path());
-        }
-    }
-    files.sort();
     let mut records = ImportedRecords::default();
-    for file in files {
-        let Some(name) = file.file_name().and_then(|name| name.to_str()) else {
+    for file in files_in(folder)? {
+        let Some(name) = zone_name(&file) else {
             continue;
-        };
-        if name.starts_with('.') {
-            continue;
-        }
-        let name = match name {
-            ROOT_FILE => String::new(),
-            name => name
-                .trim_end_matches('.')
-                .replace('@', "/")
-                .to_ascii_lowercase(),
         };
         let whole = SourcePlace {
             file: file.as_path().into(),
@@ -126,6 +109,33 @@ pub fn read(
     Ok(records)
 }
 
+/// The sorted files in a folder.
+fn files_in(folder: &Path) -> Result<Vec<PathBuf>, String> {
+    let entries = fs::read_dir(folder)
+        .map_err(|error| format!("{} cannot be read: {error}", folder.display()))?;
+    let mut files = Vec::new();
+    for entry in entries.flatten() {
+        if entry.path().is_file() {
+            files.push(entry.path());
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// The zone that a file holds by its name; `None` for a hidden file.
+fn zone_name(file: &Path) -> Option<String> {
+    let name = file.file_name()?.to_str()?;
+    if name.starts_with('.') {
+        return None;
+    }
+    if name == ROOT_FILE {
+        return Some(String::new());
+    }
+    let name = name.trim_end_matches('.').replace('@', "/");
+    Some(name.to_ascii_lowercase())
+}
+
 /// Writes one zone.
 struct Writer<'n> {
     zone: String,
@@ -146,14 +156,36 @@ struct Record<'t> {
     text: &'t [u8],
     statement: &'t ZoneStatement,
     words: &'t [String],
-    /// The position of the first word behind the owner.
+    /// The position of the first word after the owner.
     own: usize,
     /// The position of the type.
     rtype_at: usize,
     rtype: String,
 }
 
-impl Record<'_> {
+impl<'t> Record<'t> {
+    /// Finds the parts of a record: the owner, if it has one, then TTL and class, then the type.
+    fn new(text: &'t [u8], statement: &'t ZoneStatement, words: &'t [String]) -> Record<'t> {
+        let own = usize::from(!statement.ownerless);
+        let mut rtype_at = own;
+        let mut rtype = String::new();
+        for word in &words[own..] {
+            if !is_ttl(word) && !word.eq_ignore_ascii_case("IN") {
+                rtype = word.to_ascii_uppercase();
+                break;
+            }
+            rtype_at += 1;
+        }
+        Record {
+            text,
+            statement,
+            words,
+            own,
+            rtype_at,
+            rtype,
+        }
+    }
+
     /// The position of the TTL among the words, if it is stated.
     fn ttl_at(&self) -> Option<usize> {
         (self.own..self.rtype_at).find(|at| is_ttl(&self.words[*at]))
@@ -262,7 +294,7 @@ impl<'n> Writer<'n> {
             }
             other => self.notes.add(
                 place,
-                format!("{other}: there is no such directive here; it is left out"),
+                format!("{other}: this directive is not supported; it is left out"),
             ),
         }
         Ok(())
@@ -286,34 +318,17 @@ impl<'n> Writer<'n> {
         start: &str,
         place: &SourcePlace,
     ) {
-        let own = usize::from(!statement.ownerless);
-        if own == 1 {
+        if !statement.ownerless {
             self.owner = self.absolute(unquoted(&words[0]), start);
         }
-        let mut rtype_at = own;
-        let mut rtype = String::new();
-        for word in &words[own..] {
-            if !is_ttl(word) && !word.eq_ignore_ascii_case("IN") {
-                rtype = word.to_ascii_uppercase();
-                break;
-            }
-            rtype_at += 1;
-        }
-        let record = Record {
-            text,
-            statement,
-            words,
-            own,
-            rtype_at,
-            rtype,
-        };
+        let record = Record::new(text, statement, words);
         let source = ImportSource::new(
             place,
             format!("{} {}", self.name(&self.owner), record.rtype),
         );
         if !self.is_inside(&self.owner) {
             let sentence = format!(
-                "{}: it lies outside of {}, so nobody asks for it here",
+                "{}: it is outside of {}, so it is never queried here",
                 source.name,
                 self.name(&self.zone)
             );
@@ -322,20 +337,24 @@ impl<'n> Writer<'n> {
         } else if self.notes.refuses(&source) {
             self.owner_lost = true;
         } else if record.rtype == "DYNA" || record.rtype == "DYNC" {
-            let own_ttl = record.ttl_at().and_then(|at| range(&words[at]));
-            let ttl = own_ttl.or_else(|| range(&self.ttl));
-            let reference = words.get(rtype_at + 1).cloned().unwrap_or_default();
-            self.dynamic.push(DynamicRecord {
-                name: self.name(&self.owner),
-                ttl,
-                reference,
-                place: place.clone(),
-            });
+            self.keep_dynamic(&record, place);
             self.owner_lost = true;
         } else {
             let written = self.copy(&record, start);
             self.draft.push(&written, Some(source));
         }
+    }
+
+    /// Keeps a DYNA or DYNC record, which becomes a service.
+    fn keep_dynamic(&mut self, record: &Record<'_>, place: &SourcePlace) {
+        let own_ttl = record.ttl_at().and_then(|at| range(&record.words[at]));
+        let reference = record.words.get(record.rtype_at + 1);
+        self.dynamic.push(DynamicRecord {
+            name: self.name(&self.owner),
+            ttl: own_ttl.or_else(|| range(&self.ttl)),
+            reference: reference.cloned().unwrap_or_default(),
+            place: place.clone(),
+        });
     }
 
     /// The text of a record, changed only where it must be: `@Z` and `@F`, long strings, octets
@@ -364,10 +383,10 @@ impl<'n> Writer<'n> {
                 "SOA" if index + 1 == record.words.len() => {
                     changed.negative.map(|ttl| ttl.to_string())
                 }
-                "TXT" => cut(escaped(octets).as_deref().unwrap_or(octets))
-                    .or_else(|| escaped(octets))
+                "TXT" => split_string(escape_unprintable(octets).as_deref().unwrap_or(octets))
+                    .or_else(|| escape_unprintable(octets))
                     .map(into_text),
-                _ => escaped(octets).map(into_text),
+                _ => escape_unprintable(octets).map(into_text),
             };
             if let Some(instead) = instead {
                 written += &plain_text(&record.text[at..place.range.start]);
@@ -482,7 +501,7 @@ fn into_text(octets: Vec<u8>) -> String {
 mod tests {
     use super::*;
 
-    /// What a zone comes to, and its dynamic records.
+    /// The converted text of a zone, and its dynamic records.
     fn written(files: &[(&str, &str)]) -> (String, Vec<String>) {
         let folder = tempfile::tempdir().expect("a folder");
         for (name, text) in files {

@@ -79,8 +79,8 @@ impl ResolvedName {
     pub fn take(&mut self, family: IpFamily, answer: &FamilyAnswer) -> Option<ResolverEvent> {
         let before = self.clone();
         let state = &mut self.families[family as usize];
-        state.latest = Some(answer.found.clone());
-        if let LookupResult::Addresses(addresses) = &answer.found {
+        state.latest = Some(answer.result.clone());
+        if let LookupResult::Addresses(addresses) = &answer.result {
             state.last_good.clone_from(addresses);
             state.ttl = u32::try_from(answer.ttl.as_secs()).unwrap_or(u32::MAX);
             // The name works, so it is true that it no longer has addresses of the other family.
@@ -248,9 +248,9 @@ mod tests {
         LookupResult::Failed("no answer within 2s".to_owned())
     }
 
-    fn answer(found: LookupResult) -> FamilyAnswer {
+    fn answer(result: LookupResult) -> FamilyAnswer {
         FamilyAnswer {
-            found,
+            result,
             ttl: Duration::from_secs(60),
             until: Instant::now(),
         }
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn a_family_that_never_was_known_is_told_from_one_that_is_not_there() {
+    fn an_unknown_family_is_distinguished_from_a_missing_one() {
         let (half, _) = after(&[(V4, failed()), (V6, found(&["2001:db8::1"]))]);
         assert_eq!([V4, V6].map(|family| half.is_known(family)), [false, true]);
         assert_eq!(
@@ -339,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn people_are_told_of_changes() {
+    fn changes_are_logged() {
         assert_eq!(
             after(&[]).0.complaint().unwrap(),
             "does not resolve: no answer yet"
@@ -368,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fails_is_asked_for_less_and_less_each_family_by_itself() {
+    fn failed_lookups_are_retried_less_and_less_for_each_family() {
         let mut known = ResolvedName::default();
         let mut due = |family, found: LookupResult| {
             known.take(family, &answer(found));

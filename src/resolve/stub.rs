@@ -42,7 +42,7 @@ pub struct ResolverSettings {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpstreamServers {
     /// The servers, or the reason why there are none.
-    addresses: Result<Vec<SocketAddr>, String>,
+    servers: Result<Vec<SocketAddr>, String>,
     timeout: Duration,
 }
 
@@ -61,7 +61,7 @@ pub enum LookupResult {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FamilyAnswer {
     /// The result of the lookup.
-    pub found: LookupResult,
+    pub result: LookupResult,
     /// How long the result is valid, 1 s to 1 h.
     pub ttl: Duration,
     /// When it expires.
@@ -69,10 +69,10 @@ pub struct FamilyAnswer {
 }
 
 impl FamilyAnswer {
-    fn new(found: LookupResult, ttl: Duration) -> FamilyAnswer {
+    fn new(result: LookupResult, ttl: Duration) -> FamilyAnswer {
         let ttl = ttl.clamp(SHORTEST_TTL, LONGEST_TTL);
         FamilyAnswer {
-            found,
+            result,
             ttl,
             until: Instant::now() + ttl,
         }
@@ -117,13 +117,13 @@ pub struct StubResolver {
 impl ResolverSettings {
     /// The servers to ask now. Reads `/etc/resolv.conf` if the settings name none.
     pub fn servers(&self) -> UpstreamServers {
-        let addresses = if self.servers.is_empty() {
+        let servers = if self.servers.is_empty() {
             system_servers()
         } else {
             Ok(self.servers.clone())
         };
         UpstreamServers {
-            addresses,
+            servers,
             timeout: self.timeout,
         }
     }
@@ -132,7 +132,7 @@ impl ResolverSettings {
 impl UpstreamServers {
     fn resolver(&self) -> Result<TokioResolver, String> {
         let mut servers = Vec::new();
-        for server in self.addresses.as_ref().map_err(Clone::clone)? {
+        for server in self.servers.as_ref().map_err(Clone::clone)? {
             let mut connections = vec![ConnectionConfig::udp(), ConnectionConfig::tcp()];
             for connection in &mut connections {
                 connection.port = server.port();
@@ -184,7 +184,7 @@ impl StubResolver {
         }
         let answer = Arc::new(self.look_up(name, family).await);
         // Without addresses, the next lookup asks again.
-        if matches!(answer.found, LookupResult::Addresses(_)) {
+        if matches!(answer.result, LookupResult::Addresses(_)) {
             self.cache.insert(key, answer.clone());
         }
         answer
@@ -250,19 +250,19 @@ fn system_servers() -> Result<Vec<SocketAddr>, String> {
 
 /// Keeps the addresses that can belong to a host. They are sorted, so a server that rotates them
 /// causes no change.
-fn usable(mut found: Vec<IpAddr>) -> LookupResult {
-    found.sort_unstable();
-    found.dedup();
-    let Some(&first) = found.first() else {
+fn usable(mut addresses: Vec<IpAddr>) -> LookupResult {
+    addresses.sort_unstable();
+    addresses.dedup();
+    let Some(&first) = addresses.first() else {
         return LookupResult::Nothing;
     };
-    found.retain(|&address| is_of_a_host(address));
-    found.truncate(MOST_ADDRESSES);
-    if found.is_empty() {
+    addresses.retain(|&address| is_of_a_host(address));
+    addresses.truncate(MOST_ADDRESSES);
+    if addresses.is_empty() {
         let reason = format!("it has no address of a host, only such as {first}");
         return LookupResult::Failed(reason);
     }
-    LookupResult::Addresses(found)
+    LookupResult::Addresses(addresses)
 }
 
 /// Why a lookup failed.
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_come_in_order_each_once_and_never_too_many() {
+    fn addresses_are_sorted_distinct_and_limited() {
         let found = usable(addresses(&[
             "192.0.2.2",
             "0.0.0.0",
@@ -313,29 +313,29 @@ mod tests {
     #[tokio::test]
     async fn without_servers_every_name_fails_and_says_why() {
         let servers = UpstreamServers {
-            addresses: Err("nobody is there".to_owned()),
+            servers: Err("there is no server".to_owned()),
             timeout: Duration::from_secs(1),
         };
         let answer = StubResolver::new(servers)
             .addresses(&"lb.example.net".parse().unwrap(), IpFamily::V6)
             .await;
         assert_eq!(
-            answer.found,
-            LookupResult::Failed("nobody is there".to_owned())
+            answer.result,
+            LookupResult::Failed("there is no server".to_owned())
         );
     }
 
     #[tokio::test]
-    async fn what_is_kept_is_kept_under_its_own_ttl() {
+    async fn answers_are_cached_for_their_own_ttl() {
         let servers = UpstreamServers {
-            addresses: Err("not asked".to_owned()),
+            servers: Err("not asked".to_owned()),
             timeout: Duration::from_secs(1),
         };
         let resolver = StubResolver::new(servers);
         let kept = |name: &str, ttl: Duration| {
-            let found = LookupResult::Addresses(addresses(&["192.0.2.1"]));
+            let result = LookupResult::Addresses(addresses(&["192.0.2.1"]));
             let answer = FamilyAnswer {
-                found,
+                result,
                 ttl,
                 until: Instant::now() + ttl,
             };
@@ -352,7 +352,7 @@ mod tests {
             let answer = resolver
                 .addresses(&name.parse().unwrap(), IpFamily::V4)
                 .await;
-            matches!(answer.found, LookupResult::Addresses(_))
+            matches!(answer.result, LookupResult::Addresses(_))
         };
         assert!(!is_kept("short.example.net").await && is_kept("LONG.example.net").await);
     }

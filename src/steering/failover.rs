@@ -159,7 +159,7 @@ pub struct ActiveTier {
     pub only: Option<(u8, ShareWindow)>,
 }
 
-/// What a client gets that no tier takes.
+/// The answer for a client that no tier takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum LastResort {
     /// Cannot happen: the last tier takes every client.

@@ -94,10 +94,9 @@ impl Tiers {
 }
 
 impl SteeringRules {
-    /// The candidates in the order in which they serve `client`.
-    ///
-    /// `allowed` is what a fence leaves, in the fence's order; without a fence it is all, as
-    /// listed. A client whose place is unknown gets that order too, never a distance from 0,0.
+    /// The candidates in the order in which they serve `client`. `allowed` are the regions that a
+    /// fence leaves, in the order of the fence; without a fence they are all regions, as listed. A
+    /// client whose place is unknown gets that order too, never a distance from 0,0.
     pub fn measure(
         &self,
         client: Option<UnitVector>,

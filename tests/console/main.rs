@@ -202,7 +202,7 @@ fn an_order_given_on_the_page_moves_the_answer_and_can_be_taken_back() {
         "return document.querySelector('tr[data-region=fra] .now').textContent === '0.0 %'",
     );
     browser.click("#orders button");
-    browser.until_with("it is taken back", said, json!(["removed"]));
+    browser.until_with("it is removed", said, json!(["removed"]));
     assert_eq!(www(&server), FRA);
     // The refused call is the one thing that the browser tells of.
     browser.is_calm_but_for(&["401"]);
@@ -226,12 +226,12 @@ fn a_death_is_seen_as_it_happens_and_silence_is_said() {
     ask_until(&server, || browser.run(asked, json!([])) == json!(true));
     assert_eq!(
         browser.run(
-            "return document.querySelector('tr[data-region=fra] .asked').textContent",
+            "return document.querySelector('tr[data-region=fra] .traffic').textContent",
             json!([])
         ),
         "100.0 %"
     );
-    let probed = "return /first byte [0-9.]+, body [0-9.]+, all/.test(document.querySelector('#health').textContent)";
+    let probed = "return /first byte [0-9.]+, body [0-9.]+, total/.test(document.querySelector('#health').textContent)";
     browser.until("the last probe is told", probed);
     fra.set_broken(true);
     let start = Instant::now();
@@ -250,7 +250,7 @@ fn a_death_is_seen_as_it_happens_and_silence_is_said() {
     let took = start.elapsed();
     browser.until(
         "and whom it moved",
-        "return document.querySelector('#events').textContent.includes('go elsewhere')",
+        "return document.querySelector('#events').textContent.includes('moved to other regions')",
     );
     // A probe within a second, two quick ones after it; the page has it at once.
     assert!(took < Duration::from_secs(5), "{took:?}");

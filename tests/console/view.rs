@@ -73,7 +73,7 @@ fn how_a_service_decides_is_shown_and_a_weight_where_it_counts() {
     shows(&browser, "www.example.test");
     let rules = text_of(&browser, "#rules");
     for word in [
-        "every client may be given every region",
+        "every region may serve every client",
         "nearest region first",
         "as if all were up",
         "by weight",
@@ -82,9 +82,9 @@ fn how_a_service_decides_is_shown_and_a_weight_where_it_counts() {
     }
     for word in [
         "HTTP GET /",
-        "1s, within 500ms",
-        "3 bad",
-        "5 good",
+        "1s, timeout 500ms",
+        "3 failures",
+        "5 successes",
         "fra up",
         "iad up",
     ] {
@@ -103,7 +103,7 @@ fn how_a_service_decides_is_shown_and_a_weight_where_it_counts() {
     );
     choose(&browser, "api.example.test");
     assert!(text_of(&browser, "#rules").contains("weights of regions: fra 100, iad 100"));
-    assert!(text_of(&browser, "#rules").contains("Nobody asks its endpoints"));
+    assert!(text_of(&browser, "#rules").contains("No checks: all endpoints count as up"));
     assert_eq!(
         browser.run(offered, json!([])),
         json!(["control weight-control", "control weight-control"])
@@ -248,7 +248,7 @@ fn every_control_can_be_reached_on_a_small_telephone() {
     ] {
         open_at(&browser, &server, view);
         browser.until(
-            "the rules are told",
+            "the rules are shown",
             "return document.querySelector('#rules').children.length > 0",
         );
         let found = browser.run(OUT_OF_REACH, json!([]));
@@ -284,7 +284,7 @@ fn look_at(browser: &Browser, server: &Server, what: &str, view: &str, told: &st
         browser.set_theme(theme);
         open_at(browser, server, view);
         browser.until(
-            "the rules are told",
+            "the rules are shown",
             "return document.querySelector('#rules').children.length > 0",
         );
         browser.until(what, told);
@@ -299,12 +299,12 @@ fn look_at(browser: &Browser, server: &Server, what: &str, view: &str, told: &st
 
 /// Breaks the first region of a demo, whose port is in what its check asks.
 fn break_frankfurt(browser: &Browser) {
-    let asks = text_of(browser, "#rules td[data-label=Asks]");
+    let asks = text_of(browser, "#rules td[data-label=Probe]");
     let port = asks
         .rsplit(' ')
         .next()
         .and_then(|port| port.parse::<u16>().ok())
-        .expect("a port is told");
+        .expect("the probe names a port");
     let mut stream = TcpStream::connect(("127.0.1.1", port)).expect("the region listens");
     stream
         .write_all(b"POST /break HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")

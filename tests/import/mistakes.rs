@@ -1,11 +1,11 @@
-//! What the import says: what it could not carry, and why it refuses.
+//! The messages of the import: what it could not convert, and why it refuses.
 
 use std::fs;
 
 use crate::{Gdnsd, LEFT_OUT, printed, run};
 
 #[test]
-fn what_is_not_carried_is_told_with_its_place() {
+fn differences_are_reported_with_their_place() {
     let gdnsd = Gdnsd::example();
     let told = printed(&gdnsd.import());
     for (place, sentence) in [
@@ -15,17 +15,17 @@ fn what_is_not_carried_is_told_with_its_place() {
         ),
         (
             "config:12",
-            "down_thresh = 200: fall and rise are at most 100, which is taken",
+            "down_thresh = 200: fall and rise are at most 100, so 100 is used",
         ),
         (
             "config:15",
-            "service type \"file\" (extfile): have the script",
+            "service type \"file\" (extfile): let the script",
         ),
         ("plugins.d/geoip:24", "AP: MaxMind's old databases"),
         ("plugins.d/geoip:23", "EU: MaxMind's old databases"),
         (
             "plugins.d/geoip:47",
-            "x: the weight is no number up to 1000000; it is left out",
+            "x: the weight is not a number up to 1000000; it is left out",
         ),
         (
             "plugins.d/geoip:47",
@@ -33,12 +33,15 @@ fn what_is_not_carried_is_told_with_its_place() {
         ),
         (
             "zones/odd.test:4",
-            "ns.example.net A: it lies outside of odd.test, so nobody asks for it here; it is left out",
+            "ns.example.net A: it is outside of odd.test, so it is never queried here; it is left out",
         ),
-        ("plugins.d/geoip:7", "\"Boxford\": fences know no cities"),
+        (
+            "plugins.d/geoip:7",
+            "\"Boxford\": fences cannot name cities",
+        ),
         (
             "zones/example.com:17",
-            "answers: a service gives as many addresses from each region",
+            "answers: a service returns the same number of addresses from each region",
         ),
         (
             "zones/example.com:23",
@@ -49,7 +52,7 @@ fn what_is_not_carried_is_told_with_its_place() {
         assert!(told.contains(&line), "{line}\n{told}");
     }
     assert!(
-        told.contains("carried: 3 zones, 23 steered names\n"),
+        told.contains("converted: 3 zones, 23 steered names\n"),
         "{told}"
     );
     let config = gdnsd.path("out/meridian.toml").display().to_string();
@@ -66,7 +69,7 @@ fn what_is_not_carried_is_told_with_its_place() {
 }
 
 #[test]
-fn health_and_times_are_carried() {
+fn health_checks_and_intervals_are_converted() {
     let gdnsd = Gdnsd::example();
     gdnsd.edit("config", |text| {
         text.replace(
@@ -97,13 +100,13 @@ fn what_cannot_be_read_is_refused_with_its_place_and_nothing_is_written() {
             "config",
             "simplefo =>",
             "simplefo",
-            "config:26:12: = or => is expected behind the key \"simplefo\"",
+            "config:26:12: expected = or => after the key \"simplefo\"",
         ),
         (
             "geoip/nets",
             "203.0.113.0/24 => de",
             "203.0.113.0/24 => de 203.0.113.0/24 => us",
-            "is there twice; keep one",
+            "occurs twice; remove one",
         ),
         (
             "zones/example.com",
@@ -129,7 +132,7 @@ fn resources_that_lead_to_themselves_come_to_an_end() {
     });
     let told = printed(&gdnsd.import());
     assert!(
-        told.contains("first: metafo!ordered leads to itself; the region is left out"),
+        told.contains("first: metafo!ordered refers to itself; the region is left out"),
         "{told}"
     );
 }

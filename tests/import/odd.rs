@@ -36,7 +36,7 @@ fn with_ttls(server: SocketAddr, name: &str, rtype: u16) -> Vec<String> {
 }
 
 #[test]
-fn embargoes_networks_around_ipv4_and_bounds_of_ttls_are_carried() {
+fn embargoes_networks_around_ipv4_and_bounds_of_ttls_are_converted() {
     let gdnsd = Gdnsd::example();
     let _process = gdnsd.start();
     let told = gdnsd.import();
@@ -63,7 +63,7 @@ fn embargoes_networks_around_ipv4_and_bounds_of_ttls_are_carried() {
         let [theirs, ours] = both.map(|server| with_ttls(server, name, rtype));
         assert_eq!(ours, theirs, "{name} {rtype}: ours, theirs");
     }
-    // The datacenter that cannot be carried costs its region, not the name.
+    // The datacenter that cannot be converted costs its region, not the name.
     let lost = answer(
         server.address(),
         "lost.odd.test",
@@ -113,7 +113,7 @@ fn what_was_written_always_passes_check() {
             "example.com",
             a,
             0,
-            "everything could be carried",
+            "everything was converted",
         ),
         (
             multifo("x => 192.0.2.1"),
@@ -130,28 +130,28 @@ fn what_was_written_always_passes_check() {
             "example.com",
             a,
             3,
-            "ok_codes 999: no status of HTTP",
+            "ok_codes 999: not a status of HTTP",
         ),
         (
             multifo("x => 192.0.2.1, y => 192.0.2.1"),
             "example.com",
             a,
             0,
-            "everything could be carried",
+            "everything was converted",
         ),
         (
             multifo("x => 192.0.2.1, y => 0.0.0.0"),
             "example.com",
             a,
             3,
-            "0.0.0.0 is no address that a client can connect to",
+            "0.0.0.0 is not an address that clients can connect to",
         ),
         (
             map("", "us => 192.0.2.1, de => 192.0.2.1"),
             "example.com",
             "a DYNA geoip!a\n",
             0,
-            "carried",
+            "converted",
         ),
         (
             map(
@@ -161,14 +161,14 @@ fn what_was_written_always_passes_check() {
             "example.com",
             "a DYNA geoip!a\n",
             3,
-            "zones/example.com:4: a.example.com geoip!a: de has addresses of us, too; they are in us alone here",
+            "zones/example.com:4: a.example.com geoip!a: de shares addresses with us; they are only in us here",
         ),
         (
             map("map => { EU => { UK => [ de ], XX => [ de ] } }", plain),
             "example.com",
             "a DYNA geoip!a\n",
             3,
-            "\"UK\" is no country",
+            "\"UK\" is not a country",
         ),
         (
             map("map => { AS => { AP => [ de ] } }", plain),
@@ -204,7 +204,7 @@ fn what_was_written_always_passes_check() {
             "example.com",
             "other.test. A 192.0.2.1\na DYNA multifo!a\n",
             3,
-            ":4: other.test A: it lies outside",
+            ":4: other.test A: it is outside",
         ),
     ] {
         let folder = tempfile::tempdir().expect("a temporary folder");

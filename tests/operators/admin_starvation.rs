@@ -262,7 +262,7 @@ fn the_gate_comes_before_the_body() {
     let (answer, took) = timed(|| raw(&server, format!("{head}{right}\r\n{{").as_bytes()));
     assert!(
         answer.starts_with("HTTP/1.1 408 ")
-            && answer.contains("{\"error\":\"the body did not come"),
+            && answer.contains("{\"error\":\"the body did not arrive"),
         "{answer}"
     );
     assert!(took < Duration::from_secs(20), "{took:?}");

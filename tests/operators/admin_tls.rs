@@ -99,7 +99,7 @@ fn who_trusts_the_authority_is_served_over_https_and_nobody_in_clear() {
         );
     }
     let clear = curl(&server, "http", &authority);
-    let sentence = "{\"error\":\"this server speaks HTTPS: ask by https://, not by http://\"}";
+    let sentence = "{\"error\":\"this server speaks HTTPS: use https:// instead of http://\"}";
     assert_eq!(text(&clear.stdout), sentence, "{}", text(&clear.stderr));
     let other = tempfile::tempdir().expect("a folder");
     write_pair(other.path());

@@ -148,8 +148,8 @@ fn a_step_of_a_day_while_it_runs_ends_nothing_and_keeps_nothing() {
         );
         // What is to end ends, though the wall clock says that it is a day too early.
         server.await_log("left api.example.test in fra: its lease was not renewed", 1);
-        server.await_log("the order that it has weight 7", 1);
-        server.await_log("the order that it is forced up", 1);
+        server.await_log("weight ended (weight 7 by ", 1);
+        server.await_log("force ended (forced up by ", 1);
         assert_eq!((www(&server).as_str(), api(&server).as_str()), (IAD, IAD));
         assert_about_an_hour_left(drain_of_fra(&server).expect("it still is").1);
     }

@@ -140,7 +140,7 @@ fn without_descriptors_nothing_spins_and_everybody_is_answered_in_the_end() {
         .map(|_| connect(server.admin.expect("it listens")))
         .collect();
     let dns: Vec<TcpStream> = (0..80).map(|_| connect(server.address())).collect();
-    server.await_log("the admin server cannot take a connection", 1);
+    server.await_log("the admin server cannot accept a connection", 1);
     let (start, before) = (Instant::now(), server.processor_time());
     while start.elapsed() < Duration::from_secs(2) {
         server
@@ -150,7 +150,7 @@ fn without_descriptors_nothing_spins_and_everybody_is_answered_in_the_end() {
     }
     let used = server.processor_time() - before;
     assert!(used < Duration::from_millis(400), "{used:?} of 2 s");
-    let told = server.log().matches("cannot take a connection").count();
+    let told = server.log().matches("cannot accept a connection").count();
     assert!(told < 100, "told {told} times");
     // None at all: the reload must not find the one that a connection has just given back.
     limit_descriptors(1);

@@ -166,7 +166,7 @@ fn lines_that_did_not_fit_are_counted_and_told_when_the_pipe_is_read_again() {
         while let Ok(length @ 1..) = reader.read(&mut piece) {
             text.extend_from_slice(&piece[..length]);
             let end = &text[text.len().saturating_sub(length + 200)..];
-            if end.windows(9).any(|words| words == b"got lost;") {
+            if end.windows(10).any(|words| words == b"were lost;") {
                 let _ = found.send(());
             }
         }
@@ -185,7 +185,7 @@ fn lines_that_did_not_fit_are_counted_and_told_when_the_pipe_is_read_again() {
     let told = lines.iter().filter(|line| {
         line["message"]
             .as_str()
-            .is_some_and(|it| it.contains("got lost;"))
+            .is_some_and(|it| it.contains("were lost;"))
     });
     let told: u64 = told
         .map(|line| line["lines"].as_u64().expect("a number"))

@@ -174,7 +174,7 @@ fn an_order_ends_by_itself() {
     eventually(&server, Duration::from_secs(8), "fra is back", || {
         www(&server) == FRA
     });
-    server.await_log("has ended", 1);
+    server.await_log("drain ended", 1);
     assert_eq!(www(&server.kill_and_start_again()), FRA);
 }
 

@@ -99,7 +99,7 @@ fn signals_that_mean_nothing_end_nothing() {
     ] {
         server.signal(signal);
         if !name.is_empty() {
-            server.await_log(&format!("{name} means nothing here"), 1);
+            server.await_log(&format!("{name} is ignored"), 1);
         }
         assert_eq!(www(&server), "192.0.2.1");
     }

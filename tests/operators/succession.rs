@@ -235,5 +235,5 @@ fn where_there_is_nobody_to_take_over_from_it_starts_as_usual() {
     command.current_dir(folder.path());
     let server = server::start(command, folder);
     assert_eq!(www(&server), "192.0.2.1");
-    server.await_log("no server that could be taken over", 1);
+    server.await_log("no running server uses ", 1);
 }

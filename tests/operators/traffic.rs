@@ -92,11 +92,11 @@ fn real_clients_are_counted_and_guarded() {
         ],
     );
     assert!(
-        told.contains("% of the traffic noted lately would be sent elsewhere"),
+        told.contains("% of the traffic recorded recently would be sent elsewhere"),
         "{told}"
     );
     assert!(
-        told.contains("of 101 queries noted lately; 0 more came from places that are unknown"),
+        told.contains("of 101 queries recorded recently; 0 more came from unknown locations"),
         "{told}"
     );
     let told = fail(
@@ -104,7 +104,7 @@ fn real_clients_are_counted_and_guarded() {
         &["simulate", "www.example.test", "--traffic", "file.json"],
     );
     assert!(
-        told.contains("say --traffic live, or leave --admin away"),
+        told.contains("use --traffic live, or remove --admin"),
         "{told}"
     );
 
@@ -128,14 +128,16 @@ fn real_clients_are_counted_and_guarded() {
             "saved.json",
         ],
     );
-    let sentence = "of 101 queries noted lately are sent elsewhere";
+    let sentence = "of 101 queries recorded recently are sent elsewhere";
     assert!(
         planned.contains(sentence) && planned.contains("the server would refuse it: "),
         "{planned}"
     );
     let refused = fail(&server, &["reload"]);
     assert!(
-        refused.contains("94.1% of the traffic noted lately of www.example.test (A) would be sent"),
+        refused.contains(
+            "94.1% of the traffic recorded recently of www.example.test (A) would be sent"
+        ),
         "{refused}"
     );
 
@@ -159,7 +161,9 @@ fn nothing_is_noted_unless_it_is_asked_for() {
         &["simulate", "www.example.test", "--traffic", "live"],
     );
     assert!(
-        told.contains("the server notes no traffic; in its configuration, [traffic] sample = 64"),
+        told.contains(
+            "the server does not sample its traffic; in its configuration, [traffic] sample = 64"
+        ),
         "{told}"
     );
 }

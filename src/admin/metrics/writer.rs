@@ -17,7 +17,7 @@ pub type Labels = Vec<(&'static str, String)>;
 
 /// One value of a metric.
 pub struct MetricSample<T> {
-    /// What tells it from other values of the metric.
+    /// The labels that distinguish it from other values of the metric.
     pub labels: Labels,
     /// The value.
     pub value: T,
@@ -43,7 +43,7 @@ impl<T> MetricSample<T> {
 
 /// Writes metrics one after another.
 pub struct MetricsWriter<'e> {
-    /// Where they are written.
+    /// The text so far.
     pub encoder: DescriptorEncoder<'e>,
 }
 

@@ -1,4 +1,4 @@
-// The view as a link: what stands behind # says which service is shown, what if, and which client is asked about.
+// The view as a link: the part after # has the service, the what-if and the client.
 
 const MOST_OCTETS = 16384;
 const MOST_REGIONS = 256;
@@ -15,14 +15,14 @@ export function written({ service, down, weights, biases, question }) {
   return `#${parts}`;
 }
 
-// `fra:20`; what is no number within the bounds is passed over.
+// Parses texts such as `fra:20`, and ignores numbers out of bounds.
 function numbers(texts, [least, most]) {
   const pairs = texts.slice(0, MOST_REGIONS).map((text) => text.split(":"));
   const wanted = pairs.map(([region, number]) => [region, /^-?[0-9]+$/.test(number) ? Number(number) : NaN]);
   return new Map(wanted.filter(([, number]) => number >= least && number <= most));
 }
 
-// Anybody can write a link: what does not fit is passed over.
+// A link may come from anybody, so everything that does not fit is ignored.
 export function read(hash) {
   const parts = new URLSearchParams(hash.length > MOST_OCTETS ? "" : hash.slice(1));
   const [name, client, type] = ["name", "client", "type"].map((key) => parts.get(key));

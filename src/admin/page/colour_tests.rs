@@ -1,4 +1,4 @@
-//! Whether the colours of the page can be told apart, and its words be read, in light and dark.
+//! Tests that the colours of the page are distinct and its text is readable, in light and dark.
 
 use super::ASSETS;
 
@@ -9,7 +9,8 @@ type Matrix = [Colour; 3];
 const LIGHT: (&str, &str) = (":root {", "@media");
 const DARK: (&str, &str) = ("scheme: dark) {", "* {");
 
-/// How people see colours who lack one kind of cones (Machado, Oliveira, Fernandes: 2009, severity 1.0), for light.
+/// The transformation of light for people who lack one kind of cones (Machado, Oliveira,
+/// Fernandes: 2009, severity 1.0).
 const PROTANOPIA: Matrix = [
     [0.152286, 1.052583, -0.204868],
     [0.114503, 0.786281, 0.099216],
@@ -41,7 +42,8 @@ fn between<'t>(text: &'t str, (start, end): (&str, &str)) -> &'t str {
         .0
 }
 
-/// `0072b2...` as light (IEC 61966-2-1), red, green and blue, 0.0..=1.0; `fff` is short for `ffffff`.
+/// `0072b2...` as light (IEC 61966-2-1): red, green and blue, 0.0..=1.0. `fff` is short for
+/// `ffffff`.
 fn light_of(hex: &str) -> Colour {
     let digits: Vec<u32> = hex.chars().map_while(|digit| digit.to_digit(16)).collect();
     let octets = match digits[..] {
@@ -119,7 +121,7 @@ fn twenty_four_regions_can_be_told_apart() {
     assert!(least(&all[..8]) > 0.15, "{}", least(&all[..8]));
 }
 
-/// A distance of 0.02 is just seen where two colours lie side by side.
+/// A distance of 0.02 is just visible between two adjacent colours.
 #[test]
 fn regions_can_be_told_apart_by_people_who_see_fewer_colours() {
     for (matrix, of_all, of_eight) in [
@@ -137,9 +139,9 @@ fn regions_can_be_told_apart_by_people_who_see_fewer_colours() {
 }
 
 #[test]
-fn no_region_looks_like_sea_land_or_nobody_in_light_or_dark() {
+fn no_region_looks_like_sea_land_or_unserved_in_light_or_dark() {
     for theme in [LIGHT, DARK] {
-        for variable in ["--sea", "--land", "--nobody"] {
+        for variable in ["--sea", "--land", "--unserved"] {
             let other = seen(of_theme(theme, variable));
             let nearest = regions()
                 .into_iter()

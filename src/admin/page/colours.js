@@ -1,7 +1,8 @@
-// One colour for a region, whatever service it is in: its place among the names of all regions, in order, says which.
+// The colours of regions. A region has the same colour in every service, by its position in the sorted list of all regions.
 
-// The first seven are Okabe's and Ito's. The others are as far from those, from each other and from what else is on the
-// map as can be, as people with any kind of colour vision see them; `page.rs` has the figures. The first ones differ most.
+// The first seven are from Okabe and Ito. The others have the greatest possible distance to those, to each other and to
+// the other colours of the map, for every kind of colour vision; `page/colour_tests.rs` has the figures. The first ones
+// differ most.
 export const COLOURS = [
   "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442", "#780078",
   "#00ffd2", "#2d2db4", "#b41e4b", "#87c396", "#785ae1", "#693c1e", "#b478ff", "#00694b",
@@ -10,12 +11,12 @@ export const COLOURS = [
 
 let regions = [];
 
-// Told the names of all regions that the server has.
+// Assigns a colour to each region of the server.
 export function colourRegions(names) {
   regions = [...names].sort();
 }
 
-// Empty for nobody. More regions than colours begin anew, and are told apart by their names.
+// The colour of a region; empty without a region. With more regions than colours, colours repeat.
 export function colourOf(name) {
   const at = regions.indexOf(name);
   return at < 0 ? "" : COLOURS[at % COLOURS.length];

@@ -1,4 +1,4 @@
-// The console: asks the admin API of this server, shows what it says, and gives orders when it is told to.
+// The console: shows what the admin API of this server reports, and sends the changes that the operator applies.
 
 import { read, written } from "./address.js";
 import { colourRegions } from "./colours.js";
@@ -10,10 +10,11 @@ import { $, current, get, isChange, isOrder, ruleOf, state } from "./state.js";
 import { endpoints, lasting, legend, make, moment, orders, perSecond, regionState } from "./tables.js";
 import { Why } from "./why.js";
 
-const EVERY = 2000; // Milliseconds between looks at the status.
-const SHARES_AGE = 15000; // Shares are asked for anew after this, even if nothing was told.
-const STALE = 6000;
-const AFTER_EVENTS = 150; // What happens within this is looked at together.
+// Times are in milliseconds.
+const EVERY = 2000; // Between two requests for the status.
+const SHARES_AGE = 15000; // Shares are requested again after this, even without an event.
+const STALE = 6000; // Without an answer for this long, the data counts as old.
+const AFTER_EVENTS = 150; // Events within this time cause one update.
 const MOST_EVENTS = 200;
 
 const why = new Why((explained) => map?.showDecision(explained));
@@ -24,7 +25,7 @@ const shares = new Shares((wait) => {
 });
 let map;
 
-// ---- What is, now -------------------------------------------------------------------------------------------------
+// ---- Status --------------------------------------------------------------------------------------------------------
 
 async function look() {
   try {
@@ -41,7 +42,7 @@ async function look() {
   showLink();
 }
 
-// What no event tells of: a region that takes more of its clients, or has no more room.
+// Detects changes without an event: a region that takes more of its clients, or is full.
 function refreshIfOther() {
   const endpoint = (it) => [it.up, it.verdict, it.order];
   const region = (it) => [it.share_percent, it.full, it.order, it.endpoints.map(endpoint)];
@@ -53,7 +54,7 @@ function refreshIfOther() {
 function showLink() {
   const silent = Date.now() - state.heard;
   const live = state.heard > 0 && silent < STALE;
-  const word = state.heard === 0 ? "no answer yet" : live ? "live" : `no answer for ${lasting(silent / 1000)}: this is old`;
+  const word = state.heard === 0 ? "no answer yet" : live ? "live" : `no answer for ${lasting(silent / 1000)}: data is old`;
   $("link").dataset.state = live ? "live" : "stale";
   if ($("link").textContent !== word) $("link").textContent = word;
   if (state.heard > 0 && !live) why.age();
@@ -97,26 +98,26 @@ function showService() {
   $("rules").replaceChildren(...decides(state.rules, service));
 }
 
-// An open list must not lose the focus of a button every two seconds.
+// The list is drawn only if it has changed, so that its buttons keep the focus.
 function showOrders() {
   const fixed = (key, value) => (["until", "seconds_left"].includes(key) ? undefined : value);
   const list = JSON.stringify(state.status.orders, fixed) + Math.floor(Date.now() / 60000);
   if (list === state.orders) return;
   state.orders = list;
-  const takeBack = (order) => lift(order).then(look);
-  $("orders").replaceChildren(orders(state.status.orders, takeBack));
+  const remove = (order) => lift(order).then(look);
+  $("orders").replaceChildren(orders(state.status.orders, remove));
 }
 
-// ---- What is shown, and the link to it -----------------------------------------------------------------------------
+// ---- The view and its link ----------------------------------------------------------------------------------------
 
-// Writes the view into the address: as a new one to go back from, or in place of the one that is there.
+// Writes the view into the address, as a new entry of the history or in place of the last one.
 function link(isNew) {
   const hash = written(state);
   if (hash === location.hash) return;
   isNew ? history.pushState(null, "", hash) : history.replaceState(null, "", hash);
 }
 
-// Shows what the address says, as far as it is there.
+// Shows the view that the address names, as far as its names exist.
 function follow() {
   const wanted = read(location.hash);
   const names = state.status.services.map((service) => service.name);
@@ -124,7 +125,7 @@ function follow() {
   const regions = state.status.regions;
   const known = (map) => new Map([...map].filter(([region]) => regions.includes(region)));
   $("notice").hidden = isThere || !wanted.service;
-  $("notice").textContent = `There is no service ${wanted.service} here; this is ${names[0] ?? "none"}.`;
+  $("notice").textContent = `This server has no service ${wanted.service}; showing ${names[0] ?? "none"}.`;
   const service = isThere ? wanted.service : names[0] ?? null;
   if (service !== state.service) Object.assign(state, { service, shares: null, rules: null });
   state.down = new Set([...wanted.down].filter((region) => regions.includes(region)));
@@ -157,7 +158,7 @@ function back() {
   why.show();
 }
 
-// ---- Who goes where, and what if ----------------------------------------------------------------------------------
+// ---- Shares and what-if -------------------------------------------------------------------------------------------
 
 let timer;
 function foresee(wait = 0) {
@@ -197,7 +198,7 @@ async function askRules() {
     $("rules").replaceChildren(make("p", { className: "bad" }, error.message));
     return;
   }
-  // A weight that changes nothing is no what-if; a link may have one.
+  // A link may have a weight that has no effect; it is dropped.
   const idle = [...state.weights.keys()].filter((region) => !ruleOf(region)?.weight_counts);
   idle.forEach((region) => state.weights.delete(region));
   if (idle.length) {
@@ -216,12 +217,12 @@ function showShares() {
   const way = (before, after) =>
     before === null ? "unknown" : isChange() && after !== before ? `${before} km, then ${after} km` : `${before} km`;
   $("distance").textContent =
-    `Distance to what serves: mean ${way(distance.before_mean_km, distance.after_mean_km)}; ` +
-    `95 of 100 within ${way(distance.before_p95_km, distance.after_p95_km)}.`;
+    `Distance to the serving region: mean ${way(distance.before_mean_km, distance.after_mean_km)}; ` +
+    `95 % of clients within ${way(distance.before_p95_km, distance.after_p95_km)}.`;
   const million = (count) => (count < 1e5 ? String(count) : `${(count / 1e6).toFixed(1)} million`);
   $("movers").replaceChildren(
     ...answer.movers.slice(0, 5).map((mover) =>
-      make("li", {}, `${mover.name ?? mover.country}: ${million(mover.addresses)} addresses, ${mover.from ?? "nobody"} → ${mover.to ?? "nobody"}`),
+      make("li", {}, `${mover.name ?? mover.country}: ${million(mover.addresses)} addresses, ${mover.from ?? "no region"} → ${mover.to ?? "no region"}`),
     ),
   );
   $("reset").disabled = !isChange();
@@ -261,16 +262,16 @@ function askAt(place) {
   askByHand();
 }
 
-// ---- What happens -------------------------------------------------------------------------------------------------
+// ---- Events -------------------------------------------------------------------------------------------------------
 
 let source;
 let last = 0;
 
-// Events come in swarms, and those of before at once: what they come to is asked for once.
-let anew;
-function askAnew() {
-  anew ??= setTimeout(() => {
-    anew = undefined;
+// Events come in groups, so one update covers all events of a short time.
+let update;
+function updateSoon() {
+  update ??= setTimeout(() => {
+    update = undefined;
     look();
     askRules();
     foresee();
@@ -283,27 +284,27 @@ function watch() {
   const heard = (message) => {
     const event = JSON.parse(message.data);
     last = event.number;
-    tell(event);
-    askAnew();
+    addEvent(event);
+    updateSoon();
   };
   for (const topic of ["health", "coverage", "order", "lease", "name", "reload"]) source.addEventListener(topic, heard);
-  // The browser comes again by itself with the last number, unless the server refused it.
+  // The browser reconnects by itself with the last number, unless the server refused it.
   const own = source;
   source.addEventListener("error", () => {
     if (own.readyState === EventSource.CLOSED) setTimeout(() => own === source && watch(), 3000);
   });
 }
 
-// A page that the browser keeps to go back to would keep its connection, too, and there are few.
+// A page that the browser keeps for its history would also keep its connection, and these are limited.
 function rest() {
   source?.close();
   source = undefined;
 }
 
-function tell(event) {
+function addEvent(event) {
   const cause = event.cause ? make("span", { className: "faint" }, ` ${event.cause}`) : null;
   const much = event.moved_per_second;
-  const moved = much ? make("span", { className: "moved" }, ` ${perSecond(much)} answers/s go elsewhere`) : null;
+  const moved = much ? make("span", { className: "moved" }, ` ${perSecond(much)} answers/s moved to other regions`) : null;
   const item = make("li", {}, moment(event.at), event.sentence, cause, moved);
   item.dataset.number = event.number;
   $("events").prepend(item);

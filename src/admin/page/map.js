@@ -3,7 +3,7 @@
 import { colourOf } from "./colours.js";
 
 const SVG = "http://www.w3.org/2000/svg";
-// Tenths of a degree to units; the map reaches from 84 degrees north to 58 degrees south.
+// Units of the drawing in a tenth of a degree. The map reaches from 84 degrees north to 58 degrees south.
 const SCALE = 0.4;
 const TOP = 840;
 
@@ -38,7 +38,7 @@ function onGlobe({ longitude, latitude }) {
   return [Math.cos(up) * Math.cos(around), Math.cos(up) * Math.sin(around), Math.sin(up)];
 }
 
-// The shortest way over the globe, cut where it leaves the map at one side and comes back at the other.
+// The great circle between two places, cut where it crosses the edge of the map.
 function greatCircle(from, to) {
   const [start, end] = [onGlobe(from), onGlobe(to)];
   const angle = Math.acos(Math.min(1, Math.max(-1, start.reduce((sum, part, axis) => sum + part * end[axis], 0))));
@@ -59,7 +59,7 @@ function greatCircle(from, to) {
 const greatest = (parts) => Object.entries(parts).sort((a, b) => b[1] - a[1])[0]?.[0];
 
 export class WorldMap {
-  constructor(svg, world, asked) {
+  constructor(svg, world, onPlace) {
     this.svg = svg;
     this.countries = new Map();
     const countries = element("g", {}, svg);
@@ -71,10 +71,10 @@ export class WorldMap {
     this.cells = element("g", {}, svg);
     this.decision = element("g", { class: "decision" }, svg);
     this.markers = element("g", {}, svg);
-    svg.addEventListener("click", (event) => asked(this.nearest(event)));
+    svg.addEventListener("click", (event) => onPlace(this.nearest(event)));
   }
 
-  // Colours everything by what `side` ("before" or "after") says, and sets the markers; `off` are the regions that the
+  // Colours the map by the shares of `side` ("before" or "after") and sets the markers. `off` has the regions that the
   // what-if switches off.
   show(shares, side, health, rates, off) {
     this.shares = shares;
@@ -83,12 +83,12 @@ export class WorldMap {
       const country = parts.get(code);
       const main = country && greatest(country[side]);
       main ? path.setAttribute("fill", colourOf(main)) : path.removeAttribute("fill");
-      path.classList.toggle("nobody", Boolean(country) && !main);
+      path.classList.toggle("unserved", Boolean(country) && !main);
       path.style.fill = main ? colourOf(main) : "";
       path.dataset.region = main ?? "";
       const list = country ? Object.entries(country[side]).sort((a, b) => b[1] - a[1]).slice(0, 4) : [];
       path.firstChild.textContent =
-        `${country?.name ?? code}: ${list.map(([name, part]) => `${name} ${part.toFixed(1)} %`).join(", ") || (country ? "nobody" : "unknown")}`;
+        `${country?.name ?? code}: ${list.map(([name, part]) => `${name} ${part.toFixed(1)} %`).join(", ") || (country ? "no region" : "unknown")}`;
     }
     this.drawCells(shares, side);
     this.drawMarkers(shares, side, health, rates, off);
@@ -98,7 +98,7 @@ export class WorldMap {
   drawCells(shares, side) {
     const made = document.createElementNS(SVG, "g");
     for (const cell of shares.cells) {
-      const kind = cell[side] ? "cell" : "cell nobody";
+      const kind = cell[side] ? "cell" : "cell unserved";
       const [cx, cy] = place(cell.longitude + 0.5, cell.latitude + 0.5);
       const r = Math.min(8.5, Math.max(3, Math.log10(cell.addresses))) * 0.7 - 1.2;
       element("circle", { class: kind, cx, cy, r: r.toFixed(1), fill: colourOf(cell[side]) }, made);
@@ -129,7 +129,7 @@ export class WorldMap {
     }
   }
 
-  // The known place that is nearest to a click, if one is near.
+  // The known place nearest to a click, if there is one close by.
   nearest(event) {
     if (!this.shares) return undefined;
     const point = new DOMPoint(event.clientX, event.clientY).matrixTransform(this.svg.getScreenCTM().inverse());
@@ -142,7 +142,7 @@ export class WorldMap {
     return best?.cell;
   }
 
-  // One client, and the ways from there to all candidates; what serves is drawn over the others.
+  // Draws a client, and lines to all candidates. The line to the serving region is drawn last, above the others.
   showDecision(explained) {
     this.explained = explained;
     this.decision.replaceChildren();

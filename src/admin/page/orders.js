@@ -1,4 +1,4 @@
-// Orders: what the page has the server do, with the token.
+// Sends overrides to the server, with the token.
 
 import { $, state } from "./state.js";
 
@@ -8,8 +8,8 @@ async function change(method, parts, body) {
   const path = ["", "v1", ...parts.map(encodeURIComponent)].join("/");
   const answer = await fetch(path, { method, headers: head, body: JSON.stringify(body) });
   const said = await answer.json();
-  // Such as a drain that leaves clients without a live region: done only if that is meant.
-  if (said.confirm && !body[said.confirm] && confirm(`${said.error}\n\nDo it all the same?`)) {
+  // A drain, for example, may leave clients without a live region, so it needs a confirmation.
+  if (said.confirm && !body[said.confirm] && confirm(`${said.error}\n\nApply it anyway?`)) {
     return change(method, parts, { ...body, [said.confirm]: true });
   }
   if (!answer.ok) throw new Error(said.error ?? `${answer.status}`);
@@ -21,7 +21,7 @@ function say(sentences, bad) {
   $("applied").classList.toggle("bad", bad);
 }
 
-// Orders what the what-if says; true if all of it was done.
+// Applies the what-if; returns true if all of it was applied.
 export async function apply() {
   const body = { reason: $("reason").value, by: $("by").value };
   if ($("lasting").value) body.for = $("lasting").value;
@@ -42,7 +42,7 @@ export async function apply() {
   }
 }
 
-// Takes an order back.
+// Removes an override.
 export async function lift(order) {
   const kind = order.action.startsWith("force") ? "force" : order.action;
   const { service, region, endpoint } = order;

@@ -1,28 +1,28 @@
-// How a service decides: fence, order, available, pick, and the checks behind "available".
+// How a service decides: fences, order, availability, pick, and the checks.
 
 import { lasting, make, table, verdict } from "./tables.js";
 
 const PICKS = {
   weighted: "at random, by weight",
-  "round-robin": "each in turn",
-  sticky: "by weight, the same client always the same",
-  "least-load": "by weight, fewer where the load is higher",
+  "round-robin": "in turn",
+  sticky: "by weight, always the same for a client",
+  "least-load": "by weight, fewer to endpoints with a higher load",
 };
 
 const ALL_DOWN = {
   "answer-all": "as if all were up",
   "last-good": "the regions that were available last",
-  nodata: "no address",
-  servfail: "a failure (SERVFAIL)",
+  nodata: "an empty answer (NODATA)",
+  servfail: "an error (SERVFAIL)",
 };
 
 function fences(list) {
-  if (list.length === 0) return ["none: every client may be given every region"];
+  if (list.length === 0) return ["none: every region may serve every client"];
   const one = (fence) => {
     const kept = fence.regions.length ? `only ${fence.regions.join(", ")}` : "no region";
     return make("li", {}, `${fence.clients}: `, make("strong", {}, kept), fence.list ? ` (fence list ${fence.list})` : "");
   };
-  return [list.length > 1 ? "the first that is about a client counts" : "", make("ol", {}, ...list.map(one))];
+  return [list.length > 1 ? "the first fence that matches the client applies" : "", make("ol", {}, ...list.map(one))];
 }
 
 function order(rules) {
@@ -36,8 +36,8 @@ function order(rules) {
 
 function available(rules) {
   const rooms = rules.regions.filter((region) => region.capacity).map((it) => `${it.region} ${it.capacity}`);
-  const least = rules.min_endpoints > 1 ? `a region needs ${rules.min_endpoints} usable endpoints` : "a region needs a usable endpoint";
-  const room = rooms.length ? `; room: ${rooms.join(", ")}` : "";
+  const least = rules.min_endpoints > 1 ? `a region needs ${rules.min_endpoints} usable endpoints` : "a region needs one usable endpoint";
+  const room = rooms.length ? `; capacity: ${rooms.join(", ")}` : "";
   return [`${least}${room}. If no region is available, the answer is ${ALL_DOWN[rules.all_down] ?? rules.all_down}.`];
 }
 
@@ -49,11 +49,11 @@ function pick(rules) {
 }
 
 function client(rules) {
-  const ttl = rules.least_ttl === null ? `${rules.ttl} s` : `${rules.least_ttl} to ${rules.ttl} s, as health is`;
-  return [`${rules.client_subnet ? "the client subnet, where a resolver sends one" : "the resolver's address alone"}; TTL ${ttl}`];
+  const ttl = rules.least_ttl === null ? `${rules.ttl} s` : `${rules.least_ttl} to ${rules.ttl} s, depending on health`;
+  return [`${rules.client_subnet ? "located by its subnet if the resolver sends it, else by the resolver" : "located by the resolver"}; TTL ${ttl}`];
 }
 
-// What each region's endpoints came to that have this check.
+// The last results of a check, by region.
 function results(check, rules, service) {
   const found = [];
   rules.regions.forEach((region, at) => {
@@ -66,20 +66,23 @@ function results(check, rules, service) {
     result.title = latest.join("\n");
     found.push(result);
   });
-  return found.length ? make("span", { className: "results" }, ...found) : "as a part of others";
+  return found.length ? make("span", { className: "results" }, ...found) : "part of other checks";
 }
 
+const failures = (count) => (count === 1 ? "1 failure" : `${count} failures`);
+const successes = (count) => (count === 1 ? "1 success" : `${count} successes`);
+
 function checks(rules, service) {
-  if (rules.checks.length === 0) return [make("p", { className: "faint" }, "Nobody asks its endpoints: they count as up.")];
+  if (rules.checks.length === 0) return [make("p", { className: "faint" }, "No checks: all endpoints count as up.")];
   const rows = rules.checks.map((check) => [
     check.name,
     check.asks,
-    check.interval ? `${check.interval}, within ${check.timeout}` : "",
-    check.fall ? `${check.fall} bad` : "",
-    check.rise ? `${check.rise} good` : "",
+    check.interval ? `${check.interval}, timeout ${check.timeout}` : "",
+    check.fall ? failures(check.fall) : "",
+    check.rise ? successes(check.rise) : "",
     results(check, rules, service),
   ]);
-  const heads = ["Check", "Asks", "Every", "Down after", "Up after", "Last results"];
+  const heads = ["Check", "Probe", "Every", "Down after", "Up after", "Last results"];
   return [table(`Checks of ${service.name}`, heads, rows)];
 }
 

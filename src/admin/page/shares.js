@@ -1,4 +1,4 @@
-// The table of shares: what each region takes now and then, and the switches and sliders of the what-if.
+// The table of shares: the share of each region now and after the what-if, with its switches and sliders.
 
 import { BIASES, WEIGHTS } from "./address.js";
 import { colourOf } from "./colours.js";
@@ -7,17 +7,17 @@ import { make, perSecond } from "./tables.js";
 
 const cell = (label, className) => make("td", { role: "cell", "data-label": label, className });
 
-// A slider and a number for the same value of a region; what is as it is now is no change.
+// A slider and a number field for the same value of a region. The present value counts as no change.
 function slider(kind, word, region, changes, [min, max, step], [least, most], changed) {
   const range = make("input", { type: "range", min, max, step, className: `slide ${kind}-slide` });
   range.setAttribute("aria-label", `${word} of ${region}`);
   const number = make("input", { type: "number", min: least, max: most, className: kind });
   number.setAttribute("aria-label", `${word} of ${region}, as a number`);
   const set = (value) => {
-    const asked = Math.round(Number(value));
-    if (value === "" || !(asked >= least && asked <= most)) return;
-    [range.value, number.value] = [asked, asked];
-    asked === Number(number.dataset.now) ? changes().delete(region) : changes().set(region, asked);
+    const wanted = Math.round(Number(value));
+    if (value === "" || !(wanted >= least && wanted <= most)) return;
+    [range.value, number.value] = [wanted, wanted];
+    wanted === Number(number.dataset.now) ? changes().delete(region) : changes().set(region, wanted);
     changed(120);
   };
   range.addEventListener("input", () => set(range.value));
@@ -26,7 +26,7 @@ function slider(kind, word, region, changes, [min, max, step], [least, most], ch
 }
 
 export class Shares {
-  // `changed` is told of every change of the what-if, with how many milliseconds it may wait.
+  // `changed` is called for every change of the what-if, with the milliseconds that an update may wait.
   constructor(changed) {
     this.changed = changed;
     this.body = $("shares").tBodies[0];
@@ -58,7 +58,7 @@ export class Shares {
     const row = make(
       "tr", { role: "row" }, make("th", { scope: "row", role: "rowheader" }, swatch, name), cell("Health", "state"),
       cell("Now", "number now"), cell("Then", "number then"), cell("Answers/s", "number rate"),
-      cell("Asked", "number asked"), switches, changes,
+      cell("Traffic", "number traffic"), switches, changes,
     );
     row.dataset.region = name;
     return row;
@@ -76,7 +76,7 @@ export class Shares {
     this.fillSlider(row, "bias", state.biases, region, rule?.bias_counts ?? false);
   }
 
-  // A weight or bias that changes nothing is not offered.
+  // A weight or bias without effect is hidden.
   fillSlider(row, kind, changes, region, counts) {
     row.querySelector(`.${kind}-control`).hidden = !counts;
     const number = row.querySelector(`.${kind}`);
@@ -86,14 +86,14 @@ export class Shares {
     row.querySelector(`.${kind}-slide`).value = value;
   }
 
-  // What is really asked for, beside what the map foresees.
+  // Shows the measured rates, beside the forecast of the map.
   showRates() {
     const regions = new Map((current()?.health ?? []).map((region) => [region.region, region.answers_per_second]));
     const all = [...regions.values()].reduce((a, b) => a + b, 0);
     for (const row of this.body.rows) {
       const rate = regions.get(row.dataset.region) ?? 0;
       row.querySelector(".rate").textContent = perSecond(rate);
-      row.querySelector(".asked").textContent = all > 0 ? `${((100 * rate) / all).toFixed(1)} %` : "–";
+      row.querySelector(".traffic").textContent = all > 0 ? `${((100 * rate) / all).toFixed(1)} %` : "–";
     }
     return regions;
   }

@@ -1,4 +1,4 @@
-// Tables and lists. Text is only ever set as text, so nothing that a server says can become part of the page.
+// Tables and lists. All text is set as text, so nothing that a server sends can become markup.
 
 import { colourOf } from "./colours.js";
 
@@ -11,8 +11,8 @@ export function make(name, properties = {}, ...children) {
   return made;
 }
 
-// A table; where there is no room, each row is a card, and each cell says what it is. The roles are for browsers that take
-// a table that is laid out otherwise for none.
+// A table. On a narrow screen each row is a card, and each cell has a label. The roles are for browsers that do not take a
+// table with another layout for a table.
 export function table(caption, heads, rows) {
   const head = make("tr", { role: "row" }, ...heads.map((text) => make("th", { scope: "col", role: "columnheader" }, text)));
   const cell = (held, at) => make("td", { role: "cell", "data-label": heads[at] }, held);
@@ -21,7 +21,7 @@ export function table(caption, heads, rows) {
   return make("table", { role: "table", className: "cards" }, make("caption", { className: "hidden" }, caption), over, under);
 }
 
-// A moment, in the time of servers; pointing at it tells the time of whoever looks.
+// A time in UTC. Its tooltip has the local time of the reader.
 export function moment(milliseconds) {
   const at = new Date(milliseconds);
   const iso = at.toISOString();
@@ -29,7 +29,7 @@ export function moment(milliseconds) {
   return make("time", { dateTime: iso, title }, `${iso.slice(0, 10)} ${iso.slice(11, 19)} UTC`);
 }
 
-// Seconds as people say them.
+// A duration in its largest unit.
 export function lasting(seconds) {
   if (seconds === null || seconds === undefined) return "";
   const units = [["d", 86400], ["h", 3600], ["min", 60], ["s", 1]];
@@ -44,8 +44,8 @@ export function verdict(word) {
   return make("span", { className: word }, word);
 }
 
-// One word for a region of a service: drained if an order keeps everybody away, down if its health does, returning if it
-// was down and takes a part of its clients only.
+// The state of a region in one word: drained if an override keeps all clients away, down if its health does, returning if
+// it was down and takes only a part of its clients.
 export function regionState(region) {
   const verdicts = region.endpoints.map((endpoint) => endpoint.verdict);
   if (region.share_percent === 0 || region.endpoints.every((endpoint) => !endpoint.up)) {
@@ -59,18 +59,18 @@ export function regionState(region) {
   return verdicts.every((word) => word === "unchecked") ? "unchecked" : "up";
 }
 
-// An address with the name that it comes from, or a name with the addresses that it comes to.
+// An address with the name that it was resolved from, or a name with its addresses.
 function addressed(endpoint) {
   const from = endpoint.alias && endpoint.alias !== endpoint.endpoint ? ` from ${endpoint.alias}` : "";
   const to = endpoint.addresses.length ? ` = ${endpoint.addresses.join(", ")}` : "";
   return endpoint.endpoint + from + to + (endpoint.leased ? " (leased)" : "");
 }
 
-// `connect 0.3, TLS 2.1, first byte 3.0, body 3.1, all 3.1 ms`
+// `connect 0.3, TLS 2.1, first byte 3.0, body 3.1, total 3.1 ms`
 function probed(probe) {
   if (!probe) return "";
   const phases = [
-    ["connect", probe.connect], ["TLS", probe.tls], ["first byte", probe.first_byte], ["body", probe.body], ["all", probe.total],
+    ["connect", probe.connect], ["TLS", probe.tls], ["first byte", probe.first_byte], ["body", probe.body], ["total", probe.total],
   ];
   const reached = phases.filter(([, time]) => time !== null).map(([word, time]) => `${word} ${time}`);
   return `${reached.join(", ")} ms`;
@@ -79,23 +79,23 @@ function probed(probe) {
 function asides(endpoint) {
   const load = endpoint.load === null ? null : `load ${Math.round(endpoint.load * 100)} %`;
   const days = endpoint.certificate_days;
-  return [endpoint.unresolved, load, days === null ? null : `certificate for ${days} days`];
+  return [endpoint.unresolved, load, days === null ? null : `certificate expires in ${days} days`];
 }
 
-// Since when, in a word; pointing at it tells the moment.
+// The age of the state. Its tooltip has the time of the last change.
 function since(endpoint) {
   if (endpoint.since === null) return "";
   const { dateTime, title, textContent } = moment(endpoint.since * 1000);
   return make("time", { dateTime, title: `since ${textContent} (${title})` }, lasting(endpoint.seconds));
 }
 
-// What is known of every endpoint; its weight where one counts.
+// Every endpoint of a service. The weight is shown where it has an effect.
 export function endpoints(service, rules) {
   const weight = (region, endpoint) => {
     const listed = rules?.regions.find((rule) => rule.region === region.region)?.endpoints ?? [];
     return listed.some((rule) => rule.endpoint === endpoint.endpoint && rule.weight_counts) ? String(endpoint.weight) : "";
   };
-  const heads = ["Region", "Endpoint", "Health", "For", "Weight", "Takes", "Last probe", "Why"];
+  const heads = ["Region", "Endpoint", "Health", "For", "Weight", "Share", "Last probe", "Reason"];
   const rows = service.health.flatMap((region) =>
     region.endpoints.map((endpoint) => [
       region.region,
@@ -108,12 +108,12 @@ export function endpoints(service, rules) {
       [endpoint.order ?? region.order, endpoint.not_probed, endpoint.reason, ...asides(endpoint)].filter(Boolean).join("; "),
     ]),
   );
-  const told = (at) => heads[at] === "Region" || rows.some((row) => row[at] !== "");
-  const kept = (row) => row.filter((_, at) => told(at));
+  const isShown = (at) => heads[at] === "Region" || rows.some((row) => row[at] !== "");
+  const kept = (row) => row.filter((_, at) => isShown(at));
   return table(`Endpoints of ${service.name}`, kept(heads), rows.map(kept));
 }
 
-// What the colours of the map mean.
+// The legend of the map.
 export function legend(regions) {
   const item = (text, kind, colour) => {
     const swatch = make("span", { className: `swatch ${kind}` });
@@ -121,11 +121,11 @@ export function legend(regions) {
     return make("li", {}, swatch, text);
   };
   const served = regions.map(({ region }) => item(region, "", colourOf(region)));
-  return [...served, item("nobody: kept out by a fence, or all is down", "nobody", ""), item("no known address", "blank", "")];
+  return [...served, item("no region: excluded by a fence, or all down", "unserved", ""), item("no known address", "blank", "")];
 }
 
 export function orders(list, lift) {
-  if (list.length === 0) return make("p", { className: "faint" }, "Nothing is ordered: health alone decides.");
+  if (list.length === 0) return make("p", { className: "faint" }, "No overrides are in force.");
   const words = { drain: "drained", "force-up": "forced up", "force-down": "forced down" };
   const rows = list.map((order) => {
     const subject = [order.service, order.region, order.endpoint].filter(Boolean).join(" ");
@@ -133,14 +133,14 @@ export function orders(list, lift) {
     const terms = { weight: `weight ${order.weight}`, shift: `${order.percent}% shifted${to}` };
     const underway = order.milliseconds_to_go > 0 ? `, ${order.moved_percent}% by now` : "";
     const what = (terms[order.action] ?? words[order.action]) + underway;
-    const button = make("button", { type: "button" }, "Take back");
-    button.setAttribute("aria-label", `Take back: ${subject} ${what}`);
+    const button = make("button", { type: "button" }, "Remove");
+    button.setAttribute("aria-label", `Remove: ${subject} ${what}`);
     button.addEventListener("click", () => lift(order));
-    const left = order.until ? ["until ", moment(order.until * 1000), ` (${lasting(order.seconds_left)} left)`] : ["until taken back"];
+    const left = order.until ? ["until ", moment(order.until * 1000), ` (${lasting(order.seconds_left)} left)`] : ["until removed"];
     const holds = make("span", {}, "since ", moment(order.since * 1000), ", ", ...left);
     return [subject, what, order.reason, order.by, holds, button];
   });
-  return table("Orders in force", ["About", "Is", "Reason", "By", "Holds", ""], rows);
+  return table("Overrides in force", ["Subject", "Override", "Reason", "By", "In force", ""], rows);
 }
 
 export function explanation(facts) {
@@ -148,12 +148,12 @@ export function explanation(facts) {
   const parts = [make("p", { className: "answer" }, make("strong", {}, facts.summary))];
   const place = facts.client.place;
   const known = [place.country_name ?? place.country, place.subdivision, place.asn && `AS${place.asn}`, place.source];
-  parts.push(make("p", { className: "faint" }, `${facts.client.looked_up}: ${known.filter(Boolean).join(", ") || "of unknown place"}`));
+  parts.push(make("p", { className: "faint" }, `${facts.client.looked_up}: ${known.filter(Boolean).join(", ") || "unknown location"}`));
   if (facts.service) {
     const { fence, candidates } = facts.service;
     if (fence) {
       const kept = fence.regions.length ? `only ${fence.regions.join(", ")}` : "no region";
-      parts.push(make("p", {}, `Fence ${fence.list ?? fence.number} is about this client (${fence.clients}): ${kept}.`));
+      parts.push(make("p", {}, `Fence ${fence.list ?? fence.number} applies to this client (${fence.clients}): ${kept}.`));
     }
     const rows = candidates.map((one) => [
       (one.serves ? "▶ " : "") + one.region,
@@ -163,12 +163,12 @@ export function explanation(facts) {
       `${one.share_percent.toFixed(0)}\u00a0%`,
       one.reason,
     ]);
-    const heads = ["Region", "Distance", "Counts as", "Tier", "Takes", "Why"];
+    const heads = ["Region", "Distance", "With bias", "Tier", "Share", "Reason"];
     const biased = rows.some((row) => row[2] !== "");
     const kept = (row) => row.filter((_, at) => at !== 2 || biased);
     parts.push(make("div", { className: "scroll" }, table("Candidates", kept(heads), rows.map(kept))));
   }
-  const records = facts.records.map((record) => make("li", {}, `${record.type} ${record.data} (for ${record.ttl} s)`));
+  const records = facts.records.map((record) => make("li", {}, `${record.type} ${record.data} (TTL ${record.ttl} s)`));
   if (records.length) parts.push(make("ul", {}, ...records));
   if (facts.notes.length) parts.push(make("ul", { className: "faint" }, ...facts.notes.map((note) => make("li", {}, note))));
   return parts;

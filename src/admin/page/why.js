@@ -1,33 +1,33 @@
-// Why a client gets an answer: asked again whenever something changes, so that what is shown is what is true.
+// Explains why a client gets its answer. The explanation is requested again on every change.
 
 import { $, get, state } from "./state.js";
 import { explanation, make, moment } from "./tables.js";
 
-const LEAST = 1000; // Milliseconds between two questions that nobody asked by hand.
+const LEAST = 1000; // Milliseconds between two automatic requests.
 
 export class Why {
   constructor(shown) {
-    this.shown = shown; // Told every explanation, or null.
-    this.asked = 0;
+    this.shown = shown; // Called with every explanation, or with null.
+    this.requests = 0;
     this.last = 0;
     this.known = null;
   }
 
-  // Asks what the form says; false: there is nothing to ask.
+  // Reads the question from the form; false: the form is not filled in.
   read() {
     const question = { name: $("name").value.trim(), client: $("client").value.trim(), type: $("type").value };
     state.question = question.name && question.client ? question : null;
     return state.question !== null;
   }
 
-  // Fills the form, asks, and forgets what was shown before.
+  // Fills the form with the question and asks it; without a question, clears the explanation.
   show() {
     const { question } = state;
     if (question) {
       for (const key of ["name", "client", "type"]) $(key).value = question[key];
       this.ask(true);
     } else {
-      this.asked += 1;
+      this.requests += 1;
       this.known = null;
       $("why").replaceChildren();
       $("why-time").replaceChildren();
@@ -35,7 +35,7 @@ export class Why {
     }
   }
 
-  // Something has changed: asks again, soon.
+  // Asks again after a change, at most once a second.
   refresh() {
     if (!state.question || this.timer || document.hidden) return;
     const wait = Math.max(0, this.last + LEAST - Date.now());
@@ -46,21 +46,21 @@ export class Why {
   }
 
   async ask(byHand) {
-    const number = ++this.asked;
+    const number = ++this.requests;
     this.last = Date.now();
     const query = new URLSearchParams(state.question);
     state.down.forEach((region) => query.append("down", region));
     try {
       const explained = await get(`/v1/explain?${query}`);
-      if (number === this.asked) this.tell(explained, byHand);
+      if (number === this.requests) this.display(explained, byHand);
     } catch (error) {
-      if (number === this.asked) this.fail(error, byHand);
+      if (number === this.requests) this.fail(error, byHand);
     }
   }
 
-  tell(explained, byHand) {
+  display(explained, byHand) {
     this.at = Date.now();
-    // Where weights decide, the reply is one of several, another one each time: that is no change.
+    // Where weights decide, each reply is another random one, which does not count as a change.
     const known = JSON.stringify({ ...explained, records: explained.service ? null : explained.records });
     if (byHand || known !== this.known) {
       this.known = known;
@@ -68,8 +68,8 @@ export class Why {
       this.shown(explained);
     }
     const isOther = state.weights.size + state.biases.size > 0;
-    const words = isOther ? " Other weights and biases of the what-if are not in it." : "";
-    this.date(`; asked again whenever something changes.${words}`, false);
+    const words = isOther ? " It does not include the weights and biases of the what-if." : "";
+    this.date(`; updated on every change.${words}`, false);
   }
 
   fail(error, byHand) {
@@ -79,7 +79,7 @@ export class Why {
       $("why-time").replaceChildren();
       this.shown(null);
     } else {
-      this.date(`: this may be old, for it could not be asked again (${error.message}).`, true);
+      this.date(`: it may be old, because the update failed (${error.message}).`, true);
     }
   }
 
@@ -88,8 +88,8 @@ export class Why {
     $("why-time").classList.toggle("bad", isOld);
   }
 
-  // The server has fallen silent.
+  // Marks the explanation as old, because the server does not answer.
   age() {
-    if (this.known) this.date(": this may be old, for the server does not answer.", true);
+    if (this.known) this.date(": it may be old, because the server does not answer.", true);
   }
 }

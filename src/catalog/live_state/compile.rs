@@ -198,7 +198,7 @@ impl LiveView {
     }
 }
 
-/// A view whose table is yet to be made.
+/// A view whose table is not made yet.
 struct PreparedView<'s> {
     view: &'s ServiceView,
     available: ViewAvailability<'s>,

@@ -97,7 +97,7 @@ fn additional_target(rtype: RecordType, data: &[u8], owner: &Name) -> Option<Unr
             further: AdditionalRule::Addresses,
         });
     }
-    // The binding of the owner is what was asked for.
+    // A binding at the owner itself is in the answer already.
     let further = if name == *owner {
         AdditionalRule::Addresses
     } else {

@@ -20,14 +20,15 @@ pub struct CheckArgs {
     /// The configuration file.
     #[command(flatten)]
     pub file: ConfigFile,
-    /// Say what this user may not read, too: NAME or UID:GID of the user that the server runs as. Needs root; as root,
-    /// the owner of the state directory or the user `meridian` is asked about without it, and told as warnings
+    /// Also report files that this user cannot read: NAME or UID:GID of the user that the server
+    /// runs as. Needs root. Without it, root gets warnings about the owner of the state directory
+    /// or the user `meridian`
     #[arg(long, value_name = "USER")]
     pub user: Option<String>,
-    /// Take warnings as mistakes: exit 1 with any
+    /// Treat warnings as errors: exit with 1 if there are any
     #[arg(long)]
     pub strict: bool,
-    /// Print JSON: a list of what was found
+    /// Print the findings as JSON
     #[arg(long)]
     pub json: bool,
 }
@@ -35,22 +36,23 @@ pub struct CheckArgs {
 /// `meridian plan`
 #[derive(Debug, Args)]
 pub struct PlanArgs {
-    /// The configuration that is to come; without it, the running server compares its files with what it serves
+    /// The new configuration [default: the files of the running server]
     #[arg(value_name = "NEW.toml", conflicts_with_all = ["admin", "token_file"])]
     pub new: Option<PathBuf>,
-    /// The configuration that is served [default: meridian.toml]
+    /// The configuration to compare with [default: meridian.toml]
     #[arg(long, value_name = "FILE", requires = "new")]
     pub config: Option<PathBuf>,
-    /// The running server: a URL, or unix:PATH [default: http://127.0.0.1:8053]
+    /// Admin address of the server: a URL, or unix:PATH [default: http://127.0.0.1:8053]
     #[arg(long, value_name = "URL")]
     pub admin: Option<String>,
-    /// File that holds its token; else MERIDIAN_TOKEN is the token
+    /// Read the admin token from this file [default: the variable MERIDIAN_TOKEN]
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
-    /// Say what moves of the queries that a running server noted, too: live asks it, else a file with what its /v1/traffic says
+    /// Also show how many queries move: "live" asks a running server, FILE holds the output of its
+    /// /v1/traffic
     #[arg(long, value_name = "live|FILE", requires = "new")]
     pub traffic: Option<String>,
-    /// Trust the authorities of this file (PEM), and no others, where the server that is asked speaks HTTPS
+    /// For an HTTPS server: trust only the CA certificates in this file (PEM)
     #[arg(long, value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
     /// Print JSON
@@ -61,10 +63,10 @@ pub struct PlanArgs {
 /// `meridian verify-scopes`
 #[derive(Debug, Args)]
 pub struct VerifyScopes {
-    /// Services; without any, all of them
+    /// The services to include [default: all]
     #[arg(value_name = "NAME")]
     pub names: Vec<Name>,
-    /// Whose endpoints are counted
+    /// Count the endpoints of this record type
     #[arg(
         long = "type",
         value_name = "TYPE",
@@ -83,16 +85,16 @@ pub struct VerifyScopes {
 /// `meridian init`
 #[derive(Debug, Args)]
 pub struct InitArgs {
-    /// The zone
+    /// The domain name of the zone
     #[arg(long, value_name = "NAME", value_parser = read_domain)]
     pub domain: Name,
-    /// A region, where it is, and an address of it; the same region may be there again with another address
+    /// A region, its location and an address of it; repeat it for more addresses or regions
     #[arg(long = "region", required = true, value_name = "NAME=PLACE@ADDRESS", value_parser = read_region)]
     pub regions: Vec<RegionGiven>,
-    /// The name that is steered, below the zone
+    /// The first label of the service, a name in the zone
     #[arg(long, value_name = "LABEL", default_value = "www")]
     pub service: String,
-    /// Where the files are written
+    /// Write the files to this directory
     #[arg(long, value_name = "DIRECTORY", default_value = ".")]
     pub directory: PathBuf,
 }
@@ -111,18 +113,19 @@ pub struct RegionGiven {
 /// `meridian geodata`
 #[derive(Debug, Subcommand)]
 pub enum GeodataCommand {
-    /// Make an MMDB file of comma-separated networks and their places
+    /// Build an MMDB file from a CSV file of networks and locations
     Build {
-        /// Columns network, latitude, longitude, country, subdivision, asn; only network must be there
+        /// A file with the columns network, latitude, longitude, country, subdivision, asn; only
+        /// network is required
         #[arg(value_name = "INPUT.csv")]
         input: PathBuf,
         /// The MMDB file to write
         #[arg(short, long, value_name = "OUT.mmdb")]
         output: PathBuf,
     },
-    /// Make the compact built-in table of City databases in MMDB form
+    /// Build the compact built-in table from City databases (MMDB)
     Compile {
-        /// The databases; the first that knows a network wins
+        /// The databases; the first one that has a network wins
         #[arg(required = true, value_name = "INPUT.mmdb")]
         inputs: Vec<PathBuf>,
         /// The table to write
@@ -136,7 +139,7 @@ fn read_domain(text: &str) -> Result<Name, String> {
         .parse()
         .map_err(|error| format!("not a domain name: {error}"))?;
     if name.as_wire().len() == 1 {
-        Err("the root is not a zone to begin with".to_owned())
+        Err("the root zone cannot be used here".to_owned())
     } else {
         Ok(name)
     }
@@ -144,21 +147,19 @@ fn read_domain(text: &str) -> Result<Name, String> {
 
 /// Parses `NAME=PLACE@ADDRESS`. The error names the wrong part; clap adds the whole argument.
 fn read_region(text: &str) -> Result<RegionGiven, String> {
-    let lacks =
-        |what: &str| format!("{what}; expected NAME=PLACE@ADDRESS, such as fra=FRA@192.0.2.1");
     let (name, rest) = text
         .split_once('=')
-        .ok_or_else(|| lacks("there is no \"=\" behind the name"))?;
+        .ok_or_else(|| with_region_form("there is no \"=\" after the name"))?;
     let (place, address) = rest
         .rsplit_once('@')
-        .ok_or_else(|| lacks("there is no \"@\" before the address"))?;
+        .ok_or_else(|| with_region_form("there is no \"@\" before the address"))?;
     if place.is_empty() {
-        return Err(lacks("the place is empty"));
+        return Err(with_region_form("the place is empty"));
     }
-    check_name(name).map_err(|what| lacks(&what))?;
+    check_name(name).map_err(|what| with_region_form(&what))?;
     let address = address.parse().map_err(|_| {
-        lacks(&format!(
-            "the address {address:?} is no IPv4 or IPv6 address"
+        with_region_form(&format!(
+            "the address {address:?} is not an IPv4 or IPv6 address"
         ))
     })?;
     check_place(place)?;
@@ -169,7 +170,12 @@ fn read_region(text: &str) -> Result<RegionGiven, String> {
     })
 }
 
-/// A name of a region, `[a-z0-9-]{1,63}`, or what was perhaps meant.
+/// An error with the form that is expected.
+fn with_region_form(what: &str) -> String {
+    format!("{what}; expected NAME=PLACE@ADDRESS, such as fra=FRA@192.0.2.1")
+}
+
+/// Checks the name of a region, `[a-z0-9-]{1,63}`. The error suggests a name that is valid.
 fn check_name(name: &str) -> Result<(), String> {
     if is_name(name) {
         return Ok(());
@@ -181,7 +187,7 @@ fn check_name(name: &str) -> Result<(), String> {
         String::new()
     };
     Err(format!(
-        "the name {name:?} is not made of 1 to 63 of a-z, 0-9 and \"-\"{hint}"
+        "the name {name:?} must be 1 to 63 characters of a-z, 0-9 and \"-\"{hint}"
     ))
 }
 
@@ -189,7 +195,7 @@ fn degrees(text: &str) -> Option<f64> {
     text.trim().parse().ok()
 }
 
-/// A place is a name that the tables know, or `LATITUDE,LONGITUDE` in degrees.
+/// Checks a place: a name in the tables, or `LATITUDE,LONGITUDE` in degrees.
 fn check_place(place: &str) -> Result<(), String> {
     let Some((north, east)) = place
         .split_once(',')

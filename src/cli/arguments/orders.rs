@@ -8,27 +8,27 @@ use clap::{Args, ValueEnum};
 
 use super::RemoteArgs;
 
-/// What is ordered about.
+/// The subject of an override within a service.
 #[derive(Debug, Args)]
 pub struct SubjectArgs {
-    /// A region of this service alone
+    /// Apply to this service only
     #[arg(long, value_name = "NAME")]
     pub service: Option<String>,
-    /// This endpoint of the service's region alone
+    /// Apply to this endpoint of the service's region only
     #[arg(long, value_name = "ADDRESS", requires = "service")]
     pub endpoint: Option<String>,
 }
 
-/// Who orders, why, and for how long.
+/// Who sets an override, and for how long.
 #[derive(Debug, Args)]
 pub struct AuditArgs {
-    /// Who says so [default: the name of the user]
+    /// The author to record [default: the user name]
     #[arg(long, value_name = "NAME")]
     pub by: Option<String>,
-    /// How long it holds, such as 2h; without it, until it is taken back
+    /// End after this time, such as 2h [default: when it is removed]
     #[arg(long = "for", value_name = "TIME")]
     pub lasting: Option<String>,
-    /// Do it even if it takes their last live region from clients
+    /// Proceed even if clients lose their last live region
     #[arg(long)]
     pub yes: bool,
 }
@@ -36,19 +36,19 @@ pub struct AuditArgs {
 /// `meridian drain`
 #[derive(Debug, Args)]
 pub struct DrainArgs {
-    /// The region; without it, all of the service
+    /// The region; required unless --service is given
     #[arg(value_name = "REGION", required_unless_present = "service")]
     pub region: Option<String>,
-    /// What.
+    /// The subject.
     #[command(flatten)]
     pub about: SubjectArgs,
-    /// Why; it is shown wherever the drain is
+    /// The reason, which is shown with the drain
     #[arg(long, value_name = "TEXT")]
     pub reason: String,
-    /// Little by little within this time, such as 15m; not for an endpoint
+    /// Apply gradually over this time, such as 15m; not for endpoints
     #[arg(long, value_name = "TIME")]
     pub over: Option<String>,
-    /// Who.
+    /// The author and the time.
     #[command(flatten)]
     pub why: AuditArgs,
     /// The server.
@@ -59,16 +59,16 @@ pub struct DrainArgs {
 /// `meridian undrain`
 #[derive(Debug, Args)]
 pub struct UndrainArgs {
-    /// The region; without it, all of the service
+    /// The region; required unless --service is given
     #[arg(value_name = "REGION", required_unless_present = "service")]
     pub region: Option<String>,
-    /// What.
+    /// The subject.
     #[command(flatten)]
     pub about: SubjectArgs,
-    /// Little by little within this time, such as 15m; not for an endpoint
+    /// Apply gradually over this time, such as 15m; not for endpoints
     #[arg(long, value_name = "TIME")]
     pub over: Option<String>,
-    /// Who says so [default: the name of the user]
+    /// The author to record [default: the user name]
     #[arg(long, value_name = "NAME")]
     pub by: Option<String>,
     /// The server.
@@ -82,22 +82,22 @@ pub struct ShiftArgs {
     /// The region
     #[arg(value_name = "REGION")]
     pub region: String,
-    /// The part of its clients, such as 20%; 0% takes the shift back
+    /// The part of its clients to shift, such as 20%; 0% removes the shift
     #[arg(value_name = "PERCENT")]
     pub percent: String,
-    /// In this service alone
+    /// Apply to this service only
     #[arg(long, value_name = "NAME")]
     pub service: Option<String>,
-    /// Offer them this region first [default: each client's next one]
+    /// Send the clients to this region first [default: each client's next region]
     #[arg(long, value_name = "REGION")]
     pub to: Option<String>,
-    /// Little by little within this time, such as 30m
+    /// Apply gradually over this time, such as 30m
     #[arg(long, value_name = "TIME")]
     pub over: Option<String>,
-    /// Why
+    /// The reason
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub reason: String,
-    /// Who.
+    /// The author and the time.
     #[command(flatten)]
     pub why: AuditArgs,
     /// The server.
@@ -111,13 +111,13 @@ pub struct UnshiftArgs {
     /// The region
     #[arg(value_name = "REGION")]
     pub region: String,
-    /// In this service alone
+    /// Apply to this service only
     #[arg(long, value_name = "NAME")]
     pub service: Option<String>,
-    /// Little by little within this time, such as 30m
+    /// Apply gradually over this time, such as 30m
     #[arg(long, value_name = "TIME")]
     pub over: Option<String>,
-    /// Who says so [default: the name of the user]
+    /// The author to record [default: the user name]
     #[arg(long, value_name = "NAME")]
     pub by: Option<String>,
     /// The server.
@@ -125,33 +125,33 @@ pub struct UnshiftArgs {
     pub remote: RemoteArgs,
 }
 
-/// What something is forced to be.
+/// The states that `force` sets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ForceTo {
-    /// Taken as up
+    /// Treat as up
     Up,
-    /// Taken as down
+    /// Treat as down
     Down,
-    /// By its health again
+    /// Follow health checks again
     Off,
 }
 
 /// `meridian force`
 #[derive(Debug, Args)]
 pub struct ForceArgs {
-    /// What to take it as
+    /// The state to force
     #[arg(value_name = "STATE")]
     pub to: ForceTo,
-    /// The region; without it, all of the service
+    /// The region; required unless --service is given
     #[arg(value_name = "REGION", required_unless_present = "service")]
     pub region: Option<String>,
-    /// What.
+    /// The subject.
     #[command(flatten)]
     pub about: SubjectArgs,
-    /// Why; needed for up and down
+    /// The reason; required for up and down
     #[arg(long, value_name = "TEXT", required_if_eq_any = [("to", "up"), ("to", "down")])]
     pub reason: Option<String>,
-    /// Who.
+    /// The author and the time.
     #[command(flatten)]
     pub why: AuditArgs,
     /// The server.
@@ -165,19 +165,19 @@ pub struct WeightArgs {
     /// The region
     #[arg(value_name = "REGION")]
     pub region: String,
-    /// 0 to 1000000, or `configured` for what the configuration says
+    /// 0 to 1000000, or "configured" to remove the override
     #[arg(value_name = "WEIGHT")]
     pub weight: String,
-    /// The service of the endpoint
+    /// The service that the endpoint belongs to
     #[arg(long, value_name = "NAME", requires = "endpoint")]
     pub service: Option<String>,
-    /// This endpoint instead of the region
+    /// Set the weight of this endpoint instead of the region
     #[arg(long, value_name = "ADDRESS", requires = "service")]
     pub endpoint: Option<String>,
-    /// Why
+    /// The reason
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub reason: String,
-    /// Who.
+    /// The author and the time.
     #[command(flatten)]
     pub why: AuditArgs,
     /// The server.

@@ -1,4 +1,4 @@
-//! The options of commands about a running server as a whole.
+//! The options of `status` and `reload`, which concern a running server as a whole.
 
 use clap::Args;
 
@@ -13,22 +13,22 @@ pub struct StatusArguments {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
-    /// This service alone, with its endpoints; can be repeated
+    /// Show only this service, with its endpoints; can be repeated
     #[arg(long, value_name = "NAME")]
     pub service: Vec<String>,
-    /// This region of each service alone, with its endpoints
+    /// Show only this region of each service, with its endpoints
     #[arg(long, value_name = "REGION")]
     pub region: Option<String>,
-    /// Only services that are not well
+    /// Show only services with problems
     #[arg(long)]
     pub down: bool,
-    /// Every endpoint of every service, also of those that are well
+    /// Show every endpoint, also of healthy services
     #[arg(long)]
     pub wide: bool,
-    /// Ask only whether it lives; exit 1 if not: for the liveness probe of a container
+    /// Liveness probe: exit with 1 if the server does not respond
     #[arg(long, conflicts_with_all = ["json", "ready"])]
     pub live: bool,
-    /// Ask only whether it answers queries; exit 1 if not: for the readiness probe of a container
+    /// Readiness probe: exit with 1 if the server does not answer queries
     #[arg(long, conflicts_with = "json")]
     pub ready: bool,
 }
@@ -39,10 +39,10 @@ pub struct ReloadArgs {
     /// The server.
     #[command(flatten)]
     pub remote: RemoteArgs,
-    /// Take the change even if it moves more than the guard (max_move) allows
+    /// Reload even if more clients move than the guard allows (max_move)
     #[arg(long)]
     pub yes_move: bool,
-    /// Take the change whatever the guard (max_move, min_covered) says
+    /// Reload even if the guard would refuse it (max_move, min_covered)
     #[arg(long)]
     pub yes: bool,
 }

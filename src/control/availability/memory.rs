@@ -1,9 +1,9 @@
-//! What the availability fold remembers from one call to the next.
+//! The memory of the availability fold from one call to the next.
 //!
 //! A region that was down comes back over the time of its ramp, so the fold must know when it
 //! came up. Reported loads and the traffic model are smoothed over time and live here too. A
 //! reload carries the memory over for the services and regions that stay. A restart keeps the
-//! ramps: they are saved as [`SavedRamp`] and resumed by [`AvailabilityMemory::go_on`].
+//! ramps: they are saved as [`SavedRamp`] and resumed by [`AvailabilityMemory::resume_ramps`].
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -37,7 +37,7 @@ pub struct AvailabilityMemory {
     pub(super) demands: HashMap<usize, TrafficModel>,
 }
 
-/// What one region of a service was before.
+/// What is remembered of one region of a service.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Remembered {
     past: Past,
@@ -79,7 +79,7 @@ impl Remembered {
         let serves = usable >= needed.max(1);
         let failed = endpoints
             .iter()
-            .any(|endpoint| endpoint.verdicts.contains(&HealthState::Down));
+            .any(|endpoint| endpoint.states.contains(&HealthState::Down));
         (self.past, self.up_since) = match (self.past, serves, failed) {
             (Past::Failed, true, _) => (Past::Served, Some(now)),
             (_, true, _) => (Past::Served, self.up_since),
@@ -166,7 +166,13 @@ impl AvailabilityMemory {
     }
 
     /// Resumes ramps that were saved `gap` ago.
-    pub fn go_on(&mut self, config: &Config, ramps: &[SavedRamp], gap: Duration, now: Duration) {
+    pub fn resume_ramps(
+        &mut self,
+        config: &Config,
+        ramps: &[SavedRamp],
+        gap: Duration,
+        now: Duration,
+    ) {
         self.resize(config);
         for (service, regions) in config.services.iter().zip(&mut self.regions) {
             let service_name = service.name.to_string();

@@ -1,7 +1,7 @@
 //! Explains why a region takes less than all of its clients.
 //!
 //! The admin API and the console show these sentences beside a region. An override comes before
-//! the result of a probe, because lifting it is what an operator can do. [`AvailabilityFacts`] has
+//! the result of a probe, because an operator can remove it. [`AvailabilityFacts`] has
 //! everything that the sentences need.
 
 use super::{AvailabilityFacts, FULL};
@@ -53,7 +53,7 @@ impl AvailabilityFacts<'_> {
         self.failure(self.plan.probes_of(key.endpoint(out))?)
     }
 
-    /// Why the target that decides over an endpoint is down.
+    /// Why the target that decides about an endpoint is down.
     fn failure(&self, probe: &ProbeRef) -> Option<String> {
         if let ProbeRef::NotProbed { reason, .. } = probe {
             return Some(format!("is down: {reason}"));
@@ -72,7 +72,7 @@ impl AvailabilityFacts<'_> {
         let mut alive = Vec::with_capacity(region.endpoints.len());
         for (at, endpoint) in region.endpoints.iter().enumerate() {
             let probe = self.plan.probes_of(key.endpoint(at));
-            let seen = probe.and_then(|probe| probe.verdict(self.targets, Evidence::LastSeen));
+            let seen = probe.and_then(|probe| probe.state(self.targets, Evidence::LastSeen));
             let is_out = is_ordered_out(region.order) || is_ordered_out(endpoint.order);
             alive.push(!is_out && seen.is_none_or(HealthState::serves));
         }

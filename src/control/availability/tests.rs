@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::*;
 use crate::config;
 use crate::control::clock::BootTime;
-use crate::control::orders;
+use crate::control::overrides;
 use crate::health::probe::Observation;
 
 const CONFIGURATION: &str = "[regions.fra]\nlocation = \"FRA\"\n[regions.iad]\nlocation = \"IAD\"\n\
@@ -17,7 +17,7 @@ struct Play {
     config: Config,
     plan: ProbePlan,
     memory: AvailabilityMemory,
-    verdicts: HashMap<TargetKey, TargetHealth>,
+    states: HashMap<TargetKey, TargetHealth>,
     effect: EffectiveOverrides,
 }
 
@@ -42,28 +42,28 @@ impl Play {
             config,
             plan,
             memory: AvailabilityMemory::default(),
-            verdicts: HashMap::new(),
+            states: HashMap::new(),
             effect: EffectiveOverrides::default(),
         }
     }
 
-    fn set(&mut self, target: usize, verdict: HealthState) {
-        self.report(target, verdict, 0, None);
+    fn set(&mut self, target: usize, state: HealthState) {
+        self.report(target, state, 0, None);
     }
 
-    /// A verdict that may change in so many seconds, from an endpoint that says how busy it is.
-    fn report(&mut self, target: usize, verdict: HealthState, flip: u64, load: Option<f64>) {
-        let last = if verdict.serves() {
+    /// A state that may change in so many seconds, from an endpoint that says how busy it is.
+    fn report(&mut self, target: usize, state: HealthState, flip: u64, load: Option<f64>) {
+        let last = if state.serves() {
             Observation::pass()
         } else {
             Observation::fail("it is dead")
         };
-        self.observe(target, verdict, flip, Observation { load, ..last });
+        self.observe(target, state, flip, Observation { load, ..last });
     }
 
-    fn observe(&mut self, target: usize, verdict: HealthState, flip: u64, last: Observation) {
+    fn observe(&mut self, target: usize, state: HealthState, flip: u64, last: Observation) {
         let health = TargetHealth {
-            state: verdict,
+            state,
             lasting: Duration::ZERO,
             observed_ago: None,
             last: Some(Arc::new(last)),
@@ -72,8 +72,7 @@ impl Play {
             held: false,
             flip_possible_in: Duration::from_secs(flip),
         };
-        self.verdicts
-            .insert(self.plan.targets[target].key(), health);
+        self.states.insert(self.plan.targets[target].key(), health);
     }
 
     /// Shares in per cent.
@@ -89,7 +88,7 @@ impl Play {
         let facts = AvailabilityFacts {
             config: &self.config,
             plan: &self.plan,
-            targets: &self.verdicts,
+            targets: &self.states,
             effect: &self.effect,
             catalog: None,
             now: Duration::from_secs(second),
@@ -99,7 +98,7 @@ impl Play {
 }
 
 #[test]
-fn only_what_was_really_down_comes_back_slowly() {
+fn only_regions_that_were_down_ramp_up() {
     let mut play = Play::new();
     assert_eq!(
         play.shares(0),
@@ -116,7 +115,7 @@ fn only_what_was_really_down_comes_back_slowly() {
 }
 
 #[test]
-fn a_reload_forgets_nothing_of_what_stays() {
+fn a_reload_keeps_the_memory_of_the_regions_that_stay() {
     let mut play = Play::new();
     play.set(0, HealthState::Down);
     play.set(1, HealthState::Up);
@@ -139,7 +138,7 @@ fn a_reload_forgets_nothing_of_what_stays() {
 }
 
 #[test]
-fn a_restart_forgets_no_ramp_and_lengthens_none() {
+fn a_restart_neither_drops_nor_lengthens_a_ramp() {
     let mut play = Play::new();
     play.set(0, HealthState::Down);
     play.set(1, HealthState::Up);
@@ -157,7 +156,7 @@ fn a_restart_forgets_no_ramp_and_lengthens_none() {
     );
     for (gap, share) in [(0, 32), (15, 55), (45, 100), (86_400, 100)] {
         play.memory = AvailabilityMemory::default();
-        play.memory.go_on(
+        play.memory.resume_ramps(
             &play.config,
             &ramps,
             Duration::from_secs(gap),
@@ -166,7 +165,7 @@ fn a_restart_forgets_no_ramp_and_lengthens_none() {
         assert_eq!(play.shares(2000), [share, 100], "{gap} s later");
     }
     play.memory = AvailabilityMemory::default();
-    play.memory.go_on(
+    play.memory.resume_ramps(
         &play.config,
         &ramps,
         Duration::ZERO,
@@ -186,8 +185,8 @@ fn a_drain_is_no_outage() {
     let mut play = Play::new();
     play.set(0, HealthState::Up);
     play.set(1, HealthState::Up);
-    let order = |region: &str, endpoint: Option<&str>, action| orders::Override {
-        subject: orders::OverrideSubject {
+    let order = |region: &str, endpoint: Option<&str>, action| overrides::Override {
+        subject: overrides::OverrideSubject {
             service: endpoint.map(|_| "www.example.com".to_owned()),
             region: Some(region.to_owned()),
             endpoint: endpoint.map(str::to_owned),
@@ -200,8 +199,8 @@ fn a_drain_is_no_outage() {
         pace: None,
     };
     for drain in [
-        order("fra", None, orders::OverrideAction::Drain),
-        order("fra", Some("192.0.2.1"), orders::OverrideAction::Drain),
+        order("fra", None, overrides::OverrideAction::Drain),
+        order("fra", Some("192.0.2.1"), overrides::OverrideAction::Drain),
     ] {
         play.effect = EffectiveOverrides::of(
             &crate::control::book::OverrideBook::of(vec![drain]),
@@ -217,7 +216,7 @@ fn a_drain_is_no_outage() {
         &crate::control::book::OverrideBook::of(vec![order(
             "fra",
             None,
-            orders::OverrideAction::ForceUp,
+            overrides::OverrideAction::ForceUp,
         )]),
         &play.config,
         BootTime::default(),
@@ -244,7 +243,7 @@ fn a_service_with_a_region_that_needs_no_check_is_never_held() {
         for target in 0..2 {
             play.observe(target, HealthState::Up, 0, Observation::fail("no answer"));
             let key = play.plan.targets[target].key();
-            play.verdicts.get_mut(&key).unwrap().held = true;
+            play.states.get_mut(&key).unwrap().held = true;
         }
     };
     let mut held = Play::new();
@@ -258,15 +257,15 @@ fn a_service_with_a_region_that_needs_no_check_is_never_held() {
     };
     hold(&mut free);
     assert_eq!(free.shares(1), [0, 0, 100], "the fallback is given");
-    let subject = orders::OverrideSubject {
+    let subject = overrides::OverrideSubject {
         service: None,
         region: Some("lhr".to_owned()),
         endpoint: None,
     };
     let (reason, by) = (String::new(), "me".to_owned());
-    let drain = orders::Override {
+    let drain = overrides::Override {
         subject,
-        action: orders::OverrideAction::Drain,
+        action: overrides::OverrideAction::Drain,
         reason,
         by,
         since: 0,
@@ -286,7 +285,7 @@ fn a_service_with_a_region_that_needs_no_check_is_never_held() {
 }
 
 #[test]
-fn what_is_down_and_answers_again_is_seen_alive_unless_it_is_ordered_out() {
+fn an_endpoint_that_is_down_and_answers_again_is_seen_alive_unless_an_override_removes_it() {
     let mut play = Play::new();
     play.set(0, HealthState::Down);
     play.observe(1, HealthState::Down, 0, Observation::pass());
@@ -298,15 +297,15 @@ fn what_is_down_and_answers_again_is_seen_alive_unless_it_is_ordered_out() {
             .collect::<Vec<_>>()
     };
     assert_eq!(seen(&mut play), [(Share::NONE, false), (Share::NONE, true)]);
-    let subject = orders::OverrideSubject {
+    let subject = overrides::OverrideSubject {
         service: None,
         region: Some("iad".to_owned()),
         endpoint: None,
     };
     let (reason, by) = (String::new(), "me".to_owned());
-    let drain = orders::Override {
+    let drain = overrides::Override {
         subject,
-        action: orders::OverrideAction::Drain,
+        action: overrides::OverrideAction::Drain,
         reason,
         by,
         since: 0,
@@ -325,7 +324,7 @@ fn what_is_down_and_answers_again_is_seen_alive_unless_it_is_ordered_out() {
 }
 
 #[test]
-fn a_service_has_its_own_ramp_fewest_endpoints_and_brake() {
+fn a_service_has_its_own_ramp_min_endpoints_and_brake() {
     let mut play = Play::with("ramp = \"10s\"");
     play.set(0, HealthState::Down);
     play.set(1, HealthState::Up);
@@ -391,7 +390,7 @@ fn a_ttl_follows_the_time_to_the_next_possible_flip() {
 }
 
 #[test]
-fn load_moves_weights_smoothly_and_starves_nobody() {
+fn reported_load_moves_weights_smoothly_and_none_becomes_zero() {
     let mut play = Play::with("pick = \"least-load\"");
     play.set(0, HealthState::Up);
     play.set(1, HealthState::Up);

@@ -1,4 +1,4 @@
-//! The step of the controller, played without threads: every flow is a list of changes.
+//! Tests of the step of the controller, without threads: every flow is a list of changes.
 
 use std::net::IpAddr;
 
@@ -9,8 +9,8 @@ use crate::control::ConfigOrigin;
 use crate::control::build::with_services;
 use crate::control::clock::{BootTime, Deadline};
 use crate::control::leases::Lease;
-use crate::control::orders::{Override, OverrideAction, OverrideKind, OverrideSubject};
 use crate::control::outcome::{Ended, PendingChange};
+use crate::control::overrides::{Override, OverrideAction, OverrideKind, OverrideSubject};
 use crate::steering::Share;
 
 const ZONE: &str =
@@ -218,7 +218,7 @@ fn a_drain_is_in_force_when_its_step_ends_and_ends_by_itself() {
 }
 
 #[test]
-fn an_override_can_be_lifted_and_what_is_unknown_is_refused() {
+fn an_override_can_be_removed_and_an_unknown_subject_is_refused() {
     let mut play = Play::new();
     play.give("iad", OverrideAction::ForceDown, None);
     assert!(!play.serves(1));
@@ -242,7 +242,7 @@ fn an_override_can_be_lifted_and_what_is_unknown_is_refused() {
 }
 
 #[test]
-fn a_lease_is_served_once_its_services_are_built_and_holds_up_no_drain() {
+fn a_lease_is_served_once_its_services_are_built_and_delays_no_drain() {
     let mut play = Play::new();
     let first = play.lease("192.0.2.8");
     assert_eq!((first.edition, play.builds.len()), (Some(1), 1));
@@ -259,7 +259,7 @@ fn a_lease_is_served_once_its_services_are_built_and_holds_up_no_drain() {
 }
 
 #[test]
-fn what_comes_during_a_build_is_covered_by_the_next_one() {
+fn changes_during_a_build_are_covered_by_the_next_build() {
     let mut play = Play::new();
     play.lease("192.0.2.8");
     play.lease("192.0.2.9");

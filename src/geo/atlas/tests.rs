@@ -98,7 +98,7 @@ fn the_first_database_that_knows_the_client_wins() {
 }
 
 #[test]
-fn the_as_number_comes_from_whoever_knows_one() {
+fn the_as_number_comes_from_the_first_database_that_has_one() {
     let databases = [
         open("GeoIP2-City-Test.mmdb"),
         open("GeoLite2-ASN-Test.mmdb"),

@@ -49,8 +49,8 @@ pub(super) struct RowRecord {
 pub struct RowErrors {
     file: PathBuf,
     /// A line's number, from 1, and what is wrong with it.
-    told: Vec<(u64, String)>,
-    untold: usize,
+    listed: Vec<(u64, String)>,
+    left_out: usize,
 }
 
 /// All rows of the table, or all mistakes.
@@ -61,7 +61,7 @@ pub(super) fn parse(file: &Path, octets: &[u8]) -> Result<Vec<NetworkRow>, RowEr
         errors: RowErrors::new(file),
     };
     table.read(octets);
-    if table.errors.told.is_empty() {
+    if table.errors.listed.is_empty() {
         Ok(table.rows)
     } else {
         Err(table.errors)
@@ -406,33 +406,33 @@ impl RowErrors {
     }
 
     fn add(&mut self, line: u64, mistake: String) {
-        if self.told.len() < MOST_ERRORS {
-            self.told.push((line, mistake));
+        if self.listed.len() < MOST_ERRORS {
+            self.listed.push((line, mistake));
         } else {
-            self.untold += 1;
+            self.left_out += 1;
         }
     }
 
-    /// The first hundred mistakes: line number from 1, and what is wrong.
-    pub fn told(&self) -> &[(u64, String)] {
-        &self.told
+    /// The first hundred mistakes, each with its line number (from 1).
+    pub fn listed(&self) -> &[(u64, String)] {
+        &self.listed
     }
 
-    /// How many more there are.
-    pub fn untold(&self) -> usize {
-        self.untold
+    /// How many mistakes are not listed.
+    pub fn left_out(&self) -> usize {
+        self.left_out
     }
 }
 
 impl fmt::Display for RowErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let file = shown(self.file.display());
-        for (index, (line, mistake)) in self.told.iter().enumerate() {
+        for (index, (line, mistake)) in self.listed.iter().enumerate() {
             let separator = if index == 0 { "" } else { "\n" };
             write!(f, "{separator}{file}:{line}: {}", shown(mistake))?;
         }
-        if self.untold > 0 {
-            write!(f, "\n{file}: {} more mistakes", self.untold)?;
+        if self.left_out > 0 {
+            write!(f, "\n{file}: {} more mistakes", self.left_out)?;
         }
         Ok(())
     }

@@ -75,7 +75,7 @@ fn system(reader: &Reader<Vec<u8>>, address: IpAddr) -> Option<u32> {
 /// The mistakes of the table, without the name of its file.
 fn mistakes(table: &str) -> Vec<(u64, String)> {
     match built(table) {
-        Err(BuildError::Rows(errors)) => errors.told().to_vec(),
+        Err(BuildError::Rows(errors)) => errors.listed().to_vec(),
         other => panic!("{other:?}"),
     }
 }
@@ -197,8 +197,8 @@ fn a_network_around_all_of_ipv6_says_nothing_of_ipv4() {
 }
 
 #[test]
-fn every_mistake_is_told_with_its_line() {
-    let told = mistakes(
+fn every_mistake_is_reported_with_its_line() {
+    let found = mistakes(
         "network,latitude,longitude,country,subdivision,asn\r\n\
          # one mistake each\r\n\
          10.0.0/8,,,,,\r\n\
@@ -236,8 +236,8 @@ fn every_mistake_is_told_with_its_line() {
         (17, "\"XX\" is no country"),
         (17, "\"-1\" is no autonomous system number"),
     ];
-    assert_eq!(told.len(), expected.len(), "{told:#?}");
-    for ((line, mistake), (expected_line, words)) in told.iter().zip(expected) {
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+    for ((line, mistake), (expected_line, words)) in found.iter().zip(expected) {
         assert!(
             *line == expected_line && mistake.contains(words),
             "{line}: {mistake}; expected {words}"
@@ -246,7 +246,7 @@ fn every_mistake_is_told_with_its_line() {
 }
 
 #[test]
-fn a_header_that_cannot_be_read_is_told() {
+fn an_unreadable_header_is_reported() {
     for (table, words) in [
         ("", "no header"),
         ("# nothing else\n", "no header"),
@@ -258,22 +258,22 @@ fn a_header_that_cannot_be_read_is_told() {
         ("network,asn,Network\n", "column network stands twice"),
         ("10.0.0.0/8,0,0\n", "unknown column \"10.0.0.0/8\""),
     ] {
-        let told = mistakes(table);
+        let found = mistakes(table);
         assert!(
-            told.len() == 1 && told[0].0 == 1 && told[0].1.contains(words),
-            "{table:?}: {told:?}"
+            found.len() == 1 && found[0].0 == 1 && found[0].1.contains(words),
+            "{table:?}: {found:?}"
         );
     }
 }
 
 #[test]
-fn a_hundred_mistakes_are_told_and_the_rest_are_counted() {
+fn a_hundred_mistakes_are_listed_and_the_rest_are_counted() {
     let table = format!("network\n{}", "nonsense\n".repeat(250));
     let error = built(&table).unwrap_err();
     let BuildError::Rows(errors) = &error else {
         panic!("{error}")
     };
-    assert_eq!((errors.told().len(), errors.untold()), (100, 150));
+    assert_eq!((errors.listed().len(), errors.left_out()), (100, 150));
     let text = error.to_string();
     assert!(
         text.contains("networks.csv:2: \"nonsense\" is no network"),
@@ -409,12 +409,12 @@ proptest! {
         }
         for network in reader.networks(WithinOptions::default()).unwrap() {
             let network = network.unwrap().network().unwrap();
-            // All of IPv4 is told as the part of the tree that it is.
+            // The reader returns the network of all IPv4 addresses as an IPv6 network.
             let first = match network.network() {
                 IpAddr::V6(address) if address.to_bits() >> 32 == 0 => Ipv4Addr::from(address.to_bits() as u32).into(),
                 address => address,
             };
-            prop_assert!(by_all_rows(&networks, first).is_some(), "{} came from nowhere", network);
+            prop_assert!(by_all_rows(&networks, first).is_some(), "{} is in no row", network);
         }
     }
 

@@ -129,10 +129,10 @@ fn a_refusing_endpoint_is_out_within_4_s_and_a_hanging_one_within_10_s() {
     );
 }
 
-/// Counts the changes of a target over a time, with results from `result`.
+/// Counts the state changes of a target over `duration`, with probe results from `result`.
 fn changes(
     rules: &HealthRules,
-    lasting: Duration,
+    duration: Duration,
     mut result: impl FnMut(&HealthMachine) -> ProbeResult,
 ) -> usize {
     let cadence = Cadence {
@@ -142,7 +142,7 @@ fn changes(
     };
     let mut machine = up(rules.clone());
     let (mut now, mut changes) = (Duration::ZERO, 0);
-    while now < lasting {
+    while now < duration {
         let outcome = result(&machine);
         changes += usize::from(machine.observe(now, outcome, true).is_some());
         now = cadence.next(machine.pace(), now, now, 0.0);
@@ -152,10 +152,10 @@ fn changes(
 
 #[test]
 fn failing_every_other_probe_changes_at_most_once() {
-    let mut odd = false;
+    let mut fails = false;
     let result = |_: &HealthMachine| {
-        odd = !odd;
-        if odd {
+        fails = !fails;
+        if fails {
             ProbeResult::Fail
         } else {
             ProbeResult::Pass

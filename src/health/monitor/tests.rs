@@ -136,7 +136,7 @@ fn targets(count: u8) -> Vec<ProbeTarget> {
 }
 
 fn start(stage: &Arc<Stage>, count: u8) -> Monitor {
-    Monitor::start(stage.clone(), targets(count), &SavedVerdicts::new(), 100)
+    Monitor::start(stage.clone(), targets(count), &SavedStates::new(), 100)
 }
 
 async fn seconds(seconds: f64) {
@@ -148,7 +148,7 @@ fn state(monitor: &Monitor, last: u8) -> HealthState {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_first_round_tells_the_living_from_the_dead_within_a_timeout() {
+async fn the_first_round_distinguishes_live_and_dead_within_a_timeout() {
     let stage = Arc::new(Stage::default());
     stage.kill(&[2]);
     stage.hang(&[3]);
@@ -217,12 +217,7 @@ async fn two_thousand_endpoints_dying_at_once_are_out_in_time() {
         address: (address(number), 80).into(),
         check: common.clone(),
     });
-    let monitor = Monitor::start(
-        stage.clone(),
-        targets.collect(),
-        &SavedVerdicts::new(),
-        1024,
-    );
+    let monitor = Monitor::start(stage.clone(), targets.collect(), &SavedStates::new(), 1024);
     assert!(monitor.first_round().await);
     seconds(20.0).await;
     *stage.dead.lock().unwrap() = (0..2000).map(address).collect();
@@ -241,7 +236,7 @@ async fn two_thousand_endpoints_dying_at_once_are_out_in_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_endpoint_that_flaps_every_second_changes_a_few_times_and_harms_nobody_else() {
+async fn an_endpoint_that_flaps_every_second_changes_a_few_times_and_affects_no_other() {
     let stage = Arc::new(Stage::default());
     let monitor = start(&stage, 20);
     monitor.first_round().await;
@@ -267,7 +262,7 @@ async fn a_clock_that_jumps_an_hour_changes_nothing_and_starts_no_burst() {
     );
     tokio::time::advance(Duration::from_secs(3600)).await;
     seconds(3.0).await;
-    assert_eq!(monitor.timeline(0).len(), before.0, "no verdict changes");
+    assert_eq!(monitor.timeline(0).len(), before.0, "no state changes");
     let probes = stage.starts.lock().unwrap().len() - before.1;
     assert!(
         (20..=60).contains(&probes),
@@ -352,7 +347,7 @@ async fn with_two_endpoints_both_may_fall() {
 #[tokio::test(start_paused = true)]
 async fn a_restart_begins_with_what_was_agreed() {
     let stage = Arc::new(Stage::default());
-    let known = SavedVerdicts::from([
+    let known = SavedStates::from([
         (target(1).key(), HealthState::Down),
         (target(2).key(), HealthState::Up),
     ]);
@@ -407,7 +402,7 @@ async fn replacing_targets_keeps_what_is_known_of_those_that_stay() {
 #[tokio::test(start_paused = true)]
 async fn probes_are_spread_and_capped() {
     let stage = Arc::new(Stage::default());
-    let monitor = Monitor::start(stage.clone(), targets(200), &SavedVerdicts::new(), 7);
+    let monitor = Monitor::start(stage.clone(), targets(200), &SavedStates::new(), 7);
     monitor.first_round().await;
     seconds(300.0).await;
     assert_eq!(
@@ -448,7 +443,7 @@ async fn a_thousand_targets_are_no_herd() {
             check: check(HealthRules::default()),
         })
         .collect();
-    let monitor = Monitor::start(stage.clone(), targets, &SavedVerdicts::new(), 100);
+    let monitor = Monitor::start(stage.clone(), targets, &SavedStates::new(), 100);
     monitor.first_round().await;
     seconds(120.0).await;
     let mut starts: Vec<Duration> = stage.starts.lock().unwrap().iter().copied().collect();
@@ -467,7 +462,7 @@ async fn a_thousand_targets_are_no_herd() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_observed_is_told() {
+async fn observations_are_reported() {
     let stage = Arc::new(Stage::default());
     stage.kill(&[1]);
     let monitor = start(&stage, 1);
@@ -485,7 +480,7 @@ async fn what_was_observed_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_missing_here_is_no_verdict_about_others() {
+async fn a_shortage_on_this_machine_changes_no_health_state() {
     let stage = Arc::new(Stage::default());
     stage.kill(&[2]);
     let monitor = start(&stage, 3);
@@ -497,7 +492,7 @@ async fn what_is_missing_here_is_no_verdict_about_others() {
     assert_eq!(
         [1, 2, 3].map(|last| state(&monitor, last)),
         agreed,
-        "neither failures nor successes are made of it"
+        "a shortage counts neither as a failure nor as a success"
     );
     let health = monitor.health();
     assert!(
@@ -527,7 +522,7 @@ async fn what_is_missing_here_is_no_verdict_about_others() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_endpoint_that_nobody_could_ask_takes_nobody_and_is_asked_soon() {
+async fn an_endpoint_that_could_not_be_probed_takes_no_clients_and_is_probed_soon() {
     let stage = Arc::new(Stage::default());
     *stage.short.lock().unwrap() = Some(ShortageKind::Ports);
     let monitor = start(&stage, 1);

@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn health_json_tells_the_busiest_processor() {
+    fn health_json_reports_the_busiest_processor() {
         let said = serde_json::json!({"checks": {
             "cpu:utilization": [{"observedValue": 40}, {"observedValue": 85}],
         }});

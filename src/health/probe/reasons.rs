@@ -522,7 +522,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_a_certificate_are_told_in_plain_form_and_not_all_of_many() {
+    fn names_of_a_certificate_are_listed_plainly_and_only_the_first_few() {
         let many: Vec<String> = (0..50)
             .map(|number| format!("DnsName(\"{number}.example.test\")"))
             .collect();

@@ -32,7 +32,7 @@ const PAUSE: Duration = Duration::from_millis(2);
 /// How a program ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProgramOutcome {
-    /// It exited with this code.
+    /// The program exited with this code.
     Exit(i32),
     /// A signal killed it.
     Signal(i32),
@@ -117,7 +117,7 @@ fn end_with_the_server() {
     std::process::exit(0);
 }
 
-/// Kills all children and everything that they leave behind.
+/// Kills all children and the processes that they leave behind.
 fn end_children() {
     for _ in 0..ROUNDS {
         loop {

@@ -277,7 +277,7 @@ async fn expectations_are_kept_to() {
 }
 
 #[tokio::test]
-async fn an_endpoint_may_speak_of_itself() {
+async fn an_endpoint_may_report_its_own_health() {
     for (status, outcome) in [
         ("pass", ProbeResult::Pass),
         ("warn", ProbeResult::Warn),
@@ -644,7 +644,7 @@ fn https(name: Option<&str>, verify: bool) -> ProbeKind {
 }
 
 #[tokio::test]
-async fn certificates_are_verified_for_the_name_and_their_expiry_told() {
+async fn certificates_are_verified_for_the_name_and_their_expiry_is_reported() {
     let (trust, config) = certificates("www.example.test", (2099, 1, 1));
     let address = tls_server(config).await;
     let long = Duration::from_secs(10);

@@ -114,7 +114,7 @@ pub struct ClientIdentity {
 pub enum IdentityError {
     /// About the certificate file.
     Certificate(String),
-    /// About the key file.
+    /// The problem is in the key file.
     Key(String),
 }
 

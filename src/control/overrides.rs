@@ -130,8 +130,9 @@ impl OverrideAction {
         }
     }
 
-    /// `is drained`, `is forced up`, `has weight 10`, `has 20% of its clients shifted to iad`
-    pub fn words(&self) -> String {
+    /// The clause that follows the subject in a sentence: `is drained`, `is forced up`,
+    /// `has weight 10`, `has 20% of its clients shifted to iad`.
+    pub fn as_clause(&self) -> String {
         match self {
             OverrideAction::Drain => "is drained".to_owned(),
             OverrideAction::ForceUp => "is forced up".to_owned(),
@@ -144,8 +145,8 @@ impl OverrideAction {
         }
     }
 
-    /// The state that it puts its subject in, for events: `drained`, `forced up`, `weight 10`
-    pub fn state(&self) -> String {
+    /// The state of its subject, as events name it: `drained`, `forced up`, `weight 10`.
+    pub fn as_state(&self) -> String {
         match self {
             OverrideAction::Drain => "drained".to_owned(),
             OverrideAction::ForceUp => "forced up".to_owned(),
@@ -157,8 +158,8 @@ impl OverrideAction {
 }
 
 impl OverrideKind {
-    /// `drain`, `force`, `weight`, `shift`
-    pub fn word(self) -> &'static str {
+    /// Its name in messages: `drain`, `force`, `weight`, `shift`.
+    pub fn as_str(self) -> &'static str {
         match self {
             OverrideKind::Drain => "drain",
             OverrideKind::Force => "force",
@@ -169,28 +170,55 @@ impl OverrideKind {
 }
 
 impl Override {
-    /// `is drained by ops: new kernel`
+    /// The clause with its author and reason: `is drained by ops: new kernel`.
     pub fn sentence(&self) -> String {
-        let reason = if self.reason.is_empty() {
-            String::new()
-        } else {
-            format!(": {}", self.reason)
-        };
-        format!("{} by {}{reason}", self.words(), self.by)
+        format!("{} {}", self.as_clause(), self.author_and_reason())
     }
 
-    /// `is drained over 15m`, `is undrained over 15m`
-    pub fn words(&self) -> String {
-        let words = if self.is_returning() {
+    /// The clause with the time that the change takes: `is drained over 15m`,
+    /// `is undrained over 15m`.
+    pub fn as_clause(&self) -> String {
+        let clause = if self.is_returning() {
             "is undrained".to_owned()
         } else {
-            self.action.words()
+            self.action.as_clause()
         };
-        let Some(pace) = &self.pace else {
-            return words;
+        clause + &self.duration()
+    }
+
+    /// The message that it has ended: `drain ended (drained by ops: new kernel)`.
+    pub fn ended(&self) -> String {
+        let state = if self.is_returning() {
+            "undrained".to_owned()
+        } else {
+            self.action.as_state()
         };
-        let over = duration_text(Duration::from_secs(pace.over_seconds));
-        format!("{words} over {over}")
+        format!(
+            "{} ended ({state}{} {})",
+            self.action.kind().as_str(),
+            self.duration(),
+            self.author_and_reason()
+        )
+    }
+
+    /// ` over 15m` for a gradual override, else empty.
+    fn duration(&self) -> String {
+        match &self.pace {
+            Some(pace) => {
+                let duration = Duration::from_secs(pace.over_seconds);
+                format!(" over {}", duration_text(duration))
+            }
+            None => String::new(),
+        }
+    }
+
+    /// `by ops: new kernel`; without a reason `by ops`.
+    fn author_and_reason(&self) -> String {
+        if self.reason.is_empty() {
+            format!("by {}", self.by)
+        } else {
+            format!("by {}: {}", self.by, self.reason)
+        }
     }
 
     /// The override as the API and the state directory show it now.
@@ -248,8 +276,7 @@ impl Override {
     /// The same override with its names as the configuration spells them.
     ///
     /// # Errors
-    /// A sentence: its subject is not configured, or it shifts clients to the region that they
-    /// come from.
+    /// A sentence: its subject is not configured, or it shifts clients to their own region.
     pub fn resolve(self, config: &Config) -> Result<Override, String> {
         let subject = self.subject.resolve(config)?;
         if let OverrideAction::Shift { to: Some(to), .. } = &self.action {

@@ -40,7 +40,7 @@ fn order(region: &str, action: OverrideAction, until: Option<u64>) -> Override {
 }
 
 #[test]
-fn orders_of_one_kind_replace_each_other_and_kinds_stand_beside_each_other() {
+fn an_override_replaces_one_of_its_kind_and_leaves_other_kinds() {
     let mut book = OverrideBook::default();
     assert_eq!(
         book.give(order("fra", OverrideAction::ForceUp, None)),
@@ -82,7 +82,7 @@ fn orders_end_by_themselves() {
 }
 
 #[test]
-fn a_full_book_takes_no_more_but_replaces() {
+fn a_full_book_refuses_new_overrides_and_allows_replacements() {
     let mut book = OverrideBook::of(
         (0..MOST + 5)
             .map(|at| order(&at.to_string(), OverrideAction::Drain, None))
@@ -223,7 +223,7 @@ fn pace(from_percent: f64, over_seconds: u64, arrives: u64) -> ChangePace {
 }
 
 #[test]
-fn a_shift_on_its_way_grows_or_shrinks_to_what_is_asked_and_never_turns_back() {
+fn a_gradual_shift_moves_steadily_to_its_goal() {
     for (from, to) in [(0.0, 20.0), (20.0, 0.0), (20.0, 10.0), (33.3, 100.0)] {
         let order = shift(to, Some(pace(from, 1800, 2800)));
         let moved: Vec<f64> = (1000..=2801)
@@ -248,7 +248,7 @@ fn a_shift_on_its_way_grows_or_shrinks_to_what_is_asked_and_never_turns_back() {
 }
 
 #[test]
-fn a_shift_goes_on_after_a_restart_where_it_would_be() {
+fn a_gradual_shift_continues_after_a_restart_where_it_would_be() {
     let order = shift(40.0, Some(pace(20.0, 600, 1600)));
     let written = ClockReading {
         boot: at(1300),
@@ -271,7 +271,7 @@ fn a_shift_goes_on_after_a_restart_where_it_would_be() {
 }
 
 #[test]
-fn an_order_of_before_there_were_shifts_still_reads() {
+fn a_file_from_before_shifts_existed_still_loads() {
     let text = "{\"region\":\"fra\",\"action\":\"drain\",\"reason\":\"\",\"by\":\"ops\",\"since\":1,\"until\":null,\
                 \"seconds_left\":null}";
     let read: OrderRecord = serde_json::from_str(text).unwrap();
@@ -286,7 +286,7 @@ fn an_order_of_before_there_were_shifts_still_reads() {
 }
 
 #[test]
-fn a_shift_sets_out_from_where_the_one_before_is_and_comes_back_by_the_same_way() {
+fn a_gradual_shift_starts_where_the_previous_one_is_and_returns_from_the_same_region() {
     let mut book = OverrideBook::default();
     let there = OverrideAction::Shift {
         percent: 40.0,
