@@ -1,7 +1,8 @@
-//! What health costs: ten thousand checks, and a flip that concerns every service.
+//! What health costs: twenty thousand checks, and flips among 100,000 endpoints.
 //!
-//! `cargo bench --bench health`: probes 10,000 addresses by HTTP every 10 seconds for half a minute, all on loopback and
-//! answered by a process of its own; then flips one of 20 regions of 1,000 services to and fro.
+//! `cargo bench --bench health`: probes 20,000 addresses by HTTP every 10 seconds for half a minute, all on loopback and
+//! answered by a process of its own; then flips one of 20 regions of 1,000 services, one of 10 regions of 10,000
+//! services, and one region of a single one of these services.
 
 mod meter;
 
@@ -24,12 +25,10 @@ use meridian::steering::Share;
 use meter::{processor_time, resident};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-const CHECKS: u32 = 10_000;
+const CHECKS: u32 = 20_000;
 const INTERVAL: Duration = Duration::from_secs(10);
 const WATCHED: Duration = Duration::from_secs(30);
 const IN_FLIGHT: usize = 256;
-const SERVICES: usize = 1000;
-const REGIONS: usize = 20;
 const FLIPS: u32 = 50;
 
 fn main() {
@@ -37,7 +36,8 @@ fn main() {
         return answer();
     }
     check();
-    flip();
+    flip(1000, 20);
+    flip(10_000, 10);
 }
 
 /// One thread for the monitor, as on one core.
@@ -171,8 +171,8 @@ fn answer() {
     });
 }
 
-/// The first region of every service goes and comes.
-fn flip() {
+/// The first region goes and comes: that of every service, then that of one service.
+fn flip(services: usize, regions: usize) {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("meridian.toml");
     std::fs::create_dir(folder.path().join("zones")).expect("made");
@@ -181,7 +181,7 @@ fn flip() {
         "$TTL 60\n@ SOA ns h 1 2 3 4 5\n NS ns\nns A 192.0.2.1\n",
     )
     .expect("written");
-    std::fs::write(&file, configuration()).expect("written");
+    std::fs::write(&file, configuration(services, regions)).expect("written");
     let loaded =
         meridian::control::load(&file, None).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
     let (catalog, mut availability) = (
@@ -189,27 +189,28 @@ fn flip() {
         Availability::all_up(&loaded.config),
     );
     let mut present = LiveState::compile(catalog, &availability, None);
-    let begin = Instant::now();
-    for number in 0..FLIPS {
-        let share = if number % 2 == 0 {
-            Share::NONE
-        } else {
-            Share::ALL
-        };
-        availability
-            .services
-            .iter_mut()
-            .for_each(|service| service.regions[0].share = share);
-        present = black_box(LiveState::compile_at_once(
-            catalog,
-            &availability,
-            Some(&present),
-        ));
+    for flipped in [services, 1] {
+        let begin = Instant::now();
+        for number in 0..FLIPS {
+            let share = if number % 2 == 0 {
+                Share::NONE
+            } else {
+                Share::ALL
+            };
+            for service in availability.services.iter_mut().take(flipped) {
+                service.regions[0].share = share;
+            }
+            present = black_box(LiveState::compile_at_once(
+                catalog,
+                &availability,
+                Some(&present),
+            ));
+        }
+        println!(
+            "a flip in {flipped} of {services} services with {regions} regions: {:.1?}",
+            begin.elapsed() / FLIPS
+        );
     }
-    println!(
-        "a flip of {SERVICES} services with {REGIONS} regions: {:.1?}",
-        begin.elapsed() / FLIPS
-    );
     let begin = Instant::now();
     black_box(present.widened(catalog));
     println!(
@@ -219,20 +220,20 @@ fn flip() {
 }
 
 /// Every service has another set of weights of endpoints, and four rules of order are spread among them.
-fn configuration() -> String {
+fn configuration(services: usize, regions: usize) -> String {
     let mut text = String::new();
-    for region in 0..REGIONS {
+    for region in 0..regions {
         let (latitude, longitude) = (region as f64 * 6.0 - 55.0, region as f64 * 17.0 - 170.0);
         text.push_str(&format!(
             "[regions.r{region}]\nlocation = [{latitude}, {longitude}]\n"
         ));
     }
-    for service in 0..SERVICES {
+    for service in 0..services {
         let band = service % 4 * 5;
         text.push_str(&format!(
             "[[services]]\nname = \"s{service}.example.com\"\nband = \"{band}%\"\n[services.endpoints]\n"
         ));
-        for region in 0..REGIONS {
+        for region in 0..regions {
             text.push_str(&format!(
                 "r{region} = [\"10.{region}.{}.{}\"]\n",
                 service / 250,

@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::steering::{PickMethod, RegionOrder};
 
@@ -349,4 +351,70 @@ fn paths_of_a_check_start_at_its_own_file() {
         )
         .replace(&format!("{}/", folder.path().display()), "")]
     );
+}
+
+/// A key that a policy can hold, and two values of it.
+const SHARED_KEYS: [(&str, [&str; 2]); 10] = [
+    ("ttl", ["7", "{ max = 60, min = 6 }"]),
+    ("order", ["\"nearest\"", "\"priority\""]),
+    ("pick", ["\"sticky\"", "\"round-robin\""]),
+    ("answers", ["2", "3"]),
+    ("check", ["\"web\"", "\"deep\""]),
+    ("ramp", ["\"5s\"", "\"0s\""]),
+    ("max_removed", ["\"50%\"", "\"0%\""]),
+    ("all_down", ["\"nodata\"", "\"servfail\""]),
+    ("client_subnet", ["true", "false"]),
+    ("fences", ["\"eu\"", "[\"eu\", \"us\"]"]),
+];
+
+/// Where the values of a key stand: the index of the value in the policy, and in the service.
+type StatedValues = (Option<usize>, Option<usize>);
+
+/// The configuration with a policy and a pool, and the one that says the same without them.
+fn both_spellings(keys: &[StatedValues]) -> [String; 2] {
+    let head = "[checks.web]\ntype = \"tcp\"\nport = 80\n[checks.deep]\ntype = \"tcp\"\nport = 81\n\
+                [[fences.eu]]\nclients = { continents = [\"EU\"] }\nregions = [\"fra\"]\n\
+                [[fences.us]]\nclients = { countries = [\"US\"] }\nregions = [\"iad\"]\n";
+    let endpoints = "fra = \"192.0.2.1\"\niad = [\"192.0.2.2\", { address = \"192.0.2.3\", check = \"deep\" }]\n";
+    let (mut policy, mut own, mut written_out) = (String::new(), String::new(), String::new());
+    for ((key, values), (in_policy, in_service)) in SHARED_KEYS.iter().zip(keys) {
+        if let Some(at) = in_policy {
+            policy += &format!("{key} = {}\n", values[*at]);
+        }
+        if let Some(at) = in_service {
+            own += &format!("{key} = {}\n", values[*at]);
+        }
+        if let Some(at) = in_service.or(*in_policy) {
+            written_out += &format!("{key} = {}\n", values[at]);
+        }
+    }
+    let service = "[[services]]\nname = \"a.example\"\n";
+    [
+        format!(
+            "{head}[policies.p]\n{policy}[pools.q]\n{endpoints}{service}policy = \"p\"\npool = \"q\"\n{own}"
+        ),
+        format!("{head}{service}{written_out}[services.endpoints]\n{endpoints}"),
+    ]
+}
+
+/// Everything that a service is, but for where it is stated.
+fn meaning(loaded: &LoadedConfig) -> String {
+    let service = ServiceConfig {
+        stated: SourceLine::none(),
+        policy: None,
+        pool: None,
+        ..loaded.config.services[0].clone()
+    };
+    format!("{service:?}")
+}
+
+proptest! {
+    #[test]
+    fn a_policy_and_a_pool_mean_what_they_mean_written_out(
+        keys in prop::collection::vec((prop::option::of(0..2usize), prop::option::of(0..2usize)), 10)
+    ) {
+        let [shared, written_out] = both_spellings(&keys);
+        let (shared, written_out) = (read(&shared).unwrap(), read(&written_out).unwrap());
+        prop_assert_eq!(meaning(&shared), meaning(&written_out));
+    }
 }
