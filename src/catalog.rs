@@ -126,7 +126,7 @@ impl Catalog {
     /// The service with exactly this name.
     pub fn service_named(&self, name: &Name) -> Option<(ServiceId, &SteeredService)> {
         let node = self.names.get(name.to_lower().as_wire())?;
-        let id = node.service?;
+        let id = node.service()?;
         let service = self.services.get(id.0 as usize)?;
         Some((id, service))
     }

@@ -9,18 +9,27 @@
 #[allow(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
 mod build;
 
+use std::num::NonZeroU32;
+
 use crate::dns::SearchName;
 
 pub use build::NamePlace;
 
-/// Index of a node.
+/// Index of a node. It is kept as a number that is never 0, so that an optional one takes no more
+/// memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct NodeId(u32);
+pub struct NodeId(NonZeroU32);
 
 impl NodeId {
+    /// The node that was added after so many others.
+    fn new(index: u32) -> NodeId {
+        NodeId(NonZeroU32::MIN.saturating_add(index))
+    }
+
     /// Position among the nodes.
+    #[inline]
     pub fn index(self) -> usize {
-        self.0 as usize
+        self.0.get().wrapping_sub(1) as usize
     }
 }
 
@@ -58,19 +67,52 @@ pub struct NameNode {
     pub role: NameRole,
     /// The zone that it belongs to; meaningless for [`NameRole::Outside`].
     pub zone: ZoneId,
-    /// At an apex: the parent zone, if it is loaded too. It answers for DS (RFC 4035 section
-    /// 3.1.4.1).
-    pub parent_zone: Option<ZoneId>,
     /// The zone cut at or above this name.
     pub cut: Option<NodeId>,
     /// The wildcard right below this name.
     pub wildcard: Option<NodeId>,
-    /// The service that steers this name.
-    pub service: Option<ServiceId>,
     /// The numbers of its first RRset and of the one past its last.
     pub rrsets: (u32, u32),
+    /// [`NONE`] or a number, see the methods of the same names.
+    parent_zone: u32,
+    service: u32,
+    dname: u32,
+}
+
+/// No number. There are millions of nodes, and an optional number would take twice the memory.
+const NONE: u32 = u32::MAX;
+
+impl NameNode {
+    /// At an apex: the parent zone, if it is loaded too. It answers for DS (RFC 4035 section
+    /// 3.1.4.1).
+    #[inline]
+    pub fn parent_zone(&self) -> Option<ZoneId> {
+        if self.parent_zone == NONE {
+            None
+        } else {
+            Some(ZoneId(self.parent_zone))
+        }
+    }
+
+    /// The service that steers this name.
+    #[inline]
+    pub fn service(&self) -> Option<ServiceId> {
+        if self.service == NONE {
+            None
+        } else {
+            Some(ServiceId(self.service))
+        }
+    }
+
     /// The number of its DNAME RRset.
-    pub dname: Option<u32>,
+    #[inline]
+    pub fn dname(&self) -> Option<u32> {
+        if self.dname == NONE {
+            None
+        } else {
+            Some(self.dname)
+        }
+    }
 }
 
 /// The result of looking up a name (RFC 1034 section 4.3.2).
@@ -195,7 +237,7 @@ impl NameTable {
         match encloser.role {
             NameRole::Outside => return Lookup::Outside,
             NameRole::Cut | NameRole::Occluded => return self.delegated(encloser),
-            NameRole::Apex | NameRole::Ordinary if encloser.dname.is_some() => {
+            NameRole::Apex | NameRole::Ordinary if encloser.dname().is_some() => {
                 return Lookup::Redirected(encloser);
             }
             NameRole::Apex | NameRole::Ordinary => {}
@@ -240,10 +282,8 @@ impl NameTable {
         let mut at = hash as usize & mask;
         loop {
             let slot = *self.slots.get(at)?;
-            if slot == 0 {
-                return None;
-            }
-            let id = NodeId((slot as u32).wrapping_sub(1));
+            // A free slot has no node.
+            let id = NodeId(NonZeroU32::new(slot as u32)?);
             if slot >> 32 == hash >> 32
                 && let Some(node) = self.node(id)
                 && self.octets_of(node) == Some(name)
@@ -257,12 +297,12 @@ impl NameTable {
     /// A node by index.
     #[inline]
     pub fn node(&self, id: NodeId) -> Option<&NameNode> {
-        self.nodes.get(id.0 as usize)
+        self.nodes.get(id.index())
     }
 
     /// A node by index, for the compiler to complete.
     pub fn node_mut(&mut self, id: NodeId) -> Option<&mut NameNode> {
-        self.nodes.get_mut(id.0 as usize)
+        self.nodes.get_mut(id.index())
     }
 
     /// The lower-cased wire name of a node.
@@ -289,6 +329,6 @@ impl NameTable {
 
     /// The indices of all nodes, ancestors first.
     pub fn ids(&self) -> impl Iterator<Item = NodeId> + use<> {
-        (0..self.nodes.len() as u32).map(NodeId)
+        (0..self.nodes.len() as u32).map(NodeId::new)
     }
 }

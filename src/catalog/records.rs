@@ -21,6 +21,13 @@ pub struct WireRrset {
     /// Number of records.
     pub count: u16,
     octets: (u32, u32),
+    /// One more than the number of its [`RrsetNames`]; 0: its data has no names.
+    names: u32,
+}
+
+/// The names in the data of an RRset. Most RRsets are addresses and have none.
+#[derive(Debug, Clone)]
+struct RrsetNames {
     pointers: (u32, u32),
     targets: (u32, u32),
 }
@@ -65,6 +72,7 @@ pub struct AdditionalTarget {
 pub struct RrsetTable {
     prepared: Vec<WireRrset>,
     octets: Vec<u8>,
+    names: Vec<RrsetNames>,
     pointers: Vec<PointerSite>,
     targets: Vec<AdditionalTarget>,
 }
@@ -95,17 +103,28 @@ impl RrsetTable {
     /// The pointers inside its record data.
     #[inline]
     pub fn pointers(&self, prepared: &WireRrset) -> &[PointerSite] {
+        let Some(names) = self.names_in(prepared) else {
+            return &[];
+        };
         self.pointers
-            .get(prepared.pointers.0 as usize..prepared.pointers.1 as usize)
+            .get(names.pointers.0 as usize..names.pointers.1 as usize)
             .unwrap_or(&[])
     }
 
     /// The names in its data whose records belong in the additional section.
     #[inline]
     pub fn targets(&self, prepared: &WireRrset) -> &[AdditionalTarget] {
+        let Some(names) = self.names_in(prepared) else {
+            return &[];
+        };
         self.targets
-            .get(prepared.targets.0 as usize..prepared.targets.1 as usize)
+            .get(names.targets.0 as usize..names.targets.1 as usize)
             .unwrap_or(&[])
+    }
+
+    #[inline]
+    fn names_in(&self, prepared: &WireRrset) -> Option<&RrsetNames> {
+        self.names.get(prepared.names.checked_sub(1)? as usize)
     }
 
     /// Number of RRsets.

@@ -33,7 +33,7 @@ pub struct ZonePrint {
     /// SERIAL of its SOA.
     serial: u32,
     /// The file and the line of the SOA.
-    place: String,
+    place: Box<str>,
     /// The fingerprint of its records without the serial. It does not depend on how the file spells
     /// or orders them.
     print: Fingerprint,
@@ -123,19 +123,20 @@ impl ZonePrint {
     fn of(zone: &Zone) -> ZonePrint {
         let mut hasher = SipHasher24::new();
         let (mut serial, mut line) = (0, 1);
-        for rrset in &zone.rrsets {
-            put(&mut hasher, rrset.owner.as_wire());
-            hasher.write_u16(rrset.rtype.0);
-            hasher.write_u32(rrset.ttl);
-            let is_soa = rrset.rtype == RecordType::SOA && rrset.owner == zone.origin;
-            for data in &rrset.rdata {
+        for rrset in zone.rrsets() {
+            put(&mut hasher, rrset.owner());
+            hasher.write_u16(rrset.rtype().0);
+            hasher.write_u32(rrset.ttl());
+            let is_soa = rrset.rtype() == RecordType::SOA
+                && rrset.owner().eq_ignore_ascii_case(zone.origin.as_wire());
+            for data in rrset.rdata() {
                 // The data of an SOA ends with SERIAL and four more numbers (RFC 1035 section
                 // 3.3.13).
                 match data.split_last_chunk::<20>().filter(|_| is_soa) {
                     Some((names, numbers)) => {
                         let (number, others) = numbers.split_at(4);
                         serial = number.try_into().map_or(0, u32::from_be_bytes);
-                        line = rrset.line;
+                        line = rrset.line();
                         put(&mut hasher, names);
                         put(&mut hasher, others);
                     }
@@ -147,7 +148,7 @@ impl ZonePrint {
         ZonePrint {
             origin: zone.origin.clone(),
             serial,
-            place,
+            place: place.into(),
             print: finished(&hasher),
         }
     }

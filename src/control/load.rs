@@ -171,7 +171,7 @@ impl ConfigOrigin {
     pub fn load(&self, before: Option<&AtlasCache>) -> Result<LoadedState, Vec<String>> {
         match self {
             ConfigOrigin::File(file) => {
-                let read = config::load(file).map_err(lines)?;
+                let read = config::load(file).map_err(|it| lines(&it))?;
                 load_config(read, before, |config| {
                     zone::load_directory(&config.zones_directory)
                 })
@@ -180,8 +180,8 @@ impl ConfigOrigin {
                 configuration,
                 zone,
             } => {
-                let read =
-                    config::parse(configuration, Path::new("built-in.toml")).map_err(lines)?;
+                let read = config::parse(configuration, Path::new("built-in.toml"))
+                    .map_err(|it| lines(&it))?;
                 load_config(read, before, |_| {
                     zone::load_text(Path::new("built-in.zone"), zone.as_bytes(), None, None)
                 })
@@ -214,21 +214,26 @@ fn load_config(
     let (atlas, zones) = both(|| cached_atlas(&config, before), || zones(&config));
     let parts = LoadedParts::join(
         atlas.map_err(|mistake| vec![mistake]),
-        zones.map_err(lines),
+        zones.map_err(|it| lines(&it)),
         cookie_secrets(&config).map_err(|mistake| vec![mistake]),
         identity::read(&config),
     )?;
     let LoadedParts {
         atlas,
-        zones,
+        mut zones,
         cookies,
         identity,
     } = parts;
-    let mut warnings = lines(read.warnings);
-    let prints = ContentPrints::of(read.text.as_bytes(), &zones.zones);
+    let mut warnings = lines(&read.warnings);
     let mut files = read.files;
-    files.extend(zones.files.iter().cloned());
-    let (catalog, zone_warnings) = compile(&config, zones, atlas.atlas.clone())?;
+    files.append(&mut zones.files);
+    let (compiled, prints) = both(
+        || compile(&config, &zones, atlas.atlas.clone()),
+        || ContentPrints::of(read.text.as_bytes(), &zones.zones),
+    );
+    let (catalog, zone_warnings) = compiled?;
+    drop(zones);
+    memory::give_back();
     warnings.extend(zone_warnings);
     warnings.extend(identity.dns.warning.clone());
     warnings.extend(identity.admin.warning.clone());
@@ -329,7 +334,7 @@ pub(crate) fn snapshot(
 /// Every contradiction between the configuration and the zones, with its place.
 pub fn compile(
     config: &Config,
-    zones: zone::LoadedZones,
+    zones: &zone::LoadedZones,
     atlas: Arc<Atlas>,
 ) -> Result<(Catalog, Vec<String>), Vec<String>> {
     let catalog = match Catalog::compile(config, &zones.zones, atlas) {
@@ -343,11 +348,11 @@ pub fn compile(
             return Err(mistakes);
         }
     };
-    let mut warnings = lines(zones.warnings);
+    let mut warnings = lines(&zones.warnings);
     warnings.extend(long_denials(config, &zones.zones, &catalog));
-    for (name, warning) in zones.missing_addresses {
+    for (name, warning) in &zones.missing_addresses {
         // A service needs no address records: its endpoints are the addresses.
-        if catalog.service_named(&name).is_none() {
+        if catalog.service_named(name).is_none() {
             warnings.push(warning.to_string());
         }
     }
@@ -402,6 +407,6 @@ pub fn cached_atlas(config: &Config, before: Option<&AtlasCache>) -> Result<Atla
     })
 }
 
-fn lines<T: ToString>(found: Vec<T>) -> Vec<String> {
+fn lines<T: ToString>(found: &[T]) -> Vec<String> {
     found.iter().map(T::to_string).collect()
 }

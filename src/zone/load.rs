@@ -4,15 +4,17 @@
 //! `$INCLUDE`, bounds the size and depth of what it reads, and reports the mistakes of all files at
 //! once.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use super::check;
+use super::check::{self, CheckedZone};
 use super::error::{ZoneError, ZoneReport};
 use super::read::ZoneReader;
 use super::{LoadedZones, Zone};
 use crate::dns::{Name, NameError};
 use crate::files::{self, FileKind, FileRead};
+use crate::two_threads::each;
 
 /// Loads every `*.zone` file directly in `folder`, in the order of their names.
 ///
@@ -29,33 +31,8 @@ pub fn load_directory(folder: &Path) -> Result<LoadedZones, Vec<ZoneError>> {
             .warnings
             .push(ZoneError::whole(folder, sentence));
     }
-    for file in found.zones {
-        match files::read(&file, FileKind::Zone) {
-            Ok(content) => {
-                match origin_from(&file) {
-                    // Without an origin, every relative name would cause another error.
-                    Err(error) if !states_origin(&content.octets) => {
-                        let sentence =
-                            format!("the file must be named after its zone, but {error}");
-                        loading
-                            .report
-                            .errors
-                            .push(ZoneError::whole(&file, sentence));
-                    }
-                    origin => loading.zone(
-                        &file,
-                        &content.octets,
-                        origin.ok().flatten().as_ref(),
-                        Some(folder),
-                    ),
-                }
-                loading.files.push(content.read);
-            }
-            Err(error) => loading
-                .report
-                .errors
-                .push(ZoneError::whole(&file, format!("it {error}"))),
-        }
+    for read in each(&found.zones, |file| FileLoad::of(file, folder)) {
+        loading.add(read);
     }
     loading.finish(folder)
 }
@@ -70,8 +47,68 @@ pub fn load_text(
     folder: Option<&Path>,
 ) -> Result<LoadedZones, Vec<ZoneError>> {
     let mut loading = Loading::default();
-    loading.zone(file_label, text, default_origin, folder);
+    let mut load = FileLoad::default();
+    load.zone(file_label, Cow::Borrowed(text), default_origin, folder);
+    loading.add(load);
     loading.finish(file_label)
+}
+
+/// One zone file that was loaded.
+#[derive(Default)]
+struct FileLoad {
+    /// `None`: the report says why.
+    checked: Option<CheckedZone>,
+    report: ZoneReport,
+    /// The file itself comes last.
+    files: Vec<FileRead>,
+}
+
+impl FileLoad {
+    fn of(file: &Path, folder: &Path) -> FileLoad {
+        let mut load = FileLoad::default();
+        let content = match files::read(file, FileKind::Zone) {
+            Ok(content) => content,
+            Err(error) => {
+                load.refuse(file, format!("it {error}"));
+                return load;
+            }
+        };
+        match origin_from(file) {
+            // Without an origin, every relative name would cause another error.
+            Err(error) if !states_origin(&content.octets) => load.refuse(
+                file,
+                format!("the file must be named after its zone, but {error}"),
+            ),
+            origin => load.zone(
+                file,
+                Cow::Owned(content.octets),
+                origin.ok().flatten().as_ref(),
+                Some(folder),
+            ),
+        }
+        load.files.push(content.read);
+        load
+    }
+
+    fn refuse(&mut self, file: &Path, sentence: String) {
+        self.report.errors.push(ZoneError::whole(file, sentence));
+    }
+
+    fn zone(
+        &mut self,
+        file: &Path,
+        text: Cow<'_, [u8]>,
+        default_origin: Option<&Name>,
+        folder: Option<&Path>,
+    ) {
+        let mut reader = ZoneReader::new(file, default_origin, folder, &mut self.report);
+        reader.read_file(&text);
+        let mut reading = reader.finish();
+        // The records are all that is needed from here on.
+        drop(text);
+        self.files.append(&mut reading.included);
+        self.checked = check::zone(reading, default_origin, &mut self.report);
+    }
 }
 
 /// The zones loaded so far.
@@ -80,34 +117,30 @@ struct Loading {
     zones: Vec<Zone>,
     missing_addresses: Vec<(Name, ZoneError)>,
     report: ZoneReport,
-    stated_in: HashMap<Name, PathBuf>,
+    /// The number of the zone of each apex.
+    stated: HashMap<Name, usize>,
     files: Vec<FileRead>,
 }
 
 impl Loading {
-    fn zone(
-        &mut self,
-        file: &Path,
-        text: &[u8],
-        default_origin: Option<&Name>,
-        folder: Option<&Path>,
-    ) {
-        let mut reader = ZoneReader::new(file, default_origin, folder, &mut self.report);
-        reader.read(0, text);
-        let mut reading = reader.finish();
-        self.files.append(&mut reading.included);
-        let Some(checked) = check::zone(reading, default_origin, &mut self.report) else {
+    fn add(&mut self, load: FileLoad) {
+        self.report.append(load.report);
+        self.files.extend(load.files);
+        let Some(checked) = load.checked else {
             return;
         };
         self.missing_addresses.extend(checked.missing_addresses);
         let zone = checked.zone;
-        if let Some(other) = self.stated_in.insert(zone.origin.clone(), file.to_owned()) {
+        let number = self.zones.len();
+        if let Some(other) = self.stated.insert(zone.origin.clone(), number) {
             let sentence = format!(
                 "the zone {} is also stated by {}; keep one",
                 zone.origin,
-                other.display()
+                self.zones[other].file.display()
             );
-            self.report.errors.push(ZoneError::whole(file, sentence));
+            self.report
+                .errors
+                .push(ZoneError::whole(&zone.file, sentence));
         }
         self.zones.push(zone);
     }
@@ -169,7 +202,10 @@ fn zone_files(folder: &Path) -> Result<FolderContent, ZoneError> {
             found.others.push(name);
         }
     }
-    found.zones.sort();
+    // They differ in their last component alone.
+    found
+        .zones
+        .sort_unstable_by(|a, b| a.as_os_str().cmp(b.as_os_str()));
     found.nearly.sort();
     found.others.sort();
     Ok(found)
@@ -275,9 +311,8 @@ mod tests {
         assert_eq!(loaded.zones[1].file, folder.path().join("b.example.zone"));
         assert_eq!(
             loaded.zones[1]
-                .rrsets
-                .iter()
-                .map(|rrset| rrset.line)
+                .rrsets()
+                .map(|rrset| rrset.line())
                 .collect::<Vec<_>>(),
             [3, 2]
         );
@@ -404,9 +439,8 @@ mod tests {
         ]);
         let loaded = load_directory(folder.path()).expect("good");
         let shown: Vec<String> = loaded.zones[0]
-            .rrsets
-            .iter()
-            .map(|rrset| format!("{:?}", rrset.owner))
+            .rrsets()
+            .map(|rrset| format!("{:?}", rrset.name()))
             .collect();
         let apex = "example.com";
         assert_eq!(
@@ -420,7 +454,7 @@ mod tests {
             ]
         );
         assert_eq!(
-            loaded.zones[0].rrsets[2].rdata.len(),
+            loaded.zones[0].rrsets().nth(2).expect("three").count(),
             2,
             "the owner is restored too"
         );
@@ -514,7 +548,7 @@ mod tests {
         for steered in ["www", "api", "cdn"] {
             let name = zone.origin.child(steered.as_bytes()).expect("short");
             assert!(
-                zone.rrsets.iter().all(|rrset| rrset.owner != name),
+                zone.rrsets().all(|rrset| rrset.name() != name),
                 "{steered} is for a service"
             );
         }
@@ -560,11 +594,11 @@ mod tests {
             let origin: Name = "example.com".parse().expect("a name");
             let loaded = load_text(Path::new("z"), text.as_bytes(), Some(&origin), None).expect("no mistakes");
             let apex = [RecordType::NS, RecordType::SOA];
-            let rrsets = loaded.zones[0].rrsets.iter().filter(|rrset| !apex.contains(&rrset.rtype));
+            let rrsets = loaded.zones[0].rrsets().filter(|rrset| !apex.contains(&rrset.rtype()));
             let found: Vec<_> = rrsets
                 .map(|rrset| {
-                    let data = rrset.rdata.iter().map(|data| data.to_vec()).collect();
-                    ((rrset.owner.clone(), rrset.rtype.0), (rrset.ttl, data))
+                    let data = rrset.rdata().map(<[u8]>::to_vec).collect();
+                    ((rrset.name(), rrset.rtype().0), (rrset.ttl(), data))
                 })
                 .collect();
             prop_assert_eq!(found, stated.into_iter().collect::<Vec<_>>());

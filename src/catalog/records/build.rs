@@ -1,7 +1,7 @@
 //! Puts RRsets into wire form when zones are compiled.
 
-use super::{AdditionalRule, AdditionalTarget, RrsetTable, WireRrset};
-use crate::catalog::compression::{Compressor, name_length};
+use super::{AdditionalRule, AdditionalTarget, RrsetNames, RrsetTable, WireRrset};
+use crate::catalog::compression::{Compressor, compressible, name_length};
 use crate::dns::reply::{RECORD_HEADER, record_header};
 use crate::dns::{Name, RecordType};
 
@@ -26,40 +26,70 @@ pub struct PreparedRrset {
 }
 
 impl RrsetTable {
-    /// Adds an RRset in wire form.
+    /// Makes room for so many RRsets and octets.
+    pub fn reserve(&mut self, rrsets: usize, octets: usize) {
+        self.prepared.reserve_exact(rrsets);
+        self.octets.reserve_exact(octets);
+    }
+
+    /// Gives back memory that was kept for more records.
+    pub fn shrink(&mut self) {
+        self.prepared.shrink_to_fit();
+        self.octets.shrink_to_fit();
+        self.names.shrink_to_fit();
+        self.pointers.shrink_to_fit();
+        self.targets.shrink_to_fit();
+    }
+
+    /// Adds an RRset in wire form; the owner is in wire form, too.
     pub fn prepare<'r>(
         &mut self,
         rtype: RecordType,
         ttl: u32,
         rdata: impl ExactSizeIterator<Item = &'r [u8]>,
-        owner: &Name,
+        owner: &[u8],
     ) -> PreparedRrset {
         let mut targets = Vec::new();
-        let (start, first_pointer) = (self.octets.len(), self.pointers.len() as u32);
-        let mut compressor = Compressor::new(owner, rtype, rdata.len());
+        let start = self.octets.len();
         let mut count = 0;
-        for data in rdata {
-            let record = self.octets.len();
-            self.octets
-                .extend_from_slice(&record_header(0, rtype, ttl, 0));
-            compressor.data(rtype, data, start, &mut self.octets, &mut self.pointers);
-            let length = (self.octets.len() - record - RECORD_HEADER) as u16;
-            self.octets[record + 10..record + 12].copy_from_slice(&length.to_be_bytes());
-            if let Some(mut target) = additional_target(rtype, data, owner) {
-                if let Some(at) = &mut target.at {
-                    *at += (record + RECORD_HEADER - start) as u32;
+        let mut names = 0;
+        if has_names(rtype) {
+            let first_pointer = self.pointers.len() as u32;
+            let mut compressor = Compressor::new(owner, rtype, rdata.len());
+            for data in rdata {
+                let record = self.octets.len();
+                self.octets
+                    .extend_from_slice(&record_header(0, rtype, ttl, 0));
+                compressor.data(rtype, data, start, &mut self.octets, &mut self.pointers);
+                let length = (self.octets.len() - record - RECORD_HEADER) as u16;
+                self.octets[record + 10..record + 12].copy_from_slice(&length.to_be_bytes());
+                if let Some(mut target) = additional_target(rtype, data, owner) {
+                    if let Some(at) = &mut target.at {
+                        *at += (record + RECORD_HEADER - start) as u32;
+                    }
+                    targets.push(target);
                 }
-                targets.push(target);
+                count += 1;
             }
-            count += 1;
+            self.names.push(RrsetNames {
+                pointers: (first_pointer, self.pointers.len() as u32),
+                targets: (0, 0),
+            });
+            names = self.names.len() as u32;
+        } else {
+            for data in rdata {
+                let header = record_header(0, rtype, ttl, data.len() as u16);
+                self.octets.extend_from_slice(&header);
+                self.octets.extend_from_slice(data);
+                count += 1;
+            }
         }
         let number = self.len();
         self.prepared.push(WireRrset {
             rtype,
             count,
             octets: (start as u32, self.octets.len() as u32),
-            pointers: (first_pointer, self.pointers.len() as u32),
-            targets: (0, 0),
+            names,
         });
         PreparedRrset { number, targets }
     }
@@ -68,37 +98,57 @@ impl RrsetTable {
     pub fn set_targets(&mut self, number: u32, targets: Vec<AdditionalTarget>) {
         let first = self.targets.len() as u32;
         self.targets.extend(targets);
-        if let Some(prepared) = self.prepared.get_mut(number as usize) {
-            prepared.targets = (first, self.targets.len() as u32);
+        let last = self.targets.len() as u32;
+        if let Some(prepared) = self.prepared.get(number as usize)
+            && let Some(names) = self
+                .names
+                .get_mut((prepared.names as usize).wrapping_sub(1))
+        {
+            names.targets = (first, last);
         }
+    }
+}
+
+/// Whether the data of a type has names that are compressed, or whose records belong in the
+/// additional section.
+fn has_names(rtype: RecordType) -> bool {
+    compressible(rtype).1 > 0 || target_place(rtype).is_some()
+}
+
+/// Where in the data of a type the name is whose records belong in the additional section, and
+/// which of them. In a NAPTR record, the data says so.
+fn target_place(rtype: RecordType) -> Option<(usize, AdditionalRule)> {
+    match rtype {
+        RecordType::NS | RecordType::NAPTR => Some((0, AdditionalRule::Addresses)),
+        RecordType::MX => Some((2, AdditionalRule::Addresses)),
+        RecordType::SVCB | RecordType::HTTPS => Some((2, AdditionalRule::AddressesAnd(rtype))),
+        RecordType::SRV => Some((6, AdditionalRule::Addresses)),
+        _ => None,
     }
 }
 
 /// The name in record data that a client asks about next. Its offset is counted from the start of
 /// the data.
-fn additional_target(rtype: RecordType, data: &[u8], owner: &Name) -> Option<UnresolvedTarget> {
+fn additional_target(rtype: RecordType, data: &[u8], owner: &[u8]) -> Option<UnresolvedTarget> {
     let (skip, further) = match rtype {
-        RecordType::NS => (0, AdditionalRule::Addresses),
-        RecordType::MX => (2, AdditionalRule::Addresses),
-        RecordType::SVCB | RecordType::HTTPS => (2, AdditionalRule::AddressesAnd(rtype)),
-        RecordType::SRV => (6, AdditionalRule::Addresses),
         RecordType::NAPTR => naptr_replacement(data)?,
-        _ => return None,
+        _ => target_place(rtype)?,
     };
+    let owner = Name::from_wire(owner).ok()?;
     let rest = data.get(skip..)?;
     let name = Name::from_wire(rest.get(..name_length(rest))?).ok()?;
     if name.is_root() {
         // "." in ServiceMode means the owner itself (RFC 9460 section 2.5.2). Its binding is what
         // was asked for, so only its addresses are added.
         let is_binding = matches!(rtype, RecordType::SVCB | RecordType::HTTPS);
-        return (is_binding && data.get(..2) != Some(&[0, 0])).then(|| UnresolvedTarget {
+        return (is_binding && data.get(..2) != Some(&[0, 0])).then_some(UnresolvedTarget {
             at: None,
-            name: owner.clone(),
+            name: owner,
             further: AdditionalRule::Addresses,
         });
     }
     // The binding of the owner is what was asked for.
-    let further = if name == *owner {
+    let further = if name == owner {
         AdditionalRule::Addresses
     } else {
         further
