@@ -14,6 +14,8 @@ mod difference;
 mod error;
 mod fields;
 mod generate;
+mod known;
+mod known_folder;
 mod load;
 mod location;
 mod mnemonics;
@@ -34,6 +36,8 @@ use crate::dns::{Name, RecordType};
 use crate::files::FileRead;
 pub use difference::{RecordChange, differences};
 pub use error::{MAX_REPORTED, ZoneError};
+pub use known::ZoneEdit;
+pub use known_folder::{FolderEdits, KnownFolder};
 pub use load::{files_in, load_directory, load_text};
 use scanner::{ScanFault, Token};
 use store::{PackedRecord, RecordStore};
@@ -51,6 +55,8 @@ pub struct LoadedZones {
     pub missing_addresses: Vec<(Name, ZoneError)>,
     /// Every file that was read, those that are included too.
     pub files: Vec<FileRead>,
+    /// What the next load can find edits with; `None`: it must read everything.
+    pub known: Option<KnownFolder>,
 }
 
 /// One zone as its master file states it: checked, in canonical order, nothing compiled yet.

@@ -11,10 +11,12 @@ use std::sync::Arc;
 
 use super::catchments::CatchmentCache;
 use super::names::{NameNode, NamePlace, NameRole, NameTable, NodeId, ServiceId, ZoneId};
+use super::prints::set_prints;
 use super::records::{AdditionalTarget, PreparedRrset, RrsetTable, UnresolvedTarget};
 use super::{Catalog, CatalogZone, ClientSample};
 use crate::config::Config;
 use crate::dns::name::MAX_NAME;
+use crate::dns::name_hash::name_hash;
 use crate::dns::reply::RECORD_HEADER;
 use crate::dns::{Name, RecordType};
 use crate::geo::Atlas;
@@ -50,9 +52,10 @@ impl Catalog {
         }
         let wanted = draft.prepare();
         draft.resolve_targets(wanted);
-        let zones = draft.finish_zones();
+        let mut zones = draft.finish_zones();
         draft.names.shrink();
-        draft.records.shrink();
+        draft.records.settle();
+        set_prints(&draft.names, &draft.records, &mut zones);
         let services = CatchmentCache::default().compile_services(config, &atlas);
         let regions = config
             .regions
@@ -68,6 +71,7 @@ impl Catalog {
             regions,
             atlas,
             sample,
+            pointed_at: draft.pointed_at.into(),
         })
     }
 }
@@ -98,6 +102,8 @@ struct Draft<'z> {
     records: RrsetTable,
     apexes: Apexes,
     placed: Vec<Placed>,
+    /// See [`Catalog::pointed_at`].
+    pointed_at: Vec<u64>,
 }
 
 /// Lower-cased apex to zone.
@@ -155,6 +161,7 @@ impl<'z> Draft<'z> {
             records: RrsetTable::default(),
             apexes: Apexes::new(zones),
             placed: Vec::new(),
+            pointed_at: Vec::new(),
         }
     }
 
@@ -355,7 +362,9 @@ impl<'z> Draft<'z> {
             let mut known = HashSet::new();
             let mut targets = Vec::new();
             for UnresolvedTarget { at, name, further } in names {
-                let Some(node) = self.names.id(name.to_lower().as_wire()) else {
+                let name = name.to_lower();
+                self.note_pointed_at(name.as_wire());
+                let Some(node) = self.names.id(name.as_wire()) else {
                     continue;
                 };
                 if known.insert((node, further.has(RecordType::A))) {
@@ -369,6 +378,16 @@ impl<'z> Draft<'z> {
                 });
             }
             self.records.set_targets(rrset, targets);
+        }
+        self.pointed_at.sort_unstable();
+        self.pointed_at.dedup();
+    }
+
+    fn note_pointed_at(&mut self, name: &[u8]) {
+        let mut rest = Some(name);
+        while let Some(name) = rest {
+            self.pointed_at.push(name_hash(name));
+            rest = parent(name);
         }
     }
 
@@ -388,19 +407,23 @@ fn finish_zone(zone: &zone::Zone, records: &mut RrsetTable) -> CatalogZone {
         data = soa.rdata().next().unwrap_or_default();
         ttl = soa.ttl();
     }
-    // SERIAL and MINIMUM are the first and the last of the five numbers at the end.
-    let (serial, minimum) = (number_from_end(data, 20), number_from_end(data, 4));
-    let data = std::iter::once(data);
-    let ttl = ttl.min(minimum);
-    let negative_soa = records
-        .prepare(RecordType::SOA, ttl, data, zone.origin.as_wire())
-        .number;
+    let (negative_soa, serial) = negative_soa(zone.origin.as_wire(), ttl, data, records);
     CatalogZone {
         origin: zone.origin.clone(),
         labels: zone.origin.label_count() as u8,
         negative_soa,
         serial,
+        print: 0,
     }
+}
+
+/// Adds the SOA that negative answers of a zone carry. Returns its number and its SERIAL.
+pub fn negative_soa(apex: &[u8], ttl: u32, data: &[u8], records: &mut RrsetTable) -> (u32, u32) {
+    // SERIAL and MINIMUM are the first and the last of the five numbers at the end.
+    let (serial, minimum) = (number_from_end(data, 20), number_from_end(data, 4));
+    let data = std::iter::once(data);
+    let soa = records.prepare(RecordType::SOA, ttl.min(minimum), data, apex);
+    (soa.number, serial)
 }
 
 /// The number that starts so many octets before the end of the data; 0 if the data is too short.

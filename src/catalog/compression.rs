@@ -48,6 +48,12 @@ pub enum PointerTarget {
 }
 
 impl PointerSite {
+    /// Both of its numbers, as octets that are the same on every machine.
+    pub fn octets(self) -> [u8; 4] {
+        let ([a, b], [c, d]) = (self.at.to_le_bytes(), self.target.to_le_bytes());
+        [a, b, c, d]
+    }
+
     /// The place that it leads to.
     #[inline]
     pub fn target(self) -> PointerTarget {

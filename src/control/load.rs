@@ -5,9 +5,13 @@
 //! meanwhile. Every mistake is reported, one line each, with its place. A reload keeps the atlas
 //! if neither the databases nor the networks have changed.
 
+mod edited;
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use edited::KnownZones;
 
 use super::fingerprint::ContentPrints;
 use super::identity::OfEach;
@@ -52,6 +56,8 @@ pub struct AtlasCache {
     atlas: Arc<Atlas>,
     /// The size of everything that was loaded with it.
     extent: MemoryExtent,
+    /// The zones that were loaded with it; `None`: the next load reads them all.
+    zones: Option<Arc<KnownZones>>,
 }
 
 impl AtlasCache {
@@ -172,6 +178,9 @@ impl ConfigOrigin {
         match self {
             ConfigOrigin::File(file) => {
                 let read = config::load(file).map_err(|it| lines(&it))?;
+                if let Some(loaded) = before.and_then(|before| edited::load(&read, before)) {
+                    return Ok(loaded);
+                }
                 load_config(read, before, |config| {
                     zone::load_directory(&config.zones_directory)
                 })
@@ -227,26 +236,34 @@ fn load_config(
     let mut warnings = lines(&read.warnings);
     let mut files = read.files;
     files.append(&mut zones.files);
-    let (compiled, prints) = both(
-        || compile(&config, &zones, atlas.atlas.clone()),
-        || ContentPrints::of(read.text.as_bytes(), &zones.zones),
-    );
-    let (catalog, zone_warnings) = compiled?;
+    let (catalog, zone_warnings) = compile(&config, &zones, atlas.atlas.clone())?;
+    let prints = ContentPrints::of(read.text.as_bytes(), &catalog, &zones.zones);
+    let known = zones.known.take().filter(|_| zone_warnings.is_empty());
     drop(zones);
-    memory::give_back();
     warnings.extend(zone_warnings);
     warnings.extend(identity.dns.warning.clone());
     warnings.extend(identity.admin.warning.clone());
     let snapshot = snapshot(&config, catalog, cookies)?;
+    let text: Arc<str> = read.text.into();
+    let zones = known.map(|folder| KnownZones {
+        folder,
+        text: text.clone(),
+        catalog: snapshot.catalog.clone(),
+        prints: prints.clone(),
+    });
     Ok(LoadedState {
         snapshot,
         config,
         warnings,
-        atlas: AtlasCache { extent, ..atlas },
+        atlas: AtlasCache {
+            extent,
+            zones: zones.map(Arc::new),
+            ..atlas
+        },
         identity,
         files,
         prints,
-        text: read.text.into(),
+        text,
     })
 }
 
@@ -349,7 +366,7 @@ pub fn compile(
         }
     };
     let mut warnings = lines(&zones.warnings);
-    warnings.extend(long_denials(config, &zones.zones, &catalog));
+    warnings.extend(long_denials(config, zones.zones.iter(), &catalog));
     for (name, warning) in &zones.missing_addresses {
         // A service needs no address records: its endpoints are the addresses.
         if catalog.service_named(name).is_none() {
@@ -362,7 +379,11 @@ pub fn compile(
 /// Warns about zones whose negative TTL is longer than the TTL of a service in them. A resolver
 /// that queried a name just before it was added keeps the negative answer for that time. Negative
 /// answers for the name of a service itself never outlive the TTL of the service.
-fn long_denials(config: &Config, zones: &[zone::Zone], catalog: &Catalog) -> Vec<String> {
+fn long_denials<'z>(
+    config: &Config,
+    zones: impl Iterator<Item = &'z zone::Zone>,
+    catalog: &Catalog,
+) -> Vec<String> {
     let mut shortest: HashMap<&Name, &config::ServiceConfig> = HashMap::new();
     for service in &config.services {
         let Some(zone) = catalog.zone_of(&service.name) else {
@@ -404,6 +425,7 @@ pub fn cached_atlas(config: &Config, before: Option<&AtlasCache>) -> Result<Atla
         key,
         atlas: Arc::new(atlas),
         extent: MemoryExtent::default(),
+        zones: None,
     })
 }
 

@@ -15,6 +15,7 @@ use super::events::{EventDraft, EventTopic};
 use super::guard::{self, ConfirmedRisks};
 use super::inputs::{ControlInputs, Derived};
 use super::load::{LoadedState, needs_restart, prints};
+use super::memory;
 use super::probed::ProbeAccount;
 use super::reloads::ReloadResult;
 use super::running::{Control, FileMemory};
@@ -132,6 +133,7 @@ impl Control {
         if result.is_ok() {
             *files = memory;
         }
+        memory::give_back();
         self.drop_old_names();
         // They may have come to something else since it was laid out.
         self.apply_names();

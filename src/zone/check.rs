@@ -83,7 +83,7 @@ fn without_outside(reading: &mut ZoneReading, apex: &Name, report: &mut ZoneRepo
 }
 
 /// The owner of the SOA, if `$ORIGIN` or the file's name agrees with it.
-fn apex(
+pub fn apex(
     reading: &ZoneReading,
     file_origin: Option<&Name>,
     report: &mut ZoneReport,

@@ -101,6 +101,11 @@ pub(super) struct ZoneReport {
 }
 
 impl ZoneReport {
+    /// Whether nothing was found.
+    pub fn is_empty(&self) -> bool {
+        self.errors.is_empty() && self.warnings.is_empty()
+    }
+
     /// Adds what was found in another file.
     pub fn append(&mut self, other: ZoneReport) {
         self.errors.append(other.errors);

@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 
 use super::check::{self, CheckedZone};
 use super::error::{ZoneError, ZoneReport};
+use super::known::FileBlocks;
+use super::known_folder::KnownFolder;
 use super::read::ZoneReader;
 use super::{LoadedZones, Zone};
 use crate::dns::{Name, NameError};
@@ -58,6 +60,8 @@ pub fn load_text(
 struct FileLoad {
     /// `None`: the report says why.
     checked: Option<CheckedZone>,
+    /// Remembered of a long file.
+    blocks: Option<FileBlocks>,
     report: ZoneReport,
     /// The file itself comes last.
     files: Vec<FileRead>,
@@ -102,12 +106,13 @@ impl FileLoad {
         folder: Option<&Path>,
     ) {
         let mut reader = ZoneReader::new(file, default_origin, folder, &mut self.report);
-        reader.read_file(&text);
+        let blocks = reader.read_file(&text);
         let mut reading = reader.finish();
         // The records are all that is needed from here on.
         drop(text);
         self.files.append(&mut reading.included);
         self.checked = check::zone(reading, default_origin, &mut self.report);
+        self.blocks = blocks;
     }
 }
 
@@ -120,6 +125,8 @@ struct Loading {
     /// The number of the zone of each apex.
     stated: HashMap<Name, usize>,
     files: Vec<FileRead>,
+    /// Remembered of long files, by the number of their zone.
+    blocks: Vec<(usize, FileBlocks)>,
 }
 
 impl Loading {
@@ -132,6 +139,8 @@ impl Loading {
         self.missing_addresses.extend(checked.missing_addresses);
         let zone = checked.zone;
         let number = self.zones.len();
+        self.blocks
+            .extend(load.blocks.map(|blocks| (number, blocks)));
         if let Some(other) = self.stated.insert(zone.origin.clone(), number) {
             let sentence = format!(
                 "the zone {} is also stated by {}; keep one",
@@ -154,9 +163,17 @@ impl Loading {
             zones,
             missing_addresses,
             files,
+            blocks,
             ..
         } = self;
+        let is_simple = warnings.is_empty()
+            && missing_addresses.is_empty()
+            && files.len() == zones.len()
+            && !blocks.is_empty();
+        let apexes = zones.iter().map(|zone| &zone.origin);
+        let known = is_simple.then(|| KnownFolder::new(&files, apexes, blocks));
         Ok(LoadedZones {
+            known,
             zones,
             warnings,
             missing_addresses,
@@ -168,6 +185,12 @@ impl Loading {
 /// The files that [`load_directory`] would read right in a folder; none if it cannot be read.
 pub fn files_in(folder: &Path) -> Vec<PathBuf> {
     zone_files(folder).map_or(Vec::new(), |found| found.zones)
+}
+
+/// The zone files of a folder with which nothing is odd.
+pub(super) fn zones_only(folder: &Path) -> Option<Vec<PathBuf>> {
+    let found = zone_files(folder).ok()?;
+    found.odd().is_empty().then_some(found.zones)
 }
 
 /// The files of a zones folder, sorted by name. Hidden files are ignored: editors and systems leave
@@ -241,7 +264,7 @@ impl FolderContent {
 ///
 /// # Errors
 /// The name has characters outside ASCII.
-fn origin_from(file: &Path) -> Result<Option<Name>, NameError> {
+pub(super) fn origin_from(file: &Path) -> Result<Option<Name>, NameError> {
     match file
         .file_stem()
         .and_then(|stem| stem.to_str())

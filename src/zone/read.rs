@@ -4,7 +4,7 @@
 //! last owner, the default TTL. Included files are read in place. Every record remembers its file
 //! and line for later messages.
 
-mod blocks;
+pub mod blocks;
 mod included;
 
 use std::path::{Path, PathBuf};

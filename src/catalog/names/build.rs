@@ -1,6 +1,7 @@
 //! Adds names to the table when zones are compiled.
 
-use super::{NONE, NameNode, NameRole, NameTable, NodeId, ServiceId, ZoneId, hash};
+use super::{NONE, NameNode, NameRole, NameTable, NodeId, ServiceId, ZoneId};
+use crate::dns::name_hash::name_hash;
 
 /// The zone of a name, and whether the name is its apex.
 #[derive(Debug, Clone, Copy)]
@@ -102,14 +103,14 @@ impl NameTable {
         self.octets.extend_from_slice(name);
         self.nodes.push(node);
         let index = self.nodes.len() as u32;
-        self.insert(hash(name), index);
+        self.insert(name_hash(name), index);
         NodeId::new(index - 1)
     }
 
     fn grow(&mut self, slots: usize) {
         self.slots = vec![0; slots];
         for index in 0..self.nodes.len() {
-            let hash = hash(self.name_of(&self.nodes[index]));
+            let hash = name_hash(self.name_of(&self.nodes[index]));
             self.insert(hash, index as u32 + 1);
         }
     }

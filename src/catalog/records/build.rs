@@ -1,7 +1,9 @@
 //! Puts RRsets into wire form when zones are compiled.
 
+use std::sync::Arc;
+
 use super::{AdditionalRule, AdditionalTarget, RrsetNames, RrsetTable, WireRrset};
-use crate::catalog::compression::{Compressor, compressible, name_length};
+use crate::catalog::compression::{Compressor, PointerSite, compressible, name_length};
 use crate::dns::reply::{RECORD_HEADER, record_header};
 use crate::dns::{Name, RecordType};
 
@@ -28,17 +30,72 @@ pub struct PreparedRrset {
 impl RrsetTable {
     /// Makes room for so many RRsets and octets.
     pub fn reserve(&mut self, rrsets: usize, octets: usize) {
-        self.prepared.reserve_exact(rrsets);
-        self.octets.reserve_exact(octets);
+        self.edits.prepared.reserve_exact(rrsets);
+        self.edits.octets.reserve_exact(octets);
     }
 
-    /// Gives back memory that was kept for more records.
-    pub fn shrink(&mut self) {
-        self.prepared.shrink_to_fit();
-        self.octets.shrink_to_fit();
-        self.names.shrink_to_fit();
-        self.pointers.shrink_to_fit();
-        self.targets.shrink_to_fit();
+    /// Makes what was added so far the part that later tables share, and gives back memory that
+    /// was kept for more.
+    pub fn settle(&mut self) {
+        let mut columns = std::mem::take(&mut self.edits);
+        columns.prepared.shrink_to_fit();
+        columns.octets.shrink_to_fit();
+        columns.names.shrink_to_fit();
+        columns.pointers.shrink_to_fit();
+        columns.targets.shrink_to_fit();
+        self.base = Arc::new(columns);
+    }
+
+    /// Octets that edits have added, and those that were compiled together.
+    pub fn octets_of_edits(&self) -> (usize, usize) {
+        (self.edits.octets.len(), self.base.octets.len())
+    }
+
+    /// Adds an RRset that another table has, which this one is a copy of.
+    pub fn add_again(&mut self, rrset: &WireRrset) -> u32 {
+        let octets = self.octets(rrset).to_vec();
+        let pointers = self.pointers(rrset).to_vec();
+        let targets = self.targets(rrset).to_vec();
+        let mut names = 0;
+        if rrset.names > 0 {
+            names = self.add_names(pointers, targets);
+        }
+        self.add_prepared(rrset.rtype, rrset.count, &octets, names)
+    }
+
+    /// Adds an RRset of another table, without the targets of its names.
+    pub fn add_other(&mut self, other: &RrsetTable, rrset: &WireRrset) -> u32 {
+        let mut names = 0;
+        if rrset.names > 0 {
+            names = self.add_names(other.pointers(rrset).to_vec(), Vec::new());
+        }
+        self.add_prepared(rrset.rtype, rrset.count, other.octets(rrset), names)
+    }
+
+    fn add_prepared(&mut self, rtype: RecordType, count: u16, octets: &[u8], names: u32) -> u32 {
+        let number = self.len();
+        let start = self.base.octets.len() + self.edits.octets.len();
+        self.edits.octets.extend_from_slice(octets);
+        self.edits.prepared.push(WireRrset {
+            rtype,
+            count,
+            octets: (start as u32, (start + octets.len()) as u32),
+            names,
+        });
+        number
+    }
+
+    fn add_names(&mut self, pointers: Vec<PointerSite>, targets: Vec<AdditionalTarget>) -> u32 {
+        let first_pointer = self.base.pointers.len() + self.edits.pointers.len();
+        let first_target = self.base.targets.len() + self.edits.targets.len();
+        let (of_pointers, of_targets) = (pointers.len(), targets.len());
+        self.edits.pointers.extend(pointers);
+        self.edits.targets.extend(targets);
+        self.edits.names.push(RrsetNames {
+            pointers: (first_pointer as u32, (first_pointer + of_pointers) as u32),
+            targets: (first_target as u32, (first_target + of_targets) as u32),
+        });
+        (self.base.names.len() + self.edits.names.len()) as u32
     }
 
     /// Adds an RRset in wire form; the owner is in wire form, too.
@@ -50,68 +107,63 @@ impl RrsetTable {
         owner: &[u8],
     ) -> PreparedRrset {
         let mut targets = Vec::new();
-        let start = self.octets.len();
         let mut count = 0;
-        let mut names = 0;
         if has_names(rtype) {
-            let first_pointer = self.pointers.len() as u32;
+            let (mut octets, mut pointers) = (Vec::new(), Vec::new());
             let mut compressor = Compressor::new(owner, rtype, rdata.len());
             for data in rdata {
-                let record = self.octets.len();
-                self.octets
-                    .extend_from_slice(&record_header(0, rtype, ttl, 0));
-                compressor.data(rtype, data, start, &mut self.octets, &mut self.pointers);
-                let length = (self.octets.len() - record - RECORD_HEADER) as u16;
-                self.octets[record + 10..record + 12].copy_from_slice(&length.to_be_bytes());
+                let record = octets.len();
+                octets.extend_from_slice(&record_header(0, rtype, ttl, 0));
+                compressor.data(rtype, data, 0, &mut octets, &mut pointers);
+                let length = (octets.len() - record - RECORD_HEADER) as u16;
+                octets[record + 10..record + 12].copy_from_slice(&length.to_be_bytes());
                 if let Some(mut target) = additional_target(rtype, data, owner) {
                     if let Some(at) = &mut target.at {
-                        *at += (record + RECORD_HEADER - start) as u32;
+                        *at += (record + RECORD_HEADER) as u32;
                     }
                     targets.push(target);
                 }
                 count += 1;
             }
-            self.names.push(RrsetNames {
-                pointers: (first_pointer, self.pointers.len() as u32),
-                targets: (0, 0),
-            });
-            names = self.names.len() as u32;
-        } else {
-            for data in rdata {
-                let header = record_header(0, rtype, ttl, data.len() as u16);
-                self.octets.extend_from_slice(&header);
-                self.octets.extend_from_slice(data);
-                count += 1;
-            }
+            let names = self.add_names(pointers, Vec::new());
+            let number = self.add_prepared(rtype, count, &octets, names);
+            return PreparedRrset { number, targets };
         }
         let number = self.len();
-        self.prepared.push(WireRrset {
+        let start = self.base.octets.len() + self.edits.octets.len();
+        let octets = &mut self.edits.octets;
+        for data in rdata {
+            let header = record_header(0, rtype, ttl, data.len() as u16);
+            octets.extend_from_slice(&header);
+            octets.extend_from_slice(data);
+            count += 1;
+        }
+        let end = self.base.octets.len() + octets.len();
+        self.edits.prepared.push(WireRrset {
             rtype,
             count,
-            octets: (start as u32, self.octets.len() as u32),
-            names,
+            octets: (start as u32, end as u32),
+            names: 0,
         });
         PreparedRrset { number, targets }
     }
 
-    /// Sets the targets of an RRset, once their nodes are known.
+    /// Sets the targets of an RRset that was just added, once their nodes are known.
     pub fn set_targets(&mut self, number: u32, targets: Vec<AdditionalTarget>) {
-        let first = self.targets.len() as u32;
-        self.targets.extend(targets);
-        let last = self.targets.len() as u32;
-        if let Some(prepared) = self.prepared.get(number as usize)
-            && let Some(names) = self
-                .names
-                .get_mut((prepared.names as usize).wrapping_sub(1))
-        {
-            names.targets = (first, last);
+        let names = self.get(number).map_or(0, |rrset| rrset.names as usize);
+        let place = names.checked_sub(1 + self.base.names.len());
+        let first = self.base.targets.len() + self.edits.targets.len();
+        let last = first + targets.len();
+        if let Some(names) = place.and_then(|place| self.edits.names.get_mut(place)) {
+            names.targets = (first as u32, last as u32);
+            self.edits.targets.extend(targets);
         }
     }
 }
 
 /// Whether the data of a type has names that are compressed, or whose records belong in the
 /// additional section.
-fn has_names(rtype: RecordType) -> bool {
+pub fn has_names(rtype: RecordType) -> bool {
     compressible(rtype).1 > 0 || target_place(rtype).is_some()
 }
 

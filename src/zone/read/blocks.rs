@@ -16,6 +16,7 @@ use super::{Owner, ZoneReader};
 use crate::dns::Name;
 use crate::two_threads::each;
 use crate::zone::error::ZoneReport;
+use crate::zone::known::FileBlocks;
 use crate::zone::scanner::{Scanner, without_mark};
 use crate::zone::store::RecordStore;
 
@@ -30,7 +31,7 @@ const TOGETHER: usize = 128;
 
 /// What a block of a file is read with, besides its text.
 #[derive(Debug, Clone)]
-struct BlockStart {
+pub struct BlockStart {
     /// Completes relative names.
     origin: Option<Name>,
     /// Of `$TTL`.
@@ -39,35 +40,67 @@ struct BlockStart {
     last_ttl: Option<u32>,
 }
 
+impl BlockStart {
+    /// Whether blocks mean the same after both; the case of the origin counts.
+    pub fn is_like(&self, other: &BlockStart) -> bool {
+        let wire = |start: &BlockStart| start.origin.as_ref().map(|it| it.as_wire().to_vec());
+        wire(self) == wire(other)
+            && self.default_ttl == other.default_ttl
+            && self.last_ttl == other.last_ttl
+    }
+}
+
 /// A block that was read without a mistake.
-struct BlockRead {
+pub struct BlockRead {
     /// Its records, with lines counted from its start.
-    records: RecordStore,
+    pub records: RecordStore,
     /// The last TTL that a record in it states.
     stated_ttl: Option<u32>,
     /// A record takes its TTL from the one before the block.
-    needs_last_ttl: bool,
+    pub needs_last_ttl: bool,
     /// Its number of lines.
-    lines: u32,
+    pub lines: u32,
 }
 
 impl ZoneReader<'_> {
-    /// Reads the text of the zone's own file.
-    pub fn read_file(&mut self, text: &[u8]) {
+    /// Reads the text of the zone's own file. What is returned lets the next load find what was
+    /// edited; `None` if the file is short, or was not read by blocks to its end.
+    pub fn read_file(&mut self, text: &[u8]) -> Option<FileBlocks> {
         let text = without_mark(text);
         let mut scanner = Scanner::new(text);
-        let head = block_end(text, 0);
-        self.read(0, &mut scanner, head);
-        if scanner.position().0 == head
-            && let Some(start) = self.block_start()
+        let start = self.read_head(text, &mut scanner);
+        let mut known = None;
+        if scanner.position().0 < text.len()
+            && let Some(start) = start
         {
-            self.read_blocks(text, &start, &mut scanner);
+            let mut blocks = FileBlocks::new(start);
+            let (head, line) = scanner.position();
+            blocks.add(&text[..head], &self.reading.records, line - 1);
+            let is_whole = self.read_blocks(text, &mut blocks, &mut scanner);
+            known = is_whole.then_some(blocks);
         }
         self.read(0, &mut scanner, usize::MAX);
+        known
     }
 
-    /// Reads blocks until one must be read in its order, which is where the scanner is then.
-    fn read_blocks(&mut self, text: &[u8], start: &BlockStart, scanner: &mut Scanner<'_>) {
+    /// Reads the first block, and returns what the others start with. `None`: they are not read by
+    /// themselves.
+    pub fn read_head(&mut self, text: &[u8], scanner: &mut Scanner<'_>) -> Option<BlockStart> {
+        let head = block_end(text, 0);
+        self.read(0, scanner, head);
+        self.block_start().filter(|_| scanner.position().0 == head)
+    }
+
+    /// Reads blocks until one must be read in its order, which is where the scanner is then. Returns
+    /// whether there was none, and no block depends on another.
+    fn read_blocks(
+        &mut self,
+        text: &[u8],
+        known: &mut FileBlocks,
+        scanner: &mut Scanner<'_>,
+    ) -> bool {
+        let mut is_whole = true;
+        let start = &known.start.clone();
         loop {
             let (mut at, mut line) = scanner.position();
             let mut blocks = Vec::new();
@@ -77,13 +110,21 @@ impl ZoneReader<'_> {
                 at = end;
             }
             if blocks.is_empty() {
-                return;
+                return is_whole;
             }
-            let read = each(&blocks, |block| BlockRead::of(start, block));
+            let read = each(&blocks, |block| {
+                let read = BlockRead::of(start, block)?;
+                let known = known.block(block, &read.records, read.lines);
+                Some((read, known))
+            });
             for (block, read) in blocks.iter().zip(read) {
-                let Some(read) = read.filter(|read| self.add_block(read, start, line - 1)) else {
-                    return;
+                let Some((read, block_known)) =
+                    read.filter(|(read, _)| self.add_block(read, start, line - 1))
+                else {
+                    return false;
                 };
+                is_whole &= !read.needs_last_ttl;
+                known.blocks.push(block_known);
                 line += read.lines;
                 scanner.go_to((scanner.position().0 + block.len(), line));
             }
@@ -122,7 +163,7 @@ impl ZoneReader<'_> {
 
 impl BlockRead {
     /// Reads a block. `None`: it must be read in its order.
-    fn of(start: &BlockStart, text: &[u8]) -> Option<BlockRead> {
+    pub fn of(start: &BlockStart, text: &[u8]) -> Option<BlockRead> {
         let mut report = ZoneReport::default();
         let mut reader = ZoneReader::new(Path::new(""), start.origin.as_ref(), None, &mut report);
         reader.is_block = true;
@@ -149,7 +190,7 @@ impl BlockRead {
 
 /// The end of the block that starts at this offset: where a line begins with the owner of a record,
 /// or the end of the text.
-fn block_end(text: &[u8], start: usize) -> usize {
+pub fn block_end(text: &[u8], start: usize) -> usize {
     let mut at = start.saturating_add(LEAST);
     while let Some(rest) = text.get(at..)
         && let Some(end) = rest.iter().position(|&octet| octet == b'\n')
