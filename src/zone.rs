@@ -36,7 +36,7 @@ use crate::dns::{Name, RecordType};
 use crate::files::FileRead;
 pub use difference::{RecordChange, differences};
 pub use error::{MAX_REPORTED, ZoneError};
-pub use known::ZoneEdit;
+pub use known::{OwnerHashes, ZoneEdit};
 pub use known_folder::{FolderEdits, KnownFolder};
 pub use load::{files_in, load_directory, load_text};
 use scanner::{ScanFault, Token};

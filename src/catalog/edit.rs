@@ -5,7 +5,6 @@
 //! aliases, wildcards, names of services and names that are gone need the whole. The result is what
 //! compiling all zones anew would give, except for the numbers of nodes and RRsets.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::catchments::CatchmentCache;
@@ -83,7 +82,7 @@ impl Editor<'_> {
     fn zone(&mut self, edit: &ZoneEdit) -> Option<()> {
         let apex = edit.zone.origin.to_lower();
         let zone = self.names.get(apex.as_wire())?.zone;
-        let mut missing: HashSet<u64> = edit.owners.clone();
+        let mut missing = edit.owners.clone();
         let rrsets: Vec<RRset<'_>> = edit.zone.rrsets().collect();
         let same_owner = |a: &RRset<'_>, b: &RRset<'_>| a.owner().eq_ignore_ascii_case(b.owner());
         for of_owner in rrsets.chunk_by(same_owner) {

@@ -7,6 +7,7 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::BuildHasher;
 use std::path::Path;
+use std::sync::Arc;
 
 use foldhash::quality::RandomState;
 
@@ -45,8 +46,11 @@ pub struct KnownBlock {
     text: [u64; 2],
     lines: u32,
     /// The hash of each owner, sorted.
-    owners: Box<[u64]>,
+    owners: Arc<[u64]>,
 }
+
+/// Hashes of owners. Half a million may be looked up for an edit.
+pub type OwnerHashes = HashSet<u64, foldhash::fast::RandomState>;
 
 /// What an edit has changed in a zone.
 #[derive(Debug)]
@@ -55,7 +59,7 @@ pub struct ZoneEdit {
     pub zone: Zone,
     /// The hashes of all owners whose records may be others now; those without records in `zone`
     /// have none any more.
-    pub owners: HashSet<u64>,
+    pub owners: OwnerHashes,
 }
 
 impl FileBlocks {
@@ -144,7 +148,7 @@ impl FileBlocks {
             apex,
             text,
             most: FEW.max(texts.len() / SMALL),
-            owners: HashSet::new(),
+            owners: OwnerHashes::default(),
             read: Vec::new(),
         };
         edit.read_new(&texts, &matched)?;
@@ -162,7 +166,7 @@ struct EditedBlocks<'k> {
     text: &'k [u8],
     /// The most blocks that are read.
     most: usize,
-    owners: HashSet<u64>,
+    owners: OwnerHashes,
     /// The number of each block that was read, with its records and lines.
     read: Vec<(usize, RecordStore, KnownBlock)>,
 }
@@ -174,7 +178,7 @@ impl EditedBlocks<'_> {
         let kept: HashSet<usize> = matched.iter().flatten().copied().collect();
         for (at, block) in self.known.blocks.iter().enumerate() {
             if !kept.contains(&at) {
-                self.owners.extend(&block.owners);
+                self.owners.extend(block.owners.iter());
             }
         }
         for (at, block) in texts.iter().enumerate() {
@@ -183,7 +187,7 @@ impl EditedBlocks<'_> {
             }
             let (records, lines) = self.records_of(at, block)?;
             let known = self.known.block(block, &records, lines);
-            self.owners.extend(&known.owners);
+            self.owners.extend(known.owners.iter());
             self.read.push((at, records, known));
             if self.read.len() > self.most {
                 return None;
@@ -285,7 +289,7 @@ impl EditedBlocks<'_> {
 fn add_those_of(
     store: &mut RecordStore,
     records: &RecordStore,
-    owners: &HashSet<u64>,
+    owners: &OwnerHashes,
     lines: u32,
 ) -> Option<()> {
     let mut last: Option<(OwnerId, Option<OwnerId>)> = None;

@@ -23,6 +23,8 @@ struct KnownFile {
     apex: Name,
     /// `None`: the file is short.
     blocks: Option<Arc<FileBlocks>>,
+    /// It was not being written when it was read, so its print stands for its content.
+    is_settled: bool,
 }
 
 /// What has changed in a folder since it was loaded.
@@ -49,6 +51,7 @@ impl KnownFolder {
                 read: read.clone(),
                 apex: apex.clone(),
                 blocks: None,
+                is_settled: read.print.is_settled(),
             });
         }
         for (number, blocks) in blocks {
@@ -68,7 +71,7 @@ impl KnownFolder {
             if *path != before.read.path {
                 return None;
             }
-            if FilePrint::of(path).as_ref() == Some(&before.read.print) {
+            if before.is_settled && FilePrint::of(path).as_ref() == Some(&before.read.print) {
                 known.push(before.clone());
                 continue;
             }
@@ -79,6 +82,7 @@ impl KnownFolder {
                 blocks.edit(path, origin.as_ref(), &before.apex, &content.octets)?;
             edits.push(edit);
             known.push(KnownFile {
+                is_settled: content.read.print.is_settled(),
                 read: content.read,
                 apex: before.apex.clone(),
                 blocks: Some(Arc::new(blocks)),
