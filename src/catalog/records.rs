@@ -23,13 +23,6 @@ pub struct WireRrset {
     /// Number of records.
     pub count: u16,
     octets: (u32, u32),
-    /// One more than the number of its [`RrsetNames`]; 0: its data has no names.
-    names: u32,
-}
-
-/// The names in the data of an RRset. Most RRsets are addresses and have none.
-#[derive(Debug, Clone)]
-struct RrsetNames {
     pointers: (u32, u32),
     targets: (u32, u32),
 }
@@ -83,7 +76,6 @@ pub struct RrsetTable {
 struct RrsetColumns {
     prepared: Vec<WireRrset>,
     octets: Vec<u8>,
-    names: Vec<RrsetNames>,
     pointers: Vec<PointerSite>,
     targets: Vec<AdditionalTarget>,
 }
@@ -133,27 +125,13 @@ impl RrsetTable {
     /// The pointers inside its record data.
     #[inline]
     pub fn pointers(&self, prepared: &WireRrset) -> &[PointerSite] {
-        match self.names_in(prepared) {
-            Some(names) => part(&self.base.pointers, &self.edits.pointers, names.pointers),
-            None => &[],
-        }
+        part(&self.base.pointers, &self.edits.pointers, prepared.pointers)
     }
 
     /// The names in its data whose records belong in the additional section.
     #[inline]
     pub fn targets(&self, prepared: &WireRrset) -> &[AdditionalTarget] {
-        match self.names_in(prepared) {
-            Some(names) => part(&self.base.targets, &self.edits.targets, names.targets),
-            None => &[],
-        }
-    }
-
-    #[inline]
-    fn names_in(&self, prepared: &WireRrset) -> Option<&RrsetNames> {
-        let number = prepared.names.checked_sub(1)?;
-        let base = &self.base.names;
-        base.get(number as usize)
-            .or_else(|| one_behind(base.len(), &self.edits.names, number))
+        part(&self.base.targets, &self.edits.targets, prepared.targets)
     }
 
     /// Number of RRsets.

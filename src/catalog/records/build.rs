@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{AdditionalRule, AdditionalTarget, RrsetNames, RrsetTable, WireRrset};
+use super::{AdditionalRule, AdditionalTarget, RrsetTable, WireRrset};
 use crate::catalog::compression::{Compressor, PointerSite, compressible, name_length};
 use crate::dns::reply::{RECORD_HEADER, record_header};
 use crate::dns::{Name, RecordType};
@@ -40,7 +40,6 @@ impl RrsetTable {
         let mut columns = std::mem::take(&mut self.edits);
         columns.prepared.shrink_to_fit();
         columns.octets.shrink_to_fit();
-        columns.names.shrink_to_fit();
         columns.pointers.shrink_to_fit();
         columns.targets.shrink_to_fit();
         self.base = Arc::new(columns);
@@ -56,46 +55,37 @@ impl RrsetTable {
         let octets = self.octets(rrset).to_vec();
         let pointers = self.pointers(rrset).to_vec();
         let targets = self.targets(rrset).to_vec();
-        let mut names = 0;
-        if rrset.names > 0 {
-            names = self.add_names(pointers, targets);
-        }
-        self.add_prepared(rrset.rtype, rrset.count, &octets, names)
+        let number = self.add_prepared(rrset.rtype, rrset.count, &octets, &pointers);
+        self.set_targets(number, targets);
+        number
     }
 
     /// Adds an RRset of another table, without the targets of its names.
     pub fn add_other(&mut self, other: &RrsetTable, rrset: &WireRrset) -> u32 {
-        let mut names = 0;
-        if rrset.names > 0 {
-            names = self.add_names(other.pointers(rrset).to_vec(), Vec::new());
-        }
-        self.add_prepared(rrset.rtype, rrset.count, other.octets(rrset), names)
+        let (octets, pointers) = (other.octets(rrset), other.pointers(rrset));
+        self.add_prepared(rrset.rtype, rrset.count, octets, pointers)
     }
 
-    fn add_prepared(&mut self, rtype: RecordType, count: u16, octets: &[u8], names: u32) -> u32 {
+    fn add_prepared(
+        &mut self,
+        rtype: RecordType,
+        count: u16,
+        octets: &[u8],
+        pointers: &[PointerSite],
+    ) -> u32 {
         let number = self.len();
         let start = self.base.octets.len() + self.edits.octets.len();
+        let first = self.base.pointers.len() + self.edits.pointers.len();
         self.edits.octets.extend_from_slice(octets);
+        self.edits.pointers.extend_from_slice(pointers);
         self.edits.prepared.push(WireRrset {
             rtype,
             count,
             octets: (start as u32, (start + octets.len()) as u32),
-            names,
+            pointers: (first as u32, (first + pointers.len()) as u32),
+            targets: (0, 0),
         });
         number
-    }
-
-    fn add_names(&mut self, pointers: Vec<PointerSite>, targets: Vec<AdditionalTarget>) -> u32 {
-        let first_pointer = self.base.pointers.len() + self.edits.pointers.len();
-        let first_target = self.base.targets.len() + self.edits.targets.len();
-        let (of_pointers, of_targets) = (pointers.len(), targets.len());
-        self.edits.pointers.extend(pointers);
-        self.edits.targets.extend(targets);
-        self.edits.names.push(RrsetNames {
-            pointers: (first_pointer as u32, (first_pointer + of_pointers) as u32),
-            targets: (first_target as u32, (first_target + of_targets) as u32),
-        });
-        (self.base.names.len() + self.edits.names.len()) as u32
     }
 
     /// Adds an RRset in wire form; the owner is in wire form, too.
@@ -125,8 +115,7 @@ impl RrsetTable {
                 }
                 count += 1;
             }
-            let names = self.add_names(pointers, Vec::new());
-            let number = self.add_prepared(rtype, count, &octets, names);
+            let number = self.add_prepared(rtype, count, &octets, &pointers);
             return PreparedRrset { number, targets };
         }
         let number = self.len();
@@ -143,19 +132,19 @@ impl RrsetTable {
             rtype,
             count,
             octets: (start as u32, end as u32),
-            names: 0,
+            pointers: (0, 0),
+            targets: (0, 0),
         });
         PreparedRrset { number, targets }
     }
 
     /// Sets the targets of an RRset that was just added, once their nodes are known.
     pub fn set_targets(&mut self, number: u32, targets: Vec<AdditionalTarget>) {
-        let names = self.get(number).map_or(0, |rrset| rrset.names as usize);
-        let place = names.checked_sub(1 + self.base.names.len());
         let first = self.base.targets.len() + self.edits.targets.len();
         let last = first + targets.len();
-        if let Some(names) = place.and_then(|place| self.edits.names.get_mut(place)) {
-            names.targets = (first as u32, last as u32);
+        let place = (number as usize).checked_sub(self.base.prepared.len());
+        if let Some(rrset) = place.and_then(|place| self.edits.prepared.get_mut(place)) {
+            rrset.targets = (first as u32, last as u32);
             self.edits.targets.extend(targets);
         }
     }
