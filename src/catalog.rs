@@ -37,6 +37,10 @@ mod compile;
 #[allow(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
 pub mod compression;
 #[allow(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
+mod edit;
+#[allow(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
+mod prints;
+#[allow(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
 pub mod region_states;
 #[allow(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
 pub mod services;
@@ -74,6 +78,8 @@ pub struct Catalog {
     pub atlas: Arc<Atlas>,
     /// A sample of the clients that ask for the services.
     pub sample: Arc<ClientSample>,
+    /// The hashes of all names that records point at and of the names above these, sorted.
+    pointed_at: Arc<[u64]>,
 }
 
 /// The parts of a zone that replies need.
@@ -88,6 +94,9 @@ pub struct CatalogZone {
     pub negative_soa: u32,
     /// SERIAL of the SOA.
     pub serial: u32,
+    /// The fingerprint of its records without the serial. It does not depend on how the file spells
+    /// or orders them.
+    pub print: u128,
 }
 
 impl Catalog {
@@ -112,6 +121,7 @@ impl Catalog {
             regions: self.regions.clone(),
             atlas: self.atlas.clone(),
             sample: self.sample.clone(),
+            pointed_at: self.pointed_at.clone(),
         }
     }
 
@@ -126,7 +136,7 @@ impl Catalog {
     /// The service with exactly this name.
     pub fn service_named(&self, name: &Name) -> Option<(ServiceId, &SteeredService)> {
         let node = self.names.get(name.to_lower().as_wire())?;
-        let id = node.service?;
+        let id = node.service()?;
         let service = self.services.get(id.0 as usize)?;
         Some((id, service))
     }

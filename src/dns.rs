@@ -23,6 +23,7 @@
     reason = "a Name is well formed and is used off the query path, which has SearchName"
 )]
 pub mod name;
+pub mod name_hash;
 pub mod rtype;
 pub mod wire;
 

@@ -217,8 +217,8 @@ fn service_at(catalog: &Catalog, name: &Name, rtype: RecordType) -> Option<Servi
     let (Lookup::Found(node) | Lookup::Wildcard(node)) = catalog.names.look_up(&search) else {
         return None;
     };
-    let service = catalog.services.get(node.service?.0 as usize)?;
-    family_shown(service, rtype).and(node.service)
+    let service = catalog.services.get(node.service()?.0 as usize)?;
+    family_shown(service, rtype).and(node.service())
 }
 
 fn client_facts(catalog: &Catalog, client: &ExplainClient) -> ClientFacts {

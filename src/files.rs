@@ -176,6 +176,12 @@ impl FilePrint {
         Some(FilePrint::from(&data))
     }
 
+    /// Whether the file had been left alone for [`QUIET`] before now. Only then does the same print
+    /// later mean the same content: the clock of files ticks a few hundred times a second.
+    pub fn is_settled(&self) -> bool {
+        self.age(SystemTime::now()) >= QUIET
+    }
+
     /// How long ago the file was written; zero for a time in the future.
     fn age(&self, now: SystemTime) -> Duration {
         let FileTime {

@@ -237,7 +237,7 @@ fn make_snapshot() -> Snapshot {
     let origin = "example.com".parse().ok();
     let zones = zone::load_text(Path::new("z.zone"), ZONE.as_bytes(), origin.as_ref(), None);
     let zones = zones.unwrap_or_else(|mistakes| panic!("{}", mistakes[0]));
-    let (catalog, _) = compile(&config, zones, Arc::new(Atlas::empty()))
+    let (catalog, _) = compile(&config, &zones, Arc::new(Atlas::empty()))
         .unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
     let secret = CookieSecret::new([7; 16]);
     snapshot(&config, catalog, Some(CookieSecrets::new(secret, None))).expect("no access is stated")

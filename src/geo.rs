@@ -13,7 +13,6 @@ pub mod people;
 pub mod place;
 
 pub mod address;
-mod both;
 pub mod error;
 pub mod ranges;
 
@@ -45,10 +44,13 @@ mod networks;
 mod signature;
 mod zones;
 
+use crate::two_threads as both;
+
 pub use atlas::{
     Atlas, AtlasSources, CoarsePoints, DataSource, LocatedRange, OperatorNetwork, PlaceId,
     SourceKind,
 };
+
 pub use both::{both, each};
 pub use error::GeoError;
 pub use outcomes::{FoundBlock, OutcomeTable};

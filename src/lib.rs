@@ -1,9 +1,10 @@
 //! Meridian: a DNS-based global load balancer.
 //!
 //! The modules, from the bottom. [`files`], [`disk`] and [`new_files`] access the disk, [`text`]
-//! escapes text from outside, and [`terminal`] prints. [`net`], [`dns`] and [`steering`] are pure
-//! functions of values. [`zone`], [`geo`], [`health`] and [`resolve`] read zones, locate clients,
-//! probe endpoints and look up names. [`config`] checks the configuration file.
+//! escapes text from outside, [`terminal`] prints, and [`two_threads`] runs work on two cores.
+//! [`net`], [`dns`] and [`steering`] are pure functions of values. [`zone`], [`geo`], [`health`]
+//! and [`resolve`] read zones, locate clients, probe endpoints and look up names. [`config`] checks
+//! the configuration file.
 //!
 //! [`catalog`] is the compiled state, and [`answer`] makes replies from it. [`explain`] gives the
 //! reasons for an answer, and [`foresight`] predicts the effect of a change. [`balance`]
@@ -20,6 +21,7 @@ pub mod net;
 pub mod new_files;
 pub mod terminal;
 pub mod text;
+pub mod two_threads;
 
 pub mod dns;
 pub mod steering;

@@ -14,6 +14,8 @@ mod difference;
 mod error;
 mod fields;
 mod generate;
+mod known;
+mod known_folder;
 mod load;
 mod location;
 mod mnemonics;
@@ -23,6 +25,7 @@ mod read;
 mod reading;
 mod rrsets;
 mod scanner;
+mod store;
 #[cfg(test)]
 mod testing;
 mod words;
@@ -33,8 +36,11 @@ use crate::dns::{Name, RecordType};
 use crate::files::FileRead;
 pub use difference::{RecordChange, differences};
 pub use error::{MAX_REPORTED, ZoneError};
+pub use known::{OwnerHashes, ZoneEdit};
+pub use known_folder::{FolderEdits, KnownFolder};
 pub use load::{files_in, load_directory, load_text};
 use scanner::{ScanFault, Token};
+use store::{PackedRecord, RecordStore};
 
 /// Zones that loaded without a mistake.
 #[derive(Debug, Clone, Default)]
@@ -49,6 +55,8 @@ pub struct LoadedZones {
     pub missing_addresses: Vec<(Name, ZoneError)>,
     /// Every file that was read, those that are included too.
     pub files: Vec<FileRead>,
+    /// What the next load can find edits with; `None`: it must read everything.
+    pub known: Option<KnownFolder>,
 }
 
 /// One zone as its master file states it: checked, in canonical order, nothing compiled yet.
@@ -58,36 +66,146 @@ pub struct Zone {
     pub origin: Name,
     /// The file that states it.
     pub file: PathBuf,
-    /// Every RRset, sorted by owner (canonical order), then type. Glue and occluded data included.
-    pub rrsets: Vec<RRset>,
+    /// Every record, joined to RRsets.
+    records: RecordStore,
 }
 
 impl Zone {
+    /// Every RRset, sorted by owner (canonical order), then type. Glue and occluded data included.
+    pub fn rrsets(&self) -> impl Iterator<Item = RRset<'_>> {
+        let records = self.records.records();
+        let mut next = 0;
+        std::iter::from_fn(move || {
+            let first = records.get(next)?;
+            let start = next;
+            next += 1;
+            while records
+                .get(next)
+                .is_some_and(|it| it.owner == first.owner && it.rtype == first.rtype)
+            {
+                next += 1;
+            }
+            Some(RRset {
+                store: &self.records,
+                first,
+                number: start as u32,
+                count: (next - start) as u32,
+            })
+        })
+    }
+
+    /// An RRset by the [number](RRset::number) of its first record and its [size](RRset::count);
+    /// `None`: there are no such records.
+    pub fn rrset(&self, number: u32, count: u32) -> Option<RRset<'_>> {
+        Some(RRset {
+            store: &self.records,
+            first: self.records.records().get(number as usize)?,
+            number,
+            count,
+        })
+    }
+
+    /// The size of what it holds.
+    pub fn extent(&self) -> ZoneExtent {
+        let mut extent = ZoneExtent {
+            records: self.records.len(),
+            ..ZoneExtent::default()
+        };
+        let mut last = None;
+        for record in self.records.records() {
+            extent.data_octets += self.records.data(record).len();
+            if last != Some(record.owner) {
+                last = Some(record.owner);
+                extent.owners += 1;
+                extent.owner_octets += self.records.owner(record.owner).len();
+            }
+        }
+        extent
+    }
+
+    /// The SOA RRset at the apex.
+    pub fn soa(&self) -> Option<RRset<'_>> {
+        // The apex comes first in canonical order.
+        let mut at_the_apex = self
+            .rrsets()
+            .take_while(|rrset| rrset.owner().eq_ignore_ascii_case(self.origin.as_wire()));
+        at_the_apex.find(|rrset| rrset.rtype() == RecordType::SOA)
+    }
+
     /// Line of the SOA, and how long resolvers keep a negative answer, in seconds (RFC 2308 section
     /// 5): the lesser of its TTL and MINIMUM. `None`: there is no whole SOA.
     pub fn denial_ttl(&self) -> Option<(u32, u32)> {
-        let soa = self
-            .rrsets
-            .iter()
-            .find(|rrset| rrset.rtype == RecordType::SOA && rrset.owner == self.origin)?;
-        let minimum = soa.rdata.first()?.last_chunk::<4>()?;
-        Some((soa.line, soa.ttl.min(u32::from_be_bytes(*minimum))))
+        let soa = self.soa()?;
+        let minimum = soa.rdata().next()?.last_chunk::<4>()?;
+        Some((soa.line(), soa.ttl().min(u32::from_be_bytes(*minimum))))
     }
 }
 
+/// The size of a zone.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ZoneExtent {
+    /// Owners, counted again where their case changes.
+    pub owners: usize,
+    /// Octets of their names.
+    pub owner_octets: usize,
+    /// Records.
+    pub records: usize,
+    /// Octets of the data of all records.
+    pub data_octets: usize,
+}
+
 /// All records of one owner and type.
-#[derive(Debug, Clone)]
-pub struct RRset {
-    /// Owner, in the case of its first record.
-    pub owner: Name,
+#[derive(Debug, Clone, Copy)]
+pub struct RRset<'z> {
+    store: &'z RecordStore,
+    first: &'z PackedRecord,
+    number: u32,
+    count: u32,
+}
+
+impl<'z> RRset<'z> {
+    /// The owner in wire form, in the case of its first record.
+    pub fn owner(&self) -> &'z [u8] {
+        self.store.owner(self.first.owner)
+    }
+
+    /// The owner as a name.
+    pub fn name(&self) -> Name {
+        Name::from_wire(self.owner()).unwrap_or_else(|_| Name::root())
+    }
+
     /// Record type.
-    pub rtype: RecordType,
+    pub fn rtype(&self) -> RecordType {
+        self.first.rtype
+    }
+
     /// Seconds, 0..=2^31-1 (RFC 2181 section 8).
-    pub ttl: u32,
-    /// Record data in uncompressed wire form, each once.
-    pub rdata: Vec<Box<[u8]>>,
+    pub fn ttl(&self) -> u32 {
+        self.first.ttl
+    }
+
     /// Line of the first record in its file, from 1.
-    pub line: u32,
+    pub fn line(&self) -> u32 {
+        self.first.line
+    }
+
+    /// Number of its first record in the zone.
+    pub fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// Number of its records.
+    pub fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// Record data in uncompressed wire form, each once.
+    pub fn rdata(&self) -> impl ExactSizeIterator<Item = &'z [u8]> + use<'z> {
+        let (first, store) = (self.number as usize, self.store);
+        let records = store.records();
+        let end = records.len().min(first + self.count as usize);
+        records[first..end].iter().map(|record| store.data(record))
+    }
 }
 
 /// The data of one record in presentation form, all names in it absolute, as uncompressed wire
@@ -105,5 +223,7 @@ pub fn parse_data(rtype: RecordType, text: &str) -> Result<Box<[u8]>, String> {
     };
     let words =
         generate::words_of(text.as_bytes(), place).map_err(|fault: ScanFault| fault.sentence)?;
-    data::parse(rtype, &words, None, place).map_err(|fault| fault.sentence)
+    let mut wire = Vec::new();
+    data::parse(rtype, &words, None, place, &mut wire).map_err(|fault| fault.sentence)?;
+    Ok(wire.into_boxed_slice())
 }

@@ -240,7 +240,9 @@ fn plan_tells_names_records_keys_and_who_moves() {
         "{told}"
     );
     assert!(
-        told.starts_with("a reload would change 1 key of the configuration and 1 RRset; nobody"),
+        told.starts_with(
+            "a reload would change 1 key of the configuration and 1 RRset; no client moves"
+        ),
         "{told}"
     );
 

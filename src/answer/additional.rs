@@ -37,7 +37,7 @@ impl<'m> Solver<'m, '_, '_, '_> {
             let Some(node) = catalog.names.node(target.node) else {
                 continue;
             };
-            if node.service.is_some() || !self.admits_zone(node.zone) {
+            if node.service().is_some() || !self.admits_zone(node.zone) {
                 continue;
             }
             let Some(at) = self.target_position(target, rrset, written, owner) else {

@@ -230,7 +230,7 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
         hop: usize,
     ) -> Result<Step, ReplyFull> {
         let qtype = self.query.question.rtype;
-        if let Some(service) = node.service
+        if let Some(service) = node.service()
             && let Some(disposition) = self.solve_steered(service, current.at, qtype, hop)?
         {
             return match disposition {
@@ -247,12 +247,12 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
         if let Some(alias) = rrsets.iter().find(|rrset| rrset.rtype == RecordType::CNAME) {
             return self.solve_alias(current, alias);
         }
-        if qtype == RecordType::ANY && (!rrsets.is_empty() || node.service.is_some()) {
+        if qtype == RecordType::ANY && (!rrsets.is_empty() || node.service().is_some()) {
             self.put_any_hinfo(current.at)?;
             return Ok(Step::Done(Disposition::Static));
         }
         // The DS of a zone belongs to the parent zone.
-        let zone = match node.parent_zone {
+        let zone = match node.parent_zone() {
             Some(parent) if qtype == RecordType::DS && node.role == NameRole::Apex => parent,
             _ => node.zone,
         };
@@ -349,7 +349,7 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
         hop: usize,
     ) -> Result<Step, ReplyFull> {
         let records = &self.context.catalog().records;
-        let Some(dname) = owner.dname.and_then(|number| records.get(number)) else {
+        let Some(dname) = owner.dname().and_then(|number| records.get(number)) else {
             return Ok(Step::Done(Disposition::Failed));
         };
         self.reply.authoritative = true;

@@ -4,17 +4,22 @@
 //! services fit the zones. Then it puts the RRsets into wire form and finds the nodes of the names
 //! in them. A compiled catalog never changes.
 
+mod conflicts;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::catchments::CatchmentCache;
 use super::names::{NameNode, NamePlace, NameRole, NameTable, NodeId, ServiceId, ZoneId};
+use super::prints::set_prints;
 use super::records::{AdditionalTarget, PreparedRrset, RrsetTable, UnresolvedTarget};
 use super::{Catalog, CatalogZone, ClientSample};
-use crate::config::{self, Config, SourceLine};
+use crate::config::{Config, SourceLine};
+use crate::dns::name::MAX_NAME;
+use crate::dns::name_hash::name_hash;
+use crate::dns::reply::RECORD_HEADER;
 use crate::dns::{Name, RecordType};
 use crate::geo::Atlas;
-use crate::text::shown;
 use crate::zone;
 
 /// A service that does not fit the zones.
@@ -37,6 +42,7 @@ impl Catalog {
         atlas: Arc<Atlas>,
     ) -> Result<Catalog, Vec<ServiceMistake>> {
         let mut draft = Draft::new(zones);
+        draft.reserve();
         draft.place_records();
         let mut mistakes = draft.place_services(config);
         draft.find_cuts();
@@ -46,7 +52,10 @@ impl Catalog {
         }
         let wanted = draft.prepare();
         draft.resolve_targets(wanted);
-        let zones = draft.finish_zones();
+        let mut zones = draft.finish_zones();
+        draft.names.shrink();
+        draft.records.settle();
+        set_prints(&draft.names, &draft.records, &mut zones);
         let services = CatchmentCache::default().compile_services(config, &atlas);
         let regions = config
             .regions
@@ -62,6 +71,7 @@ impl Catalog {
             regions,
             atlas,
             sample,
+            pointed_at: draft.pointed_at.into(),
         })
     }
 }
@@ -70,8 +80,10 @@ impl Catalog {
 #[derive(Clone, Copy)]
 struct Placed {
     node: NodeId,
-    zone: usize,
-    rrset: usize,
+    zone: u32,
+    /// Its first record and the number of its records.
+    rrset: (u32, u32),
+    rtype: RecordType,
 }
 
 /// The names in one RRset whose records belong in the additional section.
@@ -90,14 +102,16 @@ struct Draft<'z> {
     records: RrsetTable,
     apexes: Apexes,
     placed: Vec<Placed>,
+    /// See [`Catalog::pointed_at`].
+    pointed_at: Vec<u64>,
 }
 
 /// Lower-cased apex to zone.
-struct Apexes(HashMap<Box<[u8]>, ZoneId>);
+struct Apexes(HashMap<Box<[u8]>, ZoneId, foldhash::fast::RandomState>);
 
 impl Apexes {
     fn new(zones: &[zone::Zone]) -> Apexes {
-        let mut apexes = HashMap::new();
+        let mut apexes = HashMap::default();
         for (index, zone) in zones.iter().enumerate() {
             apexes.insert(
                 zone.origin.to_lower().as_wire().into(),
@@ -147,49 +161,73 @@ impl<'z> Draft<'z> {
             records: RrsetTable::default(),
             apexes: Apexes::new(zones),
             placed: Vec::new(),
+            pointed_at: Vec::new(),
         }
     }
 
-    fn make(&mut self, lower: &Name) -> NodeId {
+    fn make(&mut self, lower: &[u8]) -> NodeId {
         let apexes = &self.apexes;
-        self.names
-            .make(lower.as_wire(), &|name| apexes.describe(name))
+        self.names.make(lower, &|name| apexes.describe(name))
+    }
+
+    /// Makes room for all names and records.
+    fn reserve(&mut self) {
+        let (mut names, mut of_names) = (0, 0);
+        let (mut records, mut of_records) = (0, 0);
+        for zone in self.zones {
+            let extent = zone.extent();
+            names += extent.owners;
+            of_names += extent.owner_octets;
+            records += extent.records;
+            of_records += extent.data_octets + extent.records * RECORD_HEADER;
+        }
+        self.names.reserve(names, of_names);
+        // Each zone has its SOA a second time.
+        self.records.reserve(records + self.zones.len(), of_records);
+        self.placed.reserve_exact(records);
     }
 
     /// Gives every RRset its node. RRsets of names in a deeper zone are left out, because that zone
     /// is loaded too; except DS, which belongs to the parent (RFC 4035 section 3.1.4.1).
     fn place_records(&mut self) {
-        self.make(&Name::root());
+        self.make(&[0]);
         for (zone, data) in self.zones.iter().enumerate() {
-            let mut last: Option<(&Name, OwnerPlace)> = None;
-            for (index, rrset) in data.rrsets.iter().enumerate() {
+            let mut last: Option<(&[u8], OwnerPlace)> = None;
+            for rrset in data.rrsets() {
+                let (owner, rtype) = (rrset.owner(), rrset.rtype());
                 let place = match last {
-                    Some((owner, place)) if *owner == rrset.owner => place,
-                    _ => self.place_owner(zone, &rrset.owner),
+                    Some((other, place)) if other.eq_ignore_ascii_case(owner) => place,
+                    _ => self.place_owner(zone, owner),
                 };
-                last = Some((&rrset.owner, place));
+                last = Some((owner, place));
                 let Some(node) = place.node else { continue };
-                let is_parent_side = rrset.rtype == RecordType::DS && self.is_apex(node);
+                let is_parent_side = rtype == RecordType::DS && self.is_apex(node);
                 let belongs = if is_parent_side {
-                    self.is_right_above(zone, &rrset.owner)
+                    self.is_right_above(zone, &rrset.name())
                 } else {
                     place.is_own
                 };
                 if belongs {
                     self.placed.push(Placed {
                         node,
-                        zone,
-                        rrset: index,
+                        zone: zone as u32,
+                        rrset: (rrset.number(), rrset.count()),
+                        rtype,
                     });
                 }
             }
         }
-        self.placed.sort_by_key(|placed| placed.node);
+        if !self.placed.is_sorted_by_key(|placed| placed.node) {
+            self.placed.sort_by_key(|placed| placed.node);
+        }
     }
 
-    fn place_owner(&mut self, zone: usize, owner: &Name) -> OwnerPlace {
-        let lower = owner.to_lower();
-        let Some(place) = self.apexes.describe(lower.as_wire()) else {
+    fn place_owner(&mut self, zone: usize, owner: &[u8]) -> OwnerPlace {
+        let mut lower = [0; MAX_NAME];
+        let lower = &mut lower[..owner.len()];
+        lower.copy_from_slice(owner);
+        lower.make_ascii_lowercase();
+        let Some(place) = self.apexes.describe(lower) else {
             return OwnerPlace {
                 node: None,
                 is_own: false,
@@ -197,7 +235,7 @@ impl<'z> Draft<'z> {
         };
         let is_own = place.zone.0 as usize == zone;
         // A name below the apex of a deeper zone exists only if that zone has it.
-        let node = (is_own || place.is_apex).then(|| self.make(&lower));
+        let node = (is_own || place.is_apex).then(|| self.make(lower));
         OwnerPlace { node, is_own }
     }
 
@@ -230,9 +268,9 @@ impl<'z> Draft<'z> {
                 });
                 continue;
             }
-            let node = self.make(&lower);
+            let node = self.make(lower.as_wire());
             if let Some(node) = self.names.node_mut(node) {
-                node.service = Some(ServiceId(index as u32));
+                node.set_service(ServiceId(index as u32));
             }
         }
         mistakes
@@ -243,7 +281,7 @@ impl<'z> Draft<'z> {
     fn find_cuts(&mut self) {
         let mut has_ns = vec![false; self.names.len()];
         for placed in &self.placed {
-            if self.rrset(placed).rtype == RecordType::NS {
+            if placed.rtype == RecordType::NS {
                 has_ns[placed.node.index()] = true;
             }
         }
@@ -257,7 +295,7 @@ impl<'z> Draft<'z> {
             match node.role {
                 NameRole::Apex => {
                     let is_zone = parent.role != NameRole::Outside;
-                    node.parent_zone = is_zone.then_some(parent.zone);
+                    node.set_parent_zone(is_zone.then_some(parent.zone));
                 }
                 NameRole::Ordinary if parent.cut.is_some() => {
                     (node.role, node.cut) = (NameRole::Occluded, parent.cut)
@@ -275,101 +313,9 @@ impl<'z> Draft<'z> {
         self.names.get(parent(name)?)
     }
 
-    fn rrset(&self, placed: &Placed) -> &'z zone::RRset {
-        &self.zones[placed.zone].rrsets[placed.rrset]
-    }
-
-    /// The services that conflict with the zones.
-    fn check_services(&self, config: &Config) -> Vec<ServiceMistake> {
-        let placed = self.placed.iter();
-        let dnames: Vec<&Placed> = placed
-            .filter(|placed| self.rrset(placed).rtype == RecordType::DNAME)
-            .collect();
-        let mut mistakes = Vec::new();
-        for service in &config.services {
-            if let Some(sentence) = self.check_service(service, &dnames, config) {
-                mistakes.push(ServiceMistake {
-                    stated: service.stated.clone(),
-                    sentence,
-                });
-            }
-        }
-        mistakes
-    }
-
-    fn check_service(
-        &self,
-        service: &config::ServiceConfig,
-        dnames: &[&Placed],
-        config: &Config,
-    ) -> Option<String> {
-        let name = &service.name;
-        let node_id = self.names.id(name.to_lower().as_wire())?;
-        let node = self.names.node(node_id)?;
-        if let Some(cut) = node.cut.and_then(|cut| self.names.node(cut)) {
-            let cut = Name::from_wire(self.names.name_of(cut)).unwrap_or_else(|_| Name::root());
-            return Some(format!(
-                "{name} lies at or below the delegation of {cut}, so this server cannot answer for it"
-            ));
-        }
-        if let Some((owner, place)) = self.dname_above(name, dnames) {
-            return Some(format!(
-                "{name} lies below the DNAME of {owner} at {place}, so this server cannot answer for it; remove one of them"
-            ));
-        }
-        if node.role == NameRole::Apex && service.regions.iter().any(has_names) {
-            return Some(format!(
-                "{name} is the apex of its zone, so it cannot have a CNAME; give addresses"
-            ));
-        }
-        let mixed = service
-            .regions
-            .iter()
-            .find(|r| has_names(r) && !has_only_names(r));
-        if let Some(region) = mixed
-            && let Some(region) = config.regions.get(usize::from(region.region.0))
-        {
-            return Some(format!(
-                "{name} has both addresses and names in {}; a region gives one or the other",
-                region.name
-            ));
-        }
-        self.check_records(service, node_id)
-    }
-
-    /// Whether the zone has a record at the service's name that could never be given.
-    fn check_records(&self, service: &config::ServiceConfig, node: NodeId) -> Option<String> {
-        let only_names = service.regions.iter().all(has_only_names);
-        let start = self.placed.partition_point(|placed| placed.node < node);
-        for placed in &self.placed[start..] {
-            if placed.node != node {
-                break;
-            }
-            let rrset = self.rrset(placed);
-            let is_alias = matches!(rrset.rtype, RecordType::CNAME | RecordType::DNAME);
-            if only_names || is_alias || service.answers(rrset.rtype) {
-                let (file, line) = (self.zones[placed.zone].file.display(), rrset.line);
-                return Some(format!(
-                    "{} is steered here, so its {} record at {file}:{line} would never be given; remove one of them",
-                    service.name, rrset.rtype
-                ));
-            }
-        }
-        None
-    }
-
-    /// The DNAME above a name in its zone, which redirects the name (RFC 6672 section 2.3): the
-    /// owner, and the place in the zone file.
-    fn dname_above(&self, name: &Name, dnames: &[&Placed]) -> Option<(&'z Name, String)> {
-        let zone = self.apexes.describe(name.to_lower().as_wire())?.zone.0 as usize;
-        for placed in dnames {
-            let rrset = self.rrset(placed);
-            if placed.zone == zone && rrset.owner != *name && name.is_within(&rrset.owner) {
-                let file = shown(self.zones[placed.zone].file.display());
-                return Some((&rrset.owner, format!("{file}:{}", rrset.line)));
-            }
-        }
-        None
+    fn rrset(&self, placed: &Placed) -> Option<zone::RRset<'z>> {
+        let (number, count) = placed.rrset;
+        self.zones[placed.zone as usize].rrset(number, count)
     }
 
     /// Puts every RRset into wire form, node by node. Returns the names in them whose records
@@ -381,12 +327,13 @@ impl<'z> Draft<'z> {
             let first = self.records.len();
             let mut dname = None;
             for placed in of_node {
-                let rrset = self.rrset(placed);
-                let data = rrset.rdata.iter().map(|data| &**data);
+                let Some(rrset) = self.rrset(placed) else {
+                    continue;
+                };
                 let PreparedRrset { number, targets } =
                     self.records
-                        .prepare(rrset.rtype, rrset.ttl, data, &rrset.owner);
-                if rrset.rtype == RecordType::DNAME {
+                        .prepare(rrset.rtype(), rrset.ttl(), rrset.rdata(), rrset.owner());
+                if placed.rtype == RecordType::DNAME {
                     dname = Some(number);
                 }
                 if !targets.is_empty() {
@@ -400,7 +347,8 @@ impl<'z> Draft<'z> {
             }
             let last = self.records.len();
             if let Some(node) = self.names.node_mut(of_node[0].node) {
-                (node.rrsets, node.dname) = ((first, last), dname);
+                node.rrsets = (first, last);
+                node.set_dname(dname);
             }
         }
         all_wanted
@@ -414,7 +362,9 @@ impl<'z> Draft<'z> {
             let mut known = HashSet::new();
             let mut targets = Vec::new();
             for UnresolvedTarget { at, name, further } in names {
-                let Some(node) = self.names.id(name.to_lower().as_wire()) else {
+                let name = name.to_lower();
+                self.note_pointed_at(name.as_wire());
+                let Some(node) = self.names.id(name.as_wire()) else {
                     continue;
                 };
                 if known.insert((node, further.has(RecordType::A))) {
@@ -429,6 +379,16 @@ impl<'z> Draft<'z> {
             }
             self.records.set_targets(rrset, targets);
         }
+        self.pointed_at.sort_unstable();
+        self.pointed_at.dedup();
+    }
+
+    fn note_pointed_at(&mut self, name: &[u8]) {
+        let mut rest = Some(name);
+        while let Some(name) = rest {
+            self.pointed_at.push(name_hash(name));
+            rest = parent(name);
+        }
     }
 
     /// The parts of each zone that replies need.
@@ -441,39 +401,29 @@ impl<'z> Draft<'z> {
     }
 }
 
-fn is_name(endpoint: &config::Endpoint) -> bool {
-    matches!(endpoint.target, config::EndpointTarget::Name(_))
-}
-
-fn has_names(region: &config::ServiceRegion) -> bool {
-    region.endpoints.iter().any(is_name)
-}
-
-fn has_only_names(region: &config::ServiceRegion) -> bool {
-    region.endpoints.iter().all(is_name)
-}
-
 fn finish_zone(zone: &zone::Zone, records: &mut RrsetTable) -> CatalogZone {
-    let mut rrsets = zone.rrsets.iter();
-    let soa = rrsets.find(|rrset| rrset.rtype == RecordType::SOA && rrset.owner == zone.origin);
     let (mut data, mut ttl) = (&[][..], 0);
-    if let Some(soa) = soa {
-        data = soa.rdata.first().map_or(&[], |data| data);
-        ttl = soa.ttl;
+    if let Some(soa) = zone.soa() {
+        data = soa.rdata().next().unwrap_or_default();
+        ttl = soa.ttl();
     }
-    // SERIAL and MINIMUM are the first and the last of the five numbers at the end.
-    let (serial, minimum) = (number_from_end(data, 20), number_from_end(data, 4));
-    let data = std::iter::once(data);
-    let ttl = ttl.min(minimum);
-    let negative_soa = records
-        .prepare(RecordType::SOA, ttl, data, &zone.origin)
-        .number;
+    let (negative_soa, serial) = negative_soa(zone.origin.as_wire(), ttl, data, records);
     CatalogZone {
         origin: zone.origin.clone(),
         labels: zone.origin.label_count() as u8,
         negative_soa,
         serial,
+        print: 0,
     }
+}
+
+/// Adds the SOA that negative answers of a zone carry. Returns its number and its SERIAL.
+pub fn negative_soa(apex: &[u8], ttl: u32, data: &[u8], records: &mut RrsetTable) -> (u32, u32) {
+    // SERIAL and MINIMUM are the first and the last of the five numbers at the end.
+    let (serial, minimum) = (number_from_end(data, 20), number_from_end(data, 4));
+    let data = std::iter::once(data);
+    let soa = records.prepare(RecordType::SOA, ttl.min(minimum), data, apex);
+    (soa.number, serial)
 }
 
 /// The number that starts so many octets before the end of the data; 0 if the data is too short.

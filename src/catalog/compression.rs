@@ -48,6 +48,12 @@ pub enum PointerTarget {
 }
 
 impl PointerSite {
+    /// Both of its numbers, as octets that are the same on every machine.
+    pub fn octets(self) -> [u8; 4] {
+        let ([a, b], [c, d]) = (self.at.to_le_bytes(), self.target.to_le_bytes());
+        [a, b, c, d]
+    }
+
     /// The place that it leads to.
     #[inline]
     pub fn target(self) -> PointerTarget {
@@ -74,7 +80,7 @@ impl CompressedData {
     /// Compresses the data of a type that has at most one name, at its end.
     pub fn new(owner: &Name, rtype: RecordType, data: &[u8]) -> CompressedData {
         let (mut octets, mut pointers) = (Vec::new(), Vec::new());
-        Compressor::new(owner, rtype, 1).data(rtype, data, 0, &mut octets, &mut pointers);
+        Compressor::new(owner.as_wire(), rtype, 1).data(rtype, data, 0, &mut octets, &mut pointers);
         let mut end = None;
         if let [pointer] = pointers[..]
             && let PointerTarget::OwnersEnd(shared) = pointer.target()
@@ -100,10 +106,10 @@ pub struct Compressor {
 }
 
 impl Compressor {
-    /// Starts an RRset with so many records.
-    pub fn new(owner: &Name, rtype: RecordType, records: usize) -> Compressor {
+    /// Starts an RRset with so many records; the owner is in wire form.
+    pub fn new(owner: &[u8], rtype: RecordType, records: usize) -> Compressor {
         let (_, names) = compressible(rtype);
-        let owner = SearchName::from_wire(owner.as_wire()).unwrap_or_default();
+        let owner = SearchName::from_wire(owner).unwrap_or_default();
         let is_wildcard = owner.as_wire().starts_with(b"\x01*");
         let shared = owner.label_count() - usize::from(is_wildcard);
         Compressor {
@@ -232,7 +238,8 @@ mod tests {
         rtype: RecordType,
         data: &[Vec<u8>],
     ) -> (Vec<u8>, Vec<(u16, PointerTarget)>) {
-        let mut compressor = Compressor::new(&owner.parse().unwrap(), rtype, data.len());
+        let owner: Name = owner.parse().unwrap();
+        let mut compressor = Compressor::new(owner.as_wire(), rtype, data.len());
         let (mut octets, mut pointers) = (Vec::new(), Vec::new());
         for data in data {
             compressor.data(rtype, data, 0, &mut octets, &mut pointers);

@@ -9,18 +9,28 @@
 #[allow(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
 mod build;
 
+use std::num::NonZeroU32;
+
 use crate::dns::SearchName;
+use crate::dns::name_hash::name_hash;
 
 pub use build::NamePlace;
 
-/// Index of a node.
+/// Index of a node. It is kept as a number that is never 0, so that an optional one takes no more
+/// memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct NodeId(u32);
+pub struct NodeId(NonZeroU32);
 
 impl NodeId {
+    /// The node that was added after so many others.
+    fn new(index: u32) -> NodeId {
+        NodeId(NonZeroU32::MIN.saturating_add(index))
+    }
+
     /// Position among the nodes.
+    #[inline]
     pub fn index(self) -> usize {
-        self.0 as usize
+        self.0.get().wrapping_sub(1) as usize
     }
 }
 
@@ -58,19 +68,52 @@ pub struct NameNode {
     pub role: NameRole,
     /// The zone that it belongs to; meaningless for [`NameRole::Outside`].
     pub zone: ZoneId,
-    /// At an apex: the parent zone, if it is loaded too. It answers for DS (RFC 4035 section
-    /// 3.1.4.1).
-    pub parent_zone: Option<ZoneId>,
     /// The zone cut at or above this name.
     pub cut: Option<NodeId>,
     /// The wildcard right below this name.
     pub wildcard: Option<NodeId>,
-    /// The service that steers this name.
-    pub service: Option<ServiceId>,
     /// The numbers of its first RRset and of the one past its last.
     pub rrsets: (u32, u32),
+    /// [`NONE`] or a number, see the methods of the same names.
+    parent_zone: u32,
+    service: u32,
+    dname: u32,
+}
+
+/// No number. There are millions of nodes, and an optional number would take twice the memory.
+const NONE: u32 = u32::MAX;
+
+impl NameNode {
+    /// At an apex: the parent zone, if it is loaded too. It answers for DS (RFC 4035 section
+    /// 3.1.4.1).
+    #[inline]
+    pub fn parent_zone(&self) -> Option<ZoneId> {
+        if self.parent_zone == NONE {
+            None
+        } else {
+            Some(ZoneId(self.parent_zone))
+        }
+    }
+
+    /// The service that steers this name.
+    #[inline]
+    pub fn service(&self) -> Option<ServiceId> {
+        if self.service == NONE {
+            None
+        } else {
+            Some(ServiceId(self.service))
+        }
+    }
+
     /// The number of its DNAME RRset.
-    pub dname: Option<u32>,
+    #[inline]
+    pub fn dname(&self) -> Option<u32> {
+        if self.dname == NONE {
+            None
+        } else {
+            Some(self.dname)
+        }
+    }
 }
 
 /// The result of looking up a name (RFC 1034 section 4.3.2).
@@ -114,57 +157,6 @@ pub struct NameTable {
     octets: Vec<u8>,
 }
 
-/// A hash of a lower-cased wire name. The table is built from the operator's own zones and never
-/// grows by queries, so no client can cause collisions.
-#[inline]
-fn hash(name: &[u8]) -> u64 {
-    let length = name.len() as u64;
-    let Some(last) = name.last_chunk::<LANE>() else {
-        return mixed(length, short_lane(name));
-    };
-    let mut hash = length;
-    let mut rest = name;
-    while let Some((lane, after)) = rest.split_first_chunk::<LANE>()
-        && !after.is_empty()
-    {
-        hash = mixed(hash, u128::from_le_bytes(*lane));
-        rest = after;
-    }
-    // The last octets; the lane may overlap the one before.
-    mixed(hash, u128::from_le_bytes(*last))
-}
-
-/// Octets that are hashed at a time.
-const LANE: usize = 16;
-
-/// The octets of a name shorter than a lane: its first and last eight, which may overlap.
-#[inline]
-fn short_lane(name: &[u8]) -> u128 {
-    match (name.first_chunk::<8>(), name.last_chunk::<8>()) {
-        (Some(first), Some(last)) => {
-            u128::from(u64::from_le_bytes(*first)) << 64 | u128::from(u64::from_le_bytes(*last))
-        }
-        _ => {
-            let mut lane = 0;
-            for &octet in name {
-                lane = lane << 8 | u128::from(octet);
-            }
-            lane
-        }
-    }
-}
-
-/// Folds a lane into the hash by one multiplication.
-#[inline]
-fn mixed(hash: u64, lane: u128) -> u64 {
-    let (low, high) = (
-        lane as u64 ^ 0x9e37_79b9_7f4a_7c15 ^ hash,
-        (lane >> 64) as u64 ^ 0xd1b5_4a32_d192_ed03,
-    );
-    let product = u128::from(low).wrapping_mul(u128::from(high));
-    product as u64 ^ (product >> 64) as u64
-}
-
 impl NameTable {
     /// Looks a name up.
     #[inline(always)]
@@ -195,7 +187,7 @@ impl NameTable {
         match encloser.role {
             NameRole::Outside => return Lookup::Outside,
             NameRole::Cut | NameRole::Occluded => return self.delegated(encloser),
-            NameRole::Apex | NameRole::Ordinary if encloser.dname.is_some() => {
+            NameRole::Apex | NameRole::Ordinary if encloser.dname().is_some() => {
                 return Lookup::Redirected(encloser);
             }
             NameRole::Apex | NameRole::Ordinary => {}
@@ -235,15 +227,13 @@ impl NameTable {
 
     #[inline(always)]
     fn find(&self, name: &[u8]) -> Option<(NodeId, &NameNode)> {
-        let hash = hash(name);
+        let hash = name_hash(name);
         let mask = self.slots.len().wrapping_sub(1);
         let mut at = hash as usize & mask;
         loop {
             let slot = *self.slots.get(at)?;
-            if slot == 0 {
-                return None;
-            }
-            let id = NodeId((slot as u32).wrapping_sub(1));
+            // A free slot has no node.
+            let id = NodeId(NonZeroU32::new(slot as u32)?);
             if slot >> 32 == hash >> 32
                 && let Some(node) = self.node(id)
                 && self.octets_of(node) == Some(name)
@@ -257,12 +247,12 @@ impl NameTable {
     /// A node by index.
     #[inline]
     pub fn node(&self, id: NodeId) -> Option<&NameNode> {
-        self.nodes.get(id.0 as usize)
+        self.nodes.get(id.index())
     }
 
     /// A node by index, for the compiler to complete.
     pub fn node_mut(&mut self, id: NodeId) -> Option<&mut NameNode> {
-        self.nodes.get_mut(id.0 as usize)
+        self.nodes.get_mut(id.index())
     }
 
     /// The lower-cased wire name of a node.
@@ -289,6 +279,6 @@ impl NameTable {
 
     /// The indices of all nodes, ancestors first.
     pub fn ids(&self) -> impl Iterator<Item = NodeId> + use<> {
-        (0..self.nodes.len() as u32).map(NodeId)
+        (0..self.nodes.len() as u32).map(NodeId::new)
     }
 }

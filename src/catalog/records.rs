@@ -7,11 +7,13 @@
 #[allow(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
 mod build;
 
+use std::sync::Arc;
+
 use super::compression::PointerSite;
 use super::names::NodeId;
 use crate::dns::RecordType;
 
-pub use build::{PreparedRrset, UnresolvedTarget};
+pub use build::{PreparedRrset, UnresolvedTarget, has_names};
 
 /// One RRset, ready to be copied.
 #[derive(Debug, Clone)]
@@ -60,61 +62,88 @@ pub struct AdditionalTarget {
     pub further: AdditionalRule,
 }
 
-/// All RRsets of all zones.
+/// All RRsets of all zones: those that were compiled together, and those of later edits behind them.
+/// The numbers and offsets of the latter go on where the former end.
 #[derive(Debug, Clone, Default)]
 pub struct RrsetTable {
+    /// Shared by all tables that differ in edits only.
+    base: Arc<RrsetColumns>,
+    edits: RrsetColumns,
+}
+
+/// RRsets, and what belongs to them.
+#[derive(Debug, Clone, Default)]
+struct RrsetColumns {
     prepared: Vec<WireRrset>,
     octets: Vec<u8>,
     pointers: Vec<PointerSite>,
     targets: Vec<AdditionalTarget>,
 }
 
+/// A part of a column, or of the one that goes on behind it.
+#[inline]
+fn part<'c, T>(base: &'c [T], edits: &'c [T], range: (u32, u32)) -> &'c [T] {
+    match base.get(range.0 as usize..range.1 as usize) {
+        Some(part) => part,
+        None => part_behind(base.len(), edits, range).unwrap_or(&[]),
+    }
+}
+
+#[cold]
+fn part_behind<T>(base: usize, edits: &[T], range: (u32, u32)) -> Option<&[T]> {
+    let start = (range.0 as usize).checked_sub(base)?;
+    let end = (range.1 as usize).checked_sub(base)?;
+    edits.get(start..end)
+}
+
+#[cold]
+fn one_behind<T>(base: usize, edits: &[T], number: u32) -> Option<&T> {
+    edits.get((number as usize).checked_sub(base)?)
+}
+
 impl RrsetTable {
     /// An RRset by number.
     #[inline]
     pub fn get(&self, number: u32) -> Option<&WireRrset> {
-        self.prepared.get(number as usize)
+        let base = &self.base.prepared;
+        base.get(number as usize)
+            .or_else(|| one_behind(base.len(), &self.edits.prepared, number))
     }
 
     /// The RRsets of a node.
     #[inline]
     pub fn of(&self, rrsets: (u32, u32)) -> &[WireRrset] {
-        self.prepared
-            .get(rrsets.0 as usize..rrsets.1 as usize)
-            .unwrap_or(&[])
+        part(&self.base.prepared, &self.edits.prepared, rrsets)
     }
 
     /// Wire form, pointers blank.
     #[inline]
     pub fn octets(&self, prepared: &WireRrset) -> &[u8] {
-        self.octets
-            .get(prepared.octets.0 as usize..prepared.octets.1 as usize)
-            .unwrap_or(&[])
+        part(&self.base.octets, &self.edits.octets, prepared.octets)
     }
 
     /// The pointers inside its record data.
     #[inline]
     pub fn pointers(&self, prepared: &WireRrset) -> &[PointerSite] {
-        self.pointers
-            .get(prepared.pointers.0 as usize..prepared.pointers.1 as usize)
-            .unwrap_or(&[])
+        part(&self.base.pointers, &self.edits.pointers, prepared.pointers)
     }
 
     /// The names in its data whose records belong in the additional section.
     #[inline]
     pub fn targets(&self, prepared: &WireRrset) -> &[AdditionalTarget] {
-        self.targets
-            .get(prepared.targets.0 as usize..prepared.targets.1 as usize)
-            .unwrap_or(&[])
+        part(&self.base.targets, &self.edits.targets, prepared.targets)
     }
 
     /// Number of RRsets.
     pub fn len(&self) -> u32 {
-        self.prepared.len() as u32
+        self.base
+            .prepared
+            .len()
+            .saturating_add(self.edits.prepared.len()) as u32
     }
 
     /// Whether the table is empty.
     pub fn is_empty(&self) -> bool {
-        self.prepared.is_empty()
+        self.len() == 0
     }
 }

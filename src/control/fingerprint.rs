@@ -7,13 +7,15 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::Hasher;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use siphasher::sip128::{Hasher128, SipHasher24};
 
+use crate::catalog::Catalog;
 use crate::config::SourceFile;
-use crate::dns::{Name, RecordType};
-use crate::zone::Zone;
+use crate::dns::Name;
+use crate::zone::{Zone, ZoneEdit};
 
 /// A 128-bit hash. Equal contents have equal fingerprints on every machine. It is not a
 /// cryptographic proof: an attacker can make two contents with the same fingerprint.
@@ -34,7 +36,7 @@ pub struct ZonePrint {
     /// SERIAL of its SOA.
     serial: u32,
     /// The file and the line of the SOA.
-    place: String,
+    place: Box<str>,
     /// The fingerprint of its records without the serial. It does not depend on how the file spells
     /// or orders them.
     print: Fingerprint,
@@ -54,26 +56,63 @@ pub struct ServedZone {
 /// A configuration and its zones as they were loaded.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ContentPrints {
-    zones: Vec<ZonePrint>,
+    /// Shared, because every view of the state has them.
+    zones: Arc<[ZonePrint]>,
     whole: Fingerprint,
 }
 
 impl ContentPrints {
-    /// The fingerprints of the configuration files, in order, and of the zones.
-    pub fn of(configuration: &[SourceFile], zones: &[Zone]) -> ContentPrints {
+    /// The fingerprints of the configuration files, in order, and of the zones, which the catalog was
+    /// compiled from.
+    pub fn of(configuration: &[SourceFile], catalog: &Catalog, zones: &[Zone]) -> ContentPrints {
+        let mut prints = Vec::with_capacity(zones.len());
+        for (zone, compiled) in zones.iter().zip(&catalog.zones) {
+            prints.push(ZonePrint {
+                origin: zone.origin.clone(),
+                serial: compiled.serial,
+                place: place(zone).unwrap_or_default(),
+                print: Fingerprint(compiled.print),
+            });
+        }
+        prints.sort_by(|one, other| one.origin.as_wire().cmp(other.origin.as_wire()));
+        ContentPrints::of_zones(configuration, prints)
+    }
+
+    /// The fingerprints after an edit, in which every zone stays.
+    pub fn edited(
+        &self,
+        configuration: &[SourceFile],
+        catalog: &Catalog,
+        edits: &[ZoneEdit],
+    ) -> ContentPrints {
+        let mut zones = self.zones.to_vec();
+        for edit in edits {
+            let origin = &edit.zone.origin;
+            let found = zones
+                .binary_search_by(|zone| zone.origin.as_wire().cmp(origin.as_wire()))
+                .ok()
+                .and_then(|at| zones.get_mut(at));
+            if let (Some(zone), Some(compiled)) = (found, catalog.zone_of(origin)) {
+                zone.serial = compiled.serial;
+                zone.print = Fingerprint(compiled.print);
+                zone.place = place(&edit.zone).unwrap_or_else(|| zone.place.clone());
+            }
+        }
+        ContentPrints::of_zones(configuration, zones)
+    }
+
+    fn of_zones(configuration: &[SourceFile], zones: Vec<ZonePrint>) -> ContentPrints {
         let mut hasher = SipHasher24::new();
         for source in configuration {
             put(&mut hasher, source.text.as_bytes());
         }
-        let mut zones: Vec<ZonePrint> = zones.iter().map(ZonePrint::of).collect();
-        zones.sort_by(|one, other| one.origin.as_wire().cmp(other.origin.as_wire()));
         for zone in &zones {
             put(&mut hasher, zone.origin.as_wire());
             hasher.write_u32(zone.serial);
             hasher.write_u128(zone.print.0);
         }
         ContentPrints {
-            zones,
+            zones: zones.into(),
             whole: finished(&hasher),
         }
     }
@@ -96,7 +135,7 @@ impl ContentPrints {
             known.insert(&zone.name, zone);
         }
         let mut warnings = Vec::new();
-        for zone in &self.zones {
+        for zone in self.zones.iter() {
             let now = zone.served();
             let Some(before) = known.get(now.name.as_str()) else {
                 continue;
@@ -122,38 +161,12 @@ impl ZonePrint {
             records: self.print.to_string(),
         }
     }
+}
 
-    fn of(zone: &Zone) -> ZonePrint {
-        let mut hasher = SipHasher24::new();
-        let (mut serial, mut line) = (0, 1);
-        for rrset in &zone.rrsets {
-            put(&mut hasher, rrset.owner.as_wire());
-            hasher.write_u16(rrset.rtype.0);
-            hasher.write_u32(rrset.ttl);
-            let is_soa = rrset.rtype == RecordType::SOA && rrset.owner == zone.origin;
-            for data in &rrset.rdata {
-                // The data of an SOA ends with SERIAL and four more numbers (RFC 1035 section
-                // 3.3.13).
-                match data.split_last_chunk::<20>().filter(|_| is_soa) {
-                    Some((names, numbers)) => {
-                        let (number, others) = numbers.split_at(4);
-                        serial = number.try_into().map_or(0, u32::from_be_bytes);
-                        line = rrset.line;
-                        put(&mut hasher, names);
-                        put(&mut hasher, others);
-                    }
-                    None => put(&mut hasher, data),
-                }
-            }
-        }
-        let place = format!("{}:{line}:1", zone.file.display());
-        ZonePrint {
-            origin: zone.origin.clone(),
-            serial,
-            place,
-            print: finished(&hasher),
-        }
-    }
+/// The file and the line of the SOA.
+fn place(zone: &Zone) -> Option<Box<str>> {
+    let line = zone.soa()?.line();
+    Some(format!("{}:{line}:1", zone.file.display()).into())
 }
 
 /// Hashes a part with its length, so that different lists of parts give different input.
@@ -171,7 +184,8 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::zone;
+    use crate::geo::Atlas;
+    use crate::{config, zone};
 
     fn prints(configuration: &str, serial: u32, more: &str) -> ContentPrints {
         let text =
@@ -180,11 +194,17 @@ mod tests {
         let zones = zone::load_text(Path::new("z.zone"), text.as_bytes(), Some(&origin), None)
             .unwrap()
             .zones;
+        let config = config::parse(
+            "[zones]\ndirectory = \"zones\"\n",
+            Path::new("meridian.toml"),
+        );
+        let config = config.map(|loaded| loaded.config).unwrap();
+        let catalog = Catalog::compile(&config, &zones, Arc::new(Atlas::empty())).unwrap();
         let source = SourceFile {
             file: Path::new("meridian.toml").into(),
             text: configuration.into(),
         };
-        ContentPrints::of(&[source], &zones)
+        ContentPrints::of(&[source], &catalog, &zones)
     }
 
     #[test]

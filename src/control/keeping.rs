@@ -102,7 +102,13 @@ impl ControlState {
 
     /// Saves which zones are served.
     pub(super) fn keep_zones(&self, now: ClockReading, effects: &mut Effects) {
-        self.keep_list(ZONES, self.files.prints.zones(), now, effects);
+        // The list of a hundred thousand zones is made only if there is a place for it.
+        if self.directory.is_some() {
+            // The list of a hundred thousand zones is made only if there is a place for it.
+            if self.directory.is_some() {
+                self.keep_list(ZONES, self.files.prints.zones(), now, effects);
+            }
+        }
     }
 
     /// Saves everything, because the state directory has changed. The agreed health follows with

@@ -5,9 +5,13 @@
 //! meanwhile. Every mistake is reported, one line each, with its place. A reload keeps the atlas
 //! if neither the databases nor the networks have changed.
 
+mod edited;
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use edited::KnownZones;
 
 use super::fingerprint::ContentPrints;
 use super::identity::OfEach;
@@ -52,6 +56,8 @@ pub struct AtlasCache {
     atlas: Arc<Atlas>,
     /// The size of everything that was loaded with it.
     extent: MemoryExtent,
+    /// The zones that were loaded with it; `None`: the next load reads them all.
+    zones: Option<Arc<KnownZones>>,
 }
 
 impl AtlasCache {
@@ -171,7 +177,10 @@ impl ConfigOrigin {
     pub fn load(&self, before: Option<&AtlasCache>) -> Result<LoadedState, Vec<String>> {
         match self {
             ConfigOrigin::File(file) => {
-                let read = config::load(file).map_err(lines)?;
+                let read = config::load(file).map_err(|it| lines(&it))?;
+                if let Some(loaded) = before.and_then(|before| edited::load(&read, before)) {
+                    return Ok(loaded);
+                }
                 load_config(read, before, |config| {
                     zone::load_directory(&config.zones_directory)
                 })
@@ -180,8 +189,8 @@ impl ConfigOrigin {
                 configuration,
                 zone,
             } => {
-                let read =
-                    config::parse(configuration, Path::new("built-in.toml")).map_err(lines)?;
+                let read = config::parse(configuration, Path::new("built-in.toml"))
+                    .map_err(|it| lines(&it))?;
                 load_config(read, before, |_| {
                     zone::load_text(Path::new("built-in.zone"), zone.as_bytes(), None, None)
                 })
@@ -215,35 +224,48 @@ fn load_config(
     let (atlas, zones) = both(|| cached_atlas(&config, before), || zones(&config));
     let parts = LoadedParts::join(
         atlas.map_err(|mistake| vec![mistake]),
-        zones.map_err(lines),
+        zones.map_err(|it| lines(&it)),
         cookie_secrets(&config).map_err(|mistake| vec![mistake]),
         identity::read(&config),
     )?;
     let LoadedParts {
         atlas,
-        zones,
+        mut zones,
         cookies,
         identity,
     } = parts;
-    let mut warnings = lines(read.warnings);
-    let prints = ContentPrints::of(&read.sources, &zones.zones);
+    let mut warnings = lines(&read.warnings);
     let mut files = read.files;
-    files.extend(zones.files.iter().cloned());
-    let (catalog, zone_warnings) = compile(&config, zones, atlas.atlas.clone())?;
+    files.append(&mut zones.files);
+    let (catalog, zone_warnings) = compile(&config, &zones, atlas.atlas.clone())?;
+    let prints = ContentPrints::of(&read.sources, &catalog, &zones.zones);
+    let known = zones.known.take().filter(|_| zone_warnings.is_empty());
+    drop(zones);
     memory::check_loaded(config.max_memory).map_err(|refusal| vec![refusal])?;
     warnings.extend(zone_warnings);
     warnings.extend(identity.dns.warning.clone());
     warnings.extend(identity.admin.warning.clone());
     let snapshot = snapshot(&config, catalog, cookies)?;
+    let sources: Arc<[SourceFile]> = read.sources.into();
+    let zones = known.map(|folder| KnownZones {
+        folder,
+        sources: sources.clone(),
+        catalog: snapshot.catalog.clone(),
+        prints: prints.clone(),
+    });
     Ok(LoadedState {
         snapshot,
         config,
         warnings,
-        atlas: AtlasCache { extent, ..atlas },
+        atlas: AtlasCache {
+            extent,
+            zones: zones.map(Arc::new),
+            ..atlas
+        },
         identity,
         files,
         prints,
-        sources: read.sources.into(),
+        sources,
     })
 }
 
@@ -329,7 +351,7 @@ pub(crate) fn snapshot(
 /// Every contradiction between the configuration and the zones, with its place.
 pub fn compile(
     config: &Config,
-    zones: zone::LoadedZones,
+    zones: &zone::LoadedZones,
     atlas: Arc<Atlas>,
 ) -> Result<(Catalog, Vec<String>), Vec<String>> {
     let catalog = match Catalog::compile(config, &zones.zones, atlas) {
@@ -342,11 +364,11 @@ pub fn compile(
             return Err(mistakes);
         }
     };
-    let mut warnings = lines(zones.warnings);
-    warnings.extend(long_denials(config, &zones.zones, &catalog));
-    for (name, warning) in zones.missing_addresses {
+    let mut warnings = lines(&zones.warnings);
+    warnings.extend(long_denials(config, zones.zones.iter(), &catalog));
+    for (name, warning) in &zones.missing_addresses {
         // A service needs no address records: its endpoints are the addresses.
-        if catalog.service_named(&name).is_none() {
+        if catalog.service_named(name).is_none() {
             warnings.push(warning.to_string());
         }
     }
@@ -356,7 +378,11 @@ pub fn compile(
 /// Warns about zones whose negative TTL is longer than the TTL of a service in them. A resolver
 /// that queried a name just before it was added keeps the negative answer for that time. Negative
 /// answers for the name of a service itself never outlive the TTL of the service.
-fn long_denials(config: &Config, zones: &[zone::Zone], catalog: &Catalog) -> Vec<String> {
+fn long_denials<'z>(
+    config: &Config,
+    zones: impl Iterator<Item = &'z zone::Zone>,
+    catalog: &Catalog,
+) -> Vec<String> {
     let mut shortest: HashMap<&Name, &config::ServiceConfig> = HashMap::new();
     for service in &config.services {
         let Some(zone) = catalog.zone_of(&service.name) else {
@@ -398,9 +424,10 @@ pub fn cached_atlas(config: &Config, before: Option<&AtlasCache>) -> Result<Atla
         key,
         atlas: Arc::new(atlas),
         extent: MemoryExtent::default(),
+        zones: None,
     })
 }
 
-fn lines<T: ToString>(found: Vec<T>) -> Vec<String> {
+fn lines<T: ToString>(found: &[T]) -> Vec<String> {
     found.iter().map(T::to_string).collect()
 }

@@ -15,6 +15,7 @@ use super::events::{EventDraft, EventTopic};
 use super::guard::{self, ConfirmedRisks};
 use super::inputs::{ControlInputs, Derived};
 use super::load::{LoadedState, needs_restart, prints};
+use super::memory;
 use super::probed::ProbeAccount;
 use super::reloads::ReloadResult;
 use super::running::{Control, FileMemory};
@@ -135,6 +136,7 @@ impl Control {
         if result.is_ok() {
             *files = memory;
         }
+        memory::give_back();
         self.drop_old_names();
         // The names may have other addresses than when the probes were planned.
         self.apply_names();

@@ -24,6 +24,7 @@ use super::inputs::{ControlInputs, Derived};
 use super::keep::{self, LEASES, ORDERS};
 use super::leases::{LeaseRecord, LeaseTable};
 use super::load::{ConfigOrigin, LoadedState, prints};
+use super::memory;
 use super::overrides::OrderRecord;
 use super::process;
 use super::reloads::ReloadHistory;
@@ -93,6 +94,8 @@ impl Control {
     ) -> Result<Control, String> {
         let threads = WorkerThreads::start()?;
         let files = FileMemory::of(&loaded, prints(&loaded.config));
+        drop(loaded.files);
+        memory::give_back();
         let shown = OfEach::<Arc<TlsIdentity>>::default();
         shown.dns.show(loaded.identity.dns.key);
         shown.admin.show(loaded.identity.admin.key);

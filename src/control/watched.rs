@@ -5,6 +5,7 @@
 //! read. A change that is refused is not read again until the files change again.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::files::{FilePrint, FileRead};
 use crate::zone;
@@ -15,8 +16,8 @@ pub type FileStates = Vec<(PathBuf, Option<FilePrint>)>;
 /// The files that were loaded, and their state at the last look.
 #[derive(Debug, Default)]
 pub struct WatchedFiles {
-    loaded: FileStates,
-    seen: FileStates,
+    loaded: Arc<FileStates>,
+    seen: Arc<FileStates>,
 }
 
 /// The state of the files at the time that they were read.
@@ -43,14 +44,16 @@ pub fn now(before: &FileStates, zones: &Path) -> FileStates {
 
 /// The files by path, each once.
 fn sorted(mut states: FileStates) -> FileStates {
-    states.sort_by(|(one, _), (other, _)| one.cmp(other));
+    states.sort_unstable_by(|(one, _), (other, _)| one.as_os_str().cmp(other.as_os_str()));
     states.dedup_by(|(one, _), (other, _)| one == other);
     states
 }
 
 impl WatchedFiles {
     /// These files are loaded and served.
-    pub fn of(loaded: FileStates) -> WatchedFiles {
+    pub fn of(mut loaded: FileStates) -> WatchedFiles {
+        loaded.shrink_to_fit();
+        let loaded = Arc::new(loaded);
         WatchedFiles {
             seen: loaded.clone(),
             loaded,
@@ -65,6 +68,13 @@ impl WatchedFiles {
     /// Records the present state of the files. Returns true once if they differ from the loaded
     /// ones and have not changed since the last look.
     pub fn has_settled(&mut self, now: FileStates) -> bool {
+        // What is equal is kept once.
+        let mut now = Arc::new(now);
+        for known in [&self.loaded, &self.seen] {
+            if now == *known {
+                now = known.clone();
+            }
+        }
         let is_settled = now != self.loaded && now == self.seen;
         if is_settled {
             self.loaded = now.clone();

@@ -92,23 +92,44 @@ impl Name {
     /// `@` alone is the origin itself (RFC 1035 section 5.1). `\.` and `\046` are escapes. Letters
     /// beyond ASCII are refused, because resolvers ask for the name's ASCII form.
     pub fn parse(text: &str, origin: &Name) -> Result<Self, NameError> {
+        let mut wire = Vec::with_capacity(text.len() + 2 + origin.0.len());
+        Name::append(text, origin, &mut wire)?;
+        Ok(Name(wire.into()))
+    }
+
+    /// Appends the wire form of the name that [`Name::parse`] reads.
+    ///
+    /// # Errors
+    /// The text is no name; `wire` is as it was before.
+    pub fn append(text: &str, origin: &Name, wire: &mut Vec<u8>) -> Result<(), NameError> {
+        let start = wire.len();
+        let appended = Name::append_labels(text, origin, wire).and_then(|()| {
+            if wire.len() - start > MAX_NAME {
+                Err(NameError::NameTooLong)
+            } else {
+                Ok(())
+            }
+        });
+        if appended.is_err() {
+            wire.truncate(start);
+        }
+        appended
+    }
+
+    fn append_labels(text: &str, origin: &Name, wire: &mut Vec<u8>) -> Result<(), NameError> {
         if text == "@" {
-            return Ok(origin.clone());
+            wire.extend_from_slice(&origin.0);
+            return Ok(());
         }
         if !text.is_ascii() {
             return Err(NameError::NotAscii(ascii_form(text)));
         }
-        let (mut wire, absolute) = labels_from_text(text.as_bytes())?;
-        if absolute {
+        if labels_from_text(text.as_bytes(), wire)? {
             wire.push(0);
         } else {
             wire.extend_from_slice(&origin.0);
         }
-        if wire.len() > MAX_NAME {
-            Err(NameError::NameTooLong)
-        } else {
-            Ok(Name(wire.into()))
-        }
+        Ok(())
     }
 
     /// Wire form, root label included.
@@ -210,20 +231,21 @@ fn ascii_form(text: &str) -> Option<Box<str>> {
     }
 }
 
-/// Turns presentation form into labels without the root. Returns true if the text ends with a dot.
-fn labels_from_text(text: &[u8]) -> Result<(Vec<u8>, bool), NameError> {
+/// Appends the labels of presentation form without the root. Returns true if the text ends with a
+/// dot.
+fn labels_from_text(text: &[u8], wire: &mut Vec<u8>) -> Result<bool, NameError> {
     if text == b"." {
-        return Ok((Vec::new(), true));
+        return Ok(true);
     }
-    let mut wire = Vec::with_capacity(text.len() + 2);
-    let mut length_at = 0;
+    let most = wire.len() + MAX_NAME;
+    let mut length_at = wire.len();
     wire.push(0);
     let mut at = 0;
     let mut absolute = false;
     while at < text.len() {
         let octet = match text[at] {
             b'.' => {
-                close_label(&mut wire, length_at)?;
+                close_label(wire, length_at)?;
                 at += 1;
                 if at == text.len() {
                     absolute = true;
@@ -242,14 +264,14 @@ fn labels_from_text(text: &[u8]) -> Result<(Vec<u8>, bool), NameError> {
         };
         wire.push(octet);
         at += 1;
-        if wire.len() > MAX_NAME {
+        if wire.len() > most {
             return Err(NameError::NameTooLong);
         }
     }
     if !absolute {
-        close_label(&mut wire, length_at)?;
+        close_label(wire, length_at)?;
     }
-    Ok((wire, absolute))
+    Ok(absolute)
 }
 
 /// Writes the length octet of the label that ends here.

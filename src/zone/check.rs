@@ -9,9 +9,10 @@ use std::collections::HashSet;
 
 use super::Zone;
 use super::error::{ZoneError, ZoneReport};
-use super::order::{OrderedRecords, canonical_key, first_of};
-use super::reading::{RecordPlace, ZoneReading, ZoneRecord};
+use super::order::{OrderedRecords, OwnerRecords, is_within};
+use super::reading::ZoneReading;
 use super::rrsets::{rrsets, same_data};
+use super::store::{RecordPlace, RecordStore, ZoneRecord};
 use crate::dns::{Name, RecordType};
 
 /// The most CNAMEs that are followed to find a loop.
@@ -31,43 +32,65 @@ pub fn zone(
     report: &mut ZoneReport,
 ) -> Option<CheckedZone> {
     let apex = apex(&reading, file_origin, report)?;
-    let records = std::mem::take(&mut reading.records);
-    let apex_key = canonical_key(&apex);
-    let (inside, outside) = records
-        .into_iter()
-        .partition(|record: &ZoneRecord| record.key.starts_with(&apex_key));
-    let ordered = OrderedRecords::new(inside);
+    let inside = without_outside(&mut reading, &apex, report);
+    let ordered = OrderedRecords::new(inside, &apex);
     let mut check = Check {
         ordered: &ordered,
         reading: &reading,
         apex: &apex,
-        apex_key,
         report,
         missing_addresses: Vec::new(),
     };
-    check.outside(&outside);
     check.at_the_apex();
     check.owners();
     check.targets();
     let missing_addresses = check.missing_addresses;
-    let rrsets = rrsets(ordered, &reading, report);
+    let records = rrsets(ordered, &reading, report);
     Some(CheckedZone {
         zone: Zone {
             file: reading.files[0].clone(),
             origin: apex,
-            rrsets,
+            records,
         },
         missing_addresses,
     })
 }
 
+/// The records inside the zone; the others are reported.
+fn without_outside(reading: &mut ZoneReading, apex: &Name, report: &mut ZoneReport) -> RecordStore {
+    let mut store = std::mem::take(&mut reading.records);
+    let mut records = store.take_records();
+    let mut seen = None;
+    records.retain(|record| {
+        // One look is enough for records of one owner that follow one another.
+        if seen == Some(record.owner) {
+            return true;
+        }
+        let view = store.view(record);
+        let inside = is_within(view.owner, apex.as_wire());
+        if inside {
+            seen = Some(record.owner);
+        } else {
+            let sentence = format!(
+                "{} lies outside the zone {apex}; end names with a dot only when they are complete",
+                view.name()
+            );
+            report.errors.push(reading.finding(view.place, sentence));
+        }
+        inside
+    });
+    store.with_records(records)
+}
+
 /// The owner of the SOA, if `$ORIGIN` or the file's name agrees with it.
-fn apex(
+pub fn apex(
     reading: &ZoneReading,
     file_origin: Option<&Name>,
     report: &mut ZoneReport,
 ) -> Option<Name> {
-    let Some(soa) = first_of(&reading.records, RecordType::SOA) else {
+    let records = &reading.records;
+    let mut all = records.records().iter();
+    let Some(soa) = all.find(|record| record.rtype == RecordType::SOA) else {
         if !reading.saw_wrong_soa {
             let sentence = "the zone has no SOA record; state one at its apex";
             report
@@ -76,23 +99,23 @@ fn apex(
         }
         return None;
     };
+    let soa = records.view(soa);
+    let owner = soa.name();
     let expected = reading.stated_origin.as_ref().or(file_origin);
     let named = [reading.stated_origin.as_ref(), file_origin]
         .into_iter()
         .flatten()
-        .any(|name| *name == soa.owner);
+        .any(|name| *name == owner);
     match expected {
         Some(expected) if !named => {
-            let sentence = format!(
-                "the SOA record is at {}, but the file states the zone {expected}",
-                soa.owner
-            );
+            let sentence =
+                format!("the SOA record is at {owner}, but the file states the zone {expected}");
             report
                 .errors
                 .push(reading.finding(soa.place, format!("{sentence}; make them agree")));
             None
         }
-        _ => Some(soa.owner.clone()),
+        _ => Some(owner),
     }
 }
 
@@ -100,7 +123,6 @@ struct Check<'c> {
     ordered: &'c OrderedRecords,
     reading: &'c ZoneReading,
     apex: &'c Name,
-    apex_key: Box<[u8]>,
     report: &'c mut ZoneReport,
     missing_addresses: Vec<(Name, ZoneError)>,
 }
@@ -124,20 +146,10 @@ impl<'c> Check<'c> {
             .push(self.reading.finding(place, sentence));
     }
 
-    fn outside(&mut self, records: &[ZoneRecord]) {
-        for record in records {
-            let sentence = format!("{} lies outside the zone {}", record.owner, self.apex);
-            self.error(
-                record.place,
-                format!("{sentence}; end names with a dot only when they are complete"),
-            );
-        }
-    }
-
     fn at_the_apex(&mut self) {
-        let records = self.ordered.at(&self.apex_key);
-        let has_servers = first_of(records, RecordType::NS).is_some();
-        let soa = first_of(records, RecordType::SOA).map(|soa| soa.place);
+        let records = self.ordered.at(self.apex.as_wire());
+        let has_servers = records.first_of(RecordType::NS).is_some();
+        let soa = records.first_of(RecordType::SOA).map(|soa| soa.place);
         if let Some(place) = soa.filter(|_| !has_servers) {
             self.error(
                 place,
@@ -151,28 +163,28 @@ impl<'c> Check<'c> {
 
     /// Checks each owner by itself and against the delegation or DNAME above it.
     fn owners(&mut self) {
-        let servers = server_keys(self.ordered);
-        let mut cover: Option<(Box<[u8]>, Cover)> = None;
+        let servers = servers(self.ordered);
+        let mut cover: Option<(&[u8], Cover)> = None;
         for records in self.ordered.owners() {
-            let key = &records[0].key;
-            match cover
-                .as_ref()
-                .filter(|(covering, _)| key.starts_with(covering))
-            {
-                Some((_, cover)) => self.below(records, cover, servers.contains(key)),
-                None => {
-                    self.owner(records);
-                    cover = self
-                        .cover(records, servers.contains(key))
-                        .map(|cover| (key.clone(), cover));
-                }
+            let owner = records.owner();
+            if let Some((_, cover)) = cover.as_ref().filter(|(above, _)| is_within(owner, above)) {
+                let is_server = servers.contains(&owner.to_ascii_lowercase());
+                self.below(records, cover, is_server);
+                continue;
             }
+            cover = None;
+            if records.is_plain(needs_a_look) {
+                continue;
+            }
+            self.owner(records);
+            let is_server = servers.contains(&owner.to_ascii_lowercase());
+            cover = self.cover(records, is_server).map(|cover| (owner, cover));
         }
     }
 
     /// Warns about records below a zone cut or a DNAME, which are never served.
-    fn below(&mut self, records: &[ZoneRecord], cover: &Cover, is_server: bool) {
-        let owner = &records[0].owner;
+    fn below(&mut self, records: OwnerRecords<'_>, cover: &Cover, is_server: bool) {
+        let owner = name_of(records.owner());
         match cover {
             Cover::Redirection(name) => {
                 let bare = records
@@ -203,10 +215,10 @@ impl<'c> Check<'c> {
 
     /// The delegation or DNAME at this owner, if there is one. Reports records of the owner that it
     /// hides.
-    fn cover(&mut self, records: &[ZoneRecord], is_server: bool) -> Option<Cover> {
-        let owner = &records[0].owner;
-        let is_apex = owner == self.apex;
-        if !is_apex && first_of(records, RecordType::NS).is_some() {
+    fn cover(&mut self, records: OwnerRecords<'_>, is_server: bool) -> Option<Cover> {
+        let owner = name_of(records.owner());
+        let is_apex = owner == *self.apex;
+        if !is_apex && records.first_of(RecordType::NS).is_some() {
             let hidden = records
                 .iter()
                 .find(|r| !(stays_at_cut(r.rtype) || is_server && is_address(r.rtype)));
@@ -217,15 +229,20 @@ impl<'c> Check<'c> {
                 );
                 self.warn(record.place, format!("{sentence}; move it to that zone"));
             }
-            return Some(Cover::Delegation(owner.clone()));
+            return Some(Cover::Delegation(owner));
         }
-        first_of(records, RecordType::DNAME).map(|_| Cover::Redirection(owner.clone()))
+        records
+            .first_of(RecordType::DNAME)
+            .map(|_| Cover::Redirection(owner))
     }
 
     /// Checks the records of one owner: single types, CNAME, NS and DNAME.
-    fn owner(&mut self, records: &[ZoneRecord]) {
-        let owner = &records[0].owner;
-        if let Some(soa) = first_of(records, RecordType::SOA).filter(|_| owner != self.apex) {
+    fn owner(&mut self, records: OwnerRecords<'_>) {
+        let owner = name_of(records.owner());
+        if let Some(soa) = records
+            .first_of(RecordType::SOA)
+            .filter(|_| owner != *self.apex)
+        {
             let sentence = format!(
                 "{owner} has an SOA record, but only the apex {} can; remove it",
                 self.apex
@@ -235,7 +252,7 @@ impl<'c> Check<'c> {
         self.single(records, RecordType::SOA);
         self.single(records, RecordType::CNAME);
         self.single(records, RecordType::DNAME);
-        if let Some(cname) = first_of(records, RecordType::CNAME) {
+        if let Some(cname) = records.first_of(RecordType::CNAME) {
             self.beside_cname(records, cname);
             self.circle(cname);
         }
@@ -243,7 +260,7 @@ impl<'c> Check<'c> {
     }
 
     /// Refuses other data beside a CNAME (RFC 1034 section 3.6.2, RFC 4035 section 2.5).
-    fn beside_cname(&mut self, records: &[ZoneRecord], cname: &ZoneRecord) {
+    fn beside_cname(&mut self, records: OwnerRecords<'_>, cname: ZoneRecord<'_>) {
         let beside = [RecordType::CNAME, RecordType::RRSIG, RecordType::NSEC];
         let Some(other) = records
             .iter()
@@ -251,19 +268,20 @@ impl<'c> Check<'c> {
         else {
             return;
         };
-        let line = self.line_of(other, cname);
+        let line = self.line_of(other.place, cname.place);
         let sentence = format!(
             "{} has a CNAME, so it can hold nothing else, but it also has {} ({line}); remove one of \
              them",
-            cname.owner, other.rtype
+            cname.name(),
+            other.rtype
         );
         self.error(cname.place, sentence);
     }
 
     /// Refuses a delegated wildcard, and a DNAME at a delegation.
-    fn delegation(&mut self, records: &[ZoneRecord]) {
-        let owner = &records[0].owner;
-        let Some(servers) = first_of(records, RecordType::NS) else {
+    fn delegation(&mut self, records: OwnerRecords<'_>) {
+        let owner = name_of(records.owner());
+        let Some(servers) = records.first_of(RecordType::NS) else {
             return;
         };
         if owner.is_wildcard() {
@@ -272,7 +290,10 @@ impl<'c> Check<'c> {
                 format!("{owner} is a wildcard, which cannot be delegated; name the zone"),
             );
         }
-        if let Some(dname) = first_of(records, RecordType::DNAME).filter(|_| owner != self.apex) {
+        if let Some(dname) = records
+            .first_of(RecordType::DNAME)
+            .filter(|_| owner != *self.apex)
+        {
             self.error(
                 dname.place,
                 format!("{owner} is delegated, so it cannot have a DNAME; remove one of them"),
@@ -281,20 +302,20 @@ impl<'c> Check<'c> {
     }
 
     /// Refuses a second record of a type that must be single.
-    fn single(&mut self, records: &[ZoneRecord], rtype: RecordType) {
-        let Some(first) = first_of(records, rtype) else {
+    fn single(&mut self, records: OwnerRecords<'_>, rtype: RecordType) {
+        let Some(first) = records.first_of(rtype) else {
             return;
         };
         let second = records
             .iter()
-            .find(|record| record.rtype == rtype && !same_data(record, first));
+            .find(|record| record.rtype == rtype && !same_data(*record, first));
         if let Some(second) = second {
-            let sentence = format!("{} has a second {rtype} record", first.owner);
+            let sentence = format!("{} has a second {rtype} record", first.name());
             self.error(
                 second.place,
                 format!(
                     "{sentence} (the first: {}); keep one",
-                    self.line_of(first, second)
+                    self.line_of(first.place, second.place)
                 ),
             );
         }
@@ -302,20 +323,24 @@ impl<'c> Check<'c> {
 
     /// Warns of aliases that lead back to their start. This is no error: a reply holds each alias
     /// once, resolvers stop by themselves, and other servers load such zones as well.
-    fn circle(&mut self, cname: &ZoneRecord) {
+    fn circle(&mut self, cname: ZoneRecord<'_>) {
         let mut at = cname;
         for _ in 0..MAX_CHAIN {
-            let Ok(target) = Name::from_wire(&at.data) else {
+            let Ok(target) = Name::from_wire(at.data) else {
                 return;
             };
-            if target == cname.owner {
-                let sentence = format!("the CNAME of {} leads back to itself", cname.owner);
+            if target == cname.name() {
+                let sentence = format!("the CNAME of {target} leads back to itself");
                 return self.warn(
                     cname.place,
                     format!("{sentence}, so it has no address; break the circle"),
                 );
             }
-            match first_of(self.ordered.at(&canonical_key(&target)), RecordType::CNAME) {
+            match self
+                .ordered
+                .at(target.as_wire())
+                .first_of(RecordType::CNAME)
+            {
                 Some(next) => at = next,
                 None => return,
             }
@@ -325,52 +350,52 @@ impl<'c> Check<'c> {
     /// Checks the targets of NS, MX and SRV records inside the zone: they need addresses and must
     /// not be aliases.
     fn targets(&mut self) {
-        let mut cut: Option<&ZoneRecord> = None;
-        for record in self.ordered.owners().flatten() {
-            cut = cut.filter(|cut| record.key.starts_with(&cut.key));
-            if cut.is_some_and(|cut| cut.key != record.key) {
+        let mut cut: Option<&[u8]> = None;
+        for records in self.ordered.owners() {
+            let owner = records.owner();
+            cut = cut.filter(|cut| is_within(owner, cut));
+            if cut.is_some() || records.is_plain(|rtype| host_at(rtype).is_some()) {
                 continue;
             }
-            if record.rtype == RecordType::NS && *record.key != *self.apex_key {
-                cut = cut.or(Some(record));
+            for record in records.iter() {
+                if let Some(target) =
+                    target_of(record).filter(|name| !name.is_root() && name.is_within(self.apex))
+                {
+                    self.target(record, &target);
+                }
             }
-            if let Some(target) =
-                target_of(record).filter(|name| !name.is_root() && name.is_within(self.apex))
-            {
-                self.target(record, &target);
+            let is_cut = records.first_of(RecordType::NS).is_some();
+            if is_cut && !owner.eq_ignore_ascii_case(self.apex.as_wire()) {
+                cut = Some(owner);
             }
         }
     }
 
-    fn target(&mut self, record: &ZoneRecord, target: &Name) {
+    fn target(&mut self, record: ZoneRecord<'_>, target: &Name) {
         let found = self.ordered.found(target);
         let has_address = self
             .ordered
-            .at(&canonical_key(target))
+            .at(target.as_wire())
             .iter()
             .any(|record| is_address(record.rtype));
-        let ZoneRecord {
-            owner,
-            rtype,
-            place,
-            ..
-        } = record;
+        let ZoneRecord { rtype, place, .. } = record;
+        let owner = record.name();
         match self.cut_above(target) {
             // A name server inside the delegated zone can only be found by its glue.
-            Some(cut) if *rtype == RecordType::NS && cut.key == record.key && !has_address => {
+            Some(cut) if rtype == RecordType::NS && cut.name() == owner && !has_address => {
                 let sentence =
                     format!("the name server {target} lies in {owner}, which is delegated to it");
                 self.warn(
-                    *place,
+                    place,
                     format!("{sentence}; add its A or AAAA record here (glue)"),
                 );
             }
             Some(_) => {}
-            None if first_of(found, RecordType::CNAME).is_some() => {
+            None if found.first_of(RecordType::CNAME).is_some() => {
                 let sentence =
                     format!("the {rtype} record of {owner} points at {target}, which is a CNAME");
                 self.warn(
-                    *place,
+                    place,
                     format!("{sentence}; point it at a name with addresses"),
                 );
             }
@@ -380,7 +405,7 @@ impl<'c> Check<'c> {
                 );
                 let warning = self
                     .reading
-                    .finding(*place, format!("{sentence}; add its A or AAAA record"));
+                    .finding(place, format!("{sentence}; add its A or AAAA record"));
                 self.missing_addresses.push((target.clone(), warning));
             }
             None => {}
@@ -388,21 +413,21 @@ impl<'c> Check<'c> {
     }
 
     /// The topmost delegation that `name` lies at or below.
-    fn cut_above(&self, name: &Name) -> Option<&'c ZoneRecord> {
+    fn cut_above(&self, name: &Name) -> Option<ZoneRecord<'c>> {
         let mut topmost = None;
         let mut at = Some(name.clone());
         while let Some(ancestor) = at.filter(|ancestor| ancestor != self.apex) {
-            topmost =
-                first_of(self.ordered.at(&canonical_key(&ancestor)), RecordType::NS).or(topmost);
+            let here = self.ordered.at(ancestor.as_wire());
+            topmost = here.first_of(RecordType::NS).or(topmost);
             at = ancestor.parent();
         }
         topmost
     }
 
-    /// Where `record` is, for a message about `other`: the line, and the file if it is another one.
-    fn line_of(&self, record: &ZoneRecord, other: &ZoneRecord) -> String {
-        let RecordPlace { file, line, .. } = record.place;
-        if file == other.place.file {
+    /// Where a record is, for a message about `other`: the line, and the file if it is another one.
+    fn line_of(&self, record: RecordPlace, other: RecordPlace) -> String {
+        let RecordPlace { file, line, .. } = record;
+        if file == other.file {
             format!("line {line}")
         } else {
             format!("{}:{line}", self.reading.files[usize::from(file)].display())
@@ -422,27 +447,44 @@ fn is_address(rtype: RecordType) -> bool {
     matches!(rtype, RecordType::A | RecordType::AAAA)
 }
 
-/// Keys of all names that NS records point at.
-fn server_keys(ordered: &OrderedRecords) -> HashSet<Box<[u8]>> {
-    let servers = ordered
-        .owners()
-        .flatten()
-        .filter(|record| record.rtype == RecordType::NS);
+/// Types whose owner is looked at together with its other records.
+fn needs_a_look(rtype: RecordType) -> bool {
+    matches!(
+        rtype,
+        RecordType::SOA | RecordType::CNAME | RecordType::DNAME | RecordType::NS
+    )
+}
+
+/// All names that NS records point at, in lower case.
+fn servers(ordered: &OrderedRecords) -> HashSet<Vec<u8>> {
+    let mut servers = HashSet::new();
+    for records in ordered.owners() {
+        for record in records.iter() {
+            if record.rtype == RecordType::NS {
+                servers.insert(record.data.to_ascii_lowercase());
+            }
+        }
+    }
     servers
-        .filter_map(target_of)
-        .map(|name| canonical_key(&name))
-        .collect()
+}
+
+/// Where in the data of a type the host is that it points at.
+fn host_at(rtype: RecordType) -> Option<usize> {
+    match rtype {
+        RecordType::NS => Some(0),
+        RecordType::MX => Some(2),
+        RecordType::SRV => Some(6),
+        _ => None,
+    }
 }
 
 /// The host that an NS, MX or SRV record points at.
-fn target_of(record: &ZoneRecord) -> Option<Name> {
-    let before = match record.rtype {
-        RecordType::NS => 0,
-        RecordType::MX => 2,
-        RecordType::SRV => 6,
-        _ => return None,
-    };
-    Name::from_wire(record.data.get(before..)?).ok()
+fn target_of(record: ZoneRecord<'_>) -> Option<Name> {
+    Name::from_wire(record.data.get(host_at(record.rtype)?..)?).ok()
+}
+
+fn name_of(wire: &[u8]) -> Name {
+    Name::from_wire(wire).unwrap_or_else(|_| Name::root())
 }
 
 #[cfg(test)]

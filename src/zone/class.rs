@@ -4,17 +4,23 @@ use super::scanner::{ScanFault, Token};
 
 /// Whether this is the class `IN`; another class is refused.
 pub fn is_class(word: Token<'_>) -> Result<bool, ScanFault> {
-    let upper = word.text.to_ascii_uppercase();
-    match &upper[..] {
-        b"IN" | b"CLASS1" => Ok(true),
-        b"CH" | b"HS" | b"CS" | b"NONE" => refuse_class(word),
-        other => match other.strip_prefix(b"CLASS") {
-            Some(digits) if !digits.is_empty() && digits.iter().all(u8::is_ascii_digit) => {
-                refuse_class(word)
-            }
-            _ => Ok(false),
-        },
+    let is = |class: &[u8]| word.text.eq_ignore_ascii_case(class);
+    if is(b"IN") || is(b"CLASS1") {
+        return Ok(true);
     }
+    let others: [&[u8]; 4] = [b"CH", b"HS", b"CS", b"NONE"];
+    let numbered = word
+        .text
+        .split_at_checked(5)
+        .is_some_and(|(class, digits)| {
+            class.eq_ignore_ascii_case(b"CLASS")
+                && !digits.is_empty()
+                && digits.iter().all(u8::is_ascii_digit)
+        });
+    if numbered || others.into_iter().any(is) {
+        return refuse_class(word);
+    }
+    Ok(false)
 }
 
 fn refuse_class(word: Token<'_>) -> Result<bool, ScanFault> {

@@ -23,7 +23,8 @@ const MAX_DATA: usize = 65_535;
 /// Longest text that can mean [`MAX_DATA`] octets: `\DDD` takes four characters for one.
 const MAX_TEXT: usize = 4 * MAX_DATA;
 
-/// Reads the data of a record of type `rtype` from `tokens`; relative names take `origin`.
+/// Reads the data of a record of type `rtype` from `tokens` and puts it into `wire`, in place of
+/// what is there; relative names take `origin`.
 ///
 /// `before` is the token in front, which the error names if no data follows.
 pub fn parse(
@@ -31,38 +32,45 @@ pub fn parse(
     tokens: &[Token<'_>],
     origin: Option<&Name>,
     before: Token<'_>,
-) -> Result<Box<[u8]>, ScanFault> {
+    wire: &mut Vec<u8>,
+) -> Result<(), ScanFault> {
+    wire.clear();
     let tokens = as_numbers(rtype, tokens);
     let mut words = WordReader::new(&tokens, origin);
-    let wire = if tokens.iter().map(|token| token.text.len()).sum::<usize>() > MAX_TEXT {
+    let read = if tokens.iter().map(|token| token.text.len()).sum::<usize>() > MAX_TEXT {
         Err(DataError::short_buf())
     } else {
-        any_data(rtype, &mut words)
+        any_data(rtype, &mut words, wire)
     };
-    let wire = wire.and_then(|wire| match wire.len() {
+    let read = read.and_then(|()| match wire.len() {
         _ if !words.is_empty() => Err(DataError::TooMany),
-        0..=MAX_DATA => Ok(wire),
+        0..=MAX_DATA => Ok(()),
         _ => Err(DataError::short_buf()),
     });
-    wire.map(Vec::into_boxed_slice).map_err(|error| {
+    read.map_err(|error| {
         words
             .blamed(&error, &before)
             .fault(format!("the data of this {rtype} record is wrong: {error}"))
     })
 }
 
-fn any_data(rtype: RecordType, words: &mut WordReader<'_, '_>) -> Result<Vec<u8>, DataError> {
+fn any_data(
+    rtype: RecordType,
+    words: &mut WordReader<'_, '_>,
+    wire: &mut Vec<u8>,
+) -> Result<(), DataError> {
     if words.scan_opt_unknown_marker()? {
-        return unknown_data(rtype, words);
+        *wire = unknown_data(rtype, words)?;
+        return Ok(());
     }
     let Some(fields) = fields_of(rtype) else {
-        return other_data(rtype, words);
+        *wire = other_data(rtype, words)?;
+        return Ok(());
     };
-    let mut wire = Vec::with_capacity(32);
     for &field in fields {
-        read(field, words, &mut wire)?;
+        read(field, words, wire)?;
     }
-    Ok(wire)
+    Ok(())
 }
 
 /// Types that need more than a row of fields.

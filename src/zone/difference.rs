@@ -29,7 +29,7 @@ pub struct RecordChange {
 }
 
 /// By zone, owner and type, in the order of the zones and of their owners.
-type Records<'z> = BTreeMap<(&'z Name, &'z Name, u16), &'z RRset>;
+type Records<'z> = BTreeMap<(&'z Name, Name, u16), RRset<'z>>;
 
 /// Every RRset that differs; all RRsets of an added or removed zone differ.
 pub fn differences(before: &[Zone], after: &[Zone]) -> Vec<RecordChange> {
@@ -59,29 +59,31 @@ pub fn differences(before: &[Zone], after: &[Zone]) -> Vec<RecordChange> {
 fn records(zones: &[Zone]) -> Records<'_> {
     let mut records = Records::new();
     for zone in zones {
-        for rrset in &zone.rrsets {
-            records.insert((&zone.origin, &rrset.owner, rrset.rtype.0), rrset);
+        for rrset in zone.rrsets() {
+            let key = (&zone.origin, rrset.name(), rrset.rtype().0);
+            records.insert(key, rrset);
         }
     }
     records
 }
 
-fn is_same(one: &RRset, other: &RRset) -> bool {
-    one.ttl == other.ttl && sorted_data(one) == sorted_data(other)
+fn is_same(one: RRset<'_>, other: RRset<'_>) -> bool {
+    one.ttl() == other.ttl() && sorted_data(one) == sorted_data(other)
 }
 
-fn sorted_data(rrset: &RRset) -> Vec<&[u8]> {
-    let mut data: Vec<&[u8]> = rrset.rdata.iter().map(|data| &data[..]).collect();
+fn sorted_data(rrset: RRset<'_>) -> Vec<&[u8]> {
+    let mut data: Vec<&[u8]> = rrset.rdata().collect();
     data.sort_unstable();
     data
 }
 
 /// `TTL DATA` of each record, sorted; empty without an RRset.
-fn texts(rrset: Option<&RRset>) -> Vec<String> {
+fn texts(rrset: Option<RRset<'_>>) -> Vec<String> {
     let mut texts = Vec::new();
     if let Some(rrset) = rrset {
-        for data in &rrset.rdata {
-            texts.push(format!("{} {}", rrset.ttl, data_text(rrset.rtype, data)));
+        for data in rrset.rdata() {
+            let text = data_text(rrset.rtype(), data);
+            texts.push(format!("{} {text}", rrset.ttl()));
         }
     }
     texts.sort_unstable();

@@ -57,6 +57,14 @@ pub(super) struct Findings {
 }
 
 impl Findings {
+    /// Adds the findings of another list behind those of this one.
+    fn append(&mut self, other: Findings) {
+        for finding in other.kept {
+            self.push(finding);
+        }
+        self.more += other.more;
+    }
+
     /// Keeps the finding, or counts it if the list is full.
     pub fn push(&mut self, finding: ZoneError) {
         if self.kept.len() < MAX_REPORTED {
@@ -90,6 +98,19 @@ impl Findings {
 pub(super) struct ZoneReport {
     pub errors: Findings,
     pub warnings: Findings,
+}
+
+impl ZoneReport {
+    /// Whether nothing was found.
+    pub fn is_empty(&self) -> bool {
+        self.errors.is_empty() && self.warnings.is_empty()
+    }
+
+    /// Adds what was found in another file.
+    pub fn append(&mut self, other: ZoneReport) {
+        self.errors.append(other.errors);
+        self.warnings.append(other.warnings);
+    }
 }
 
 #[cfg(test)]

@@ -130,7 +130,7 @@ pub fn read(
         ),
         RdataField::Ipv4 => wire.extend(parsed::<Ipv4Addr>(words, "an IPv4 address")?.octets()),
         RdataField::Ipv6 => wire.extend(parsed::<Ipv6Addr>(words, "an IPv6 address")?.octets()),
-        RdataField::Name => wire.extend_from_slice(words.take_name()?.as_wire()),
+        RdataField::Name => words.append_name(wire)?,
         RdataField::Text => text(words, wire)?,
         RdataField::Texts => {
             text(words, wire)?;
@@ -162,7 +162,7 @@ pub fn read(
         RdataField::OptionalText => text(words, wire)?,
         RdataField::Names => {
             while !words.is_empty() {
-                wire.extend_from_slice(words.take_name()?.as_wire());
+                words.append_name(wire)?;
             }
         }
         RdataField::Rare(form) => rare::read(form, words, wire)?,

@@ -4,15 +4,19 @@
 //! `$INCLUDE`, bounds the size and depth of what it reads, and reports the mistakes of all files at
 //! once.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use super::check;
+use super::check::{self, CheckedZone};
 use super::error::{ZoneError, ZoneReport};
+use super::known::FileBlocks;
+use super::known_folder::KnownFolder;
 use super::read::ZoneReader;
 use super::{LoadedZones, Zone};
 use crate::dns::{Name, NameError};
 use crate::files::{self, FileKind, FileRead};
+use crate::two_threads::each;
 
 /// Loads every `*.zone` file directly in `folder`, in the order of their names.
 ///
@@ -29,33 +33,8 @@ pub fn load_directory(folder: &Path) -> Result<LoadedZones, Vec<ZoneError>> {
             .warnings
             .push(ZoneError::whole(folder, sentence));
     }
-    for file in found.zones {
-        match files::read(&file, FileKind::Zone) {
-            Ok(content) => {
-                match origin_from(&file) {
-                    // Without an origin, every relative name would cause another error.
-                    Err(error) if !states_origin(&content.octets) => {
-                        let sentence =
-                            format!("the file must be named after its zone, but {error}");
-                        loading
-                            .report
-                            .errors
-                            .push(ZoneError::whole(&file, sentence));
-                    }
-                    origin => loading.zone(
-                        &file,
-                        &content.octets,
-                        origin.ok().flatten().as_ref(),
-                        Some(folder),
-                    ),
-                }
-                loading.files.push(content.read);
-            }
-            Err(error) => loading
-                .report
-                .errors
-                .push(ZoneError::whole(&file, format!("it {error}"))),
-        }
+    for read in each(&found.zones, |file| FileLoad::of(file, folder)) {
+        loading.add(read);
     }
     loading.finish(folder)
 }
@@ -70,8 +49,71 @@ pub fn load_text(
     folder: Option<&Path>,
 ) -> Result<LoadedZones, Vec<ZoneError>> {
     let mut loading = Loading::default();
-    loading.zone(file_label, text, default_origin, folder);
+    let mut load = FileLoad::default();
+    load.zone(file_label, Cow::Borrowed(text), default_origin, folder);
+    loading.add(load);
     loading.finish(file_label)
+}
+
+/// One zone file that was loaded.
+#[derive(Default)]
+struct FileLoad {
+    /// `None`: the report says why.
+    checked: Option<CheckedZone>,
+    /// Remembered of a long file.
+    blocks: Option<FileBlocks>,
+    report: ZoneReport,
+    /// The file itself comes last.
+    files: Vec<FileRead>,
+}
+
+impl FileLoad {
+    fn of(file: &Path, folder: &Path) -> FileLoad {
+        let mut load = FileLoad::default();
+        let content = match files::read(file, FileKind::Zone) {
+            Ok(content) => content,
+            Err(error) => {
+                load.refuse(file, format!("it {error}"));
+                return load;
+            }
+        };
+        match origin_from(file) {
+            // Without an origin, every relative name would cause another error.
+            Err(error) if !states_origin(&content.octets) => load.refuse(
+                file,
+                format!("the file must be named after its zone, but {error}"),
+            ),
+            origin => load.zone(
+                file,
+                Cow::Owned(content.octets),
+                origin.ok().flatten().as_ref(),
+                Some(folder),
+            ),
+        }
+        load.files.push(content.read);
+        load
+    }
+
+    fn refuse(&mut self, file: &Path, sentence: String) {
+        self.report.errors.push(ZoneError::whole(file, sentence));
+    }
+
+    fn zone(
+        &mut self,
+        file: &Path,
+        text: Cow<'_, [u8]>,
+        default_origin: Option<&Name>,
+        folder: Option<&Path>,
+    ) {
+        let mut reader = ZoneReader::new(file, default_origin, folder, &mut self.report);
+        let blocks = reader.read_file(&text);
+        let mut reading = reader.finish();
+        // The records are all that is needed from here on.
+        drop(text);
+        self.files.append(&mut reading.included);
+        self.checked = check::zone(reading, default_origin, &mut self.report);
+        self.blocks = blocks;
+    }
 }
 
 /// The zones loaded so far.
@@ -80,34 +122,34 @@ struct Loading {
     zones: Vec<Zone>,
     missing_addresses: Vec<(Name, ZoneError)>,
     report: ZoneReport,
-    stated_in: HashMap<Name, PathBuf>,
+    /// The number of the zone of each apex.
+    stated: HashMap<Name, usize>,
     files: Vec<FileRead>,
+    /// Remembered of long files, by the number of their zone.
+    blocks: Vec<(usize, FileBlocks)>,
 }
 
 impl Loading {
-    fn zone(
-        &mut self,
-        file: &Path,
-        text: &[u8],
-        default_origin: Option<&Name>,
-        folder: Option<&Path>,
-    ) {
-        let mut reader = ZoneReader::new(file, default_origin, folder, &mut self.report);
-        reader.read(0, text);
-        let mut reading = reader.finish();
-        self.files.append(&mut reading.included);
-        let Some(checked) = check::zone(reading, default_origin, &mut self.report) else {
+    fn add(&mut self, load: FileLoad) {
+        self.report.append(load.report);
+        self.files.extend(load.files);
+        let Some(checked) = load.checked else {
             return;
         };
         self.missing_addresses.extend(checked.missing_addresses);
         let zone = checked.zone;
-        if let Some(other) = self.stated_in.insert(zone.origin.clone(), file.to_owned()) {
+        let number = self.zones.len();
+        self.blocks
+            .extend(load.blocks.map(|blocks| (number, blocks)));
+        if let Some(other) = self.stated.insert(zone.origin.clone(), number) {
             let sentence = format!(
                 "the zone {} is also stated by {}; keep one",
                 zone.origin,
-                other.display()
+                self.zones[other].file.display()
             );
-            self.report.errors.push(ZoneError::whole(file, sentence));
+            self.report
+                .errors
+                .push(ZoneError::whole(&zone.file, sentence));
         }
         self.zones.push(zone);
     }
@@ -121,9 +163,17 @@ impl Loading {
             zones,
             missing_addresses,
             files,
+            blocks,
             ..
         } = self;
+        let is_simple = warnings.is_empty()
+            && missing_addresses.is_empty()
+            && files.len() == zones.len()
+            && !blocks.is_empty();
+        let apexes = zones.iter().map(|zone| &zone.origin);
+        let known = is_simple.then(|| KnownFolder::new(&files, apexes, blocks));
         Ok(LoadedZones {
+            known,
             zones,
             warnings,
             missing_addresses,
@@ -135,6 +185,12 @@ impl Loading {
 /// The files that [`load_directory`] would read right in a folder; none if it cannot be read.
 pub fn files_in(folder: &Path) -> Vec<PathBuf> {
     zone_files(folder).map_or(Vec::new(), |found| found.zones)
+}
+
+/// The zone files of a folder with which nothing is odd.
+pub(super) fn zones_only(folder: &Path) -> Option<Vec<PathBuf>> {
+    let found = zone_files(folder).ok()?;
+    found.odd().is_empty().then_some(found.zones)
 }
 
 /// The files of a zones folder, sorted by name. Hidden files are ignored: editors and systems leave
@@ -169,7 +225,10 @@ fn zone_files(folder: &Path) -> Result<FolderContent, ZoneError> {
             found.others.push(name);
         }
     }
-    found.zones.sort();
+    // They differ in their last component alone.
+    found
+        .zones
+        .sort_unstable_by(|a, b| a.as_os_str().cmp(b.as_os_str()));
     found.nearly.sort();
     found.others.sort();
     Ok(found)
@@ -205,7 +264,7 @@ impl FolderContent {
 ///
 /// # Errors
 /// The name has characters outside ASCII.
-fn origin_from(file: &Path) -> Result<Option<Name>, NameError> {
+pub(super) fn origin_from(file: &Path) -> Result<Option<Name>, NameError> {
     match file
         .file_stem()
         .and_then(|stem| stem.to_str())
@@ -275,9 +334,8 @@ mod tests {
         assert_eq!(loaded.zones[1].file, folder.path().join("b.example.zone"));
         assert_eq!(
             loaded.zones[1]
-                .rrsets
-                .iter()
-                .map(|rrset| rrset.line)
+                .rrsets()
+                .map(|rrset| rrset.line())
                 .collect::<Vec<_>>(),
             [3, 2]
         );
@@ -404,9 +462,8 @@ mod tests {
         ]);
         let loaded = load_directory(folder.path()).expect("good");
         let shown: Vec<String> = loaded.zones[0]
-            .rrsets
-            .iter()
-            .map(|rrset| format!("{:?}", rrset.owner))
+            .rrsets()
+            .map(|rrset| format!("{:?}", rrset.name()))
             .collect();
         let apex = "example.com";
         assert_eq!(
@@ -420,7 +477,7 @@ mod tests {
             ]
         );
         assert_eq!(
-            loaded.zones[0].rrsets[2].rdata.len(),
+            loaded.zones[0].rrsets().nth(2).expect("three").count(),
             2,
             "the owner is restored too"
         );
@@ -514,7 +571,7 @@ mod tests {
         for steered in ["www", "api", "cdn"] {
             let name = zone.origin.child(steered.as_bytes()).expect("short");
             assert!(
-                zone.rrsets.iter().all(|rrset| rrset.owner != name),
+                zone.rrsets().all(|rrset| rrset.name() != name),
                 "{steered} is for a service"
             );
         }
@@ -560,11 +617,11 @@ mod tests {
             let origin: Name = "example.com".parse().expect("a name");
             let loaded = load_text(Path::new("z"), text.as_bytes(), Some(&origin), None).expect("no mistakes");
             let apex = [RecordType::NS, RecordType::SOA];
-            let rrsets = loaded.zones[0].rrsets.iter().filter(|rrset| !apex.contains(&rrset.rtype));
+            let rrsets = loaded.zones[0].rrsets().filter(|rrset| !apex.contains(&rrset.rtype()));
             let found: Vec<_> = rrsets
                 .map(|rrset| {
-                    let data = rrset.rdata.iter().map(|data| data.to_vec()).collect();
-                    ((rrset.owner.clone(), rrset.rtype.0), (rrset.ttl, data))
+                    let data = rrset.rdata().map(<[u8]>::to_vec).collect();
+                    ((rrset.name(), rrset.rtype().0), (rrset.ttl(), data))
                 })
                 .collect();
             prop_assert_eq!(found, stated.into_iter().collect::<Vec<_>>());

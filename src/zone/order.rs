@@ -1,102 +1,317 @@
-//! The canonical order of names as sort keys, and the records of a zone in that order.
+//! The canonical order of names, and the records of a zone in that order.
 //!
-//! In this order everything below a name follows it, so a delegation covers one run of records.
+//! In this order everything below a name follows it, so a delegation covers one run of records. The
+//! owners are sorted by a number that holds the start of their sort key; whole names are compared
+//! only where the numbers are equal.
 
-use super::reading::ZoneRecord;
+use std::cmp::Ordering;
+
+use super::store::{PackedRecord, RecordStore, ZoneRecord};
 use crate::dns::{Name, RecordType};
+use crate::two_threads::both;
 
-/// A key that sorts as `name` does in canonical order (RFC 4034 section 6.1). It is a prefix of the
-/// key of every name below `name`.
-///
-/// Labels from the right in lower case, a zero after each; the octets 0 and 1 inside a label become
-/// 1 1 and 1 2.
-pub fn canonical_key(name: &Name) -> Box<[u8]> {
-    let wire = name.as_wire();
-    let mut starts = [0u8; 128];
-    let mut count = 0;
-    let mut at = 0;
-    while wire[at] != 0 {
-        starts[count] = at as u8;
-        count += 1;
-        at += 1 + usize::from(wire[at]);
+/// Owners from which sorting on two threads takes less time than starting a thread.
+const MANY: usize = 4096;
+
+/// Where the labels of a name start.
+struct LabelStarts {
+    starts: [u8; 128],
+    count: usize,
+}
+
+impl LabelStarts {
+    fn of(wire: &[u8]) -> LabelStarts {
+        let mut found = LabelStarts {
+            starts: [0; 128],
+            count: 0,
+        };
+        let mut at = 0;
+        while wire[at] != 0 {
+            found.starts[found.count] = at as u8;
+            found.count += 1;
+            at += 1 + usize::from(wire[at]);
+        }
+        found
     }
-    let mut key = Vec::with_capacity(wire.len());
-    for &start in starts[..count].iter().rev() {
-        let start = usize::from(start);
-        for &octet in &wire[start + 1..=start + usize::from(wire[start])] {
-            match octet {
-                0 | 1 => key.extend([1, octet + 1]),
-                _ => key.push(octet.to_ascii_lowercase()),
+
+    /// The labels from the right.
+    fn rightmost_first<'w>(&self, wire: &'w [u8]) -> impl Iterator<Item = &'w [u8]> {
+        let starts = self.starts[..self.count].iter().rev();
+        starts.map(|&start| {
+            let start = usize::from(start);
+            &wire[start + 1..=start + usize::from(wire[start])]
+        })
+    }
+}
+
+/// Compares two names in wire form in canonical order (RFC 4034 section 6.1).
+pub fn canonical(a: &[u8], b: &[u8]) -> Ordering {
+    let (labels_a, labels_b) = (LabelStarts::of(a), LabelStarts::of(b));
+    let (mut of_a, mut of_b) = (labels_a.rightmost_first(a), labels_b.rightmost_first(b));
+    loop {
+        let (one, other) = match (of_a.next(), of_b.next()) {
+            (Some(one), Some(other)) => (one, other),
+            (one, other) => return one.is_some().cmp(&other.is_some()),
+        };
+        let lower = |label: &[u8]| label.to_ascii_lowercase();
+        if !one.eq_ignore_ascii_case(other) {
+            return lower(one).cmp(&lower(other));
+        }
+    }
+}
+
+/// Whether a name in wire form is `ancestor` or lies below it.
+pub fn is_within(name: &[u8], ancestor: &[u8]) -> bool {
+    let mut rest = name;
+    while rest.len() > ancestor.len() {
+        rest = &rest[1 + usize::from(rest[0])..];
+    }
+    rest.len() == ancestor.len() && rest.eq_ignore_ascii_case(ancestor)
+}
+
+/// The first sixteen octets of a key that sorts as the names below an apex do: labels from the
+/// right in lower case, a zero after each; the octets 0 and 1 inside a label become 1 1 and 1 2.
+/// Names with the same number may differ.
+fn sort_number(wire: &[u8], apex_labels: usize) -> u128 {
+    let (mut number, mut room) = (0_u128, 16_u32);
+    let labels = LabelStarts::of(wire);
+    for label in labels.rightmost_first(wire).skip(apex_labels) {
+        for &octet in label {
+            let lower = octet.to_ascii_lowercase();
+            let octets: &[u8] = match lower {
+                0 | 1 => &[1, lower + 1],
+                _ => &[lower],
+            };
+            for &octet in octets {
+                number = number << 8 | u128::from(octet);
+                room -= 1;
+                if room == 0 {
+                    return number;
+                }
             }
         }
-        key.push(0);
+        number <<= 8;
+        room -= 1;
+        if room == 0 {
+            return number;
+        }
     }
-    key.into_boxed_slice()
+    // Without a label there is nothing to shift, and sixteen octets are too many.
+    number.checked_shl(8 * room).unwrap_or(0)
+}
+
+/// Records that follow one another in the file and have the same owner.
+#[derive(Clone, Copy)]
+struct OwnerRun {
+    /// Upper and lower half of the [`sort_number`].
+    number: (u64, u64),
+    first: u32,
+    count: u32,
 }
 
 /// The records of one zone in canonical order of their owners, then by type, then by their place in
 /// the file.
 pub struct OrderedRecords {
-    records: Vec<ZoneRecord>,
+    store: RecordStore,
 }
 
 impl OrderedRecords {
-    /// Sorts the records.
-    pub fn new(mut records: Vec<ZoneRecord>) -> Self {
-        records.sort_by(|a, b| a.key.cmp(&b.key).then(a.rtype.cmp(&b.rtype)));
-        OrderedRecords { records }
+    /// Sorts the records, all of which lie in the zone.
+    pub fn new(mut store: RecordStore, apex: &Name) -> Self {
+        let runs = runs(&store);
+        let labels = apex.label_count();
+        let (mut first, mut second) = if runs.len() < MANY {
+            (sorted(&store, &runs, labels), Vec::new())
+        } else {
+            let (one, other) = runs.split_at(runs.len() / 2);
+            let store = &store;
+            both(
+                || sorted(store, one, labels),
+                || sorted(store, other, labels),
+            )
+        };
+        drop(runs);
+        let unordered = store.take_records();
+        let mut records = Vec::with_capacity(unordered.len());
+        // The smallest of the two sorted lists is at their end.
+        while let Some(next) = smallest(&store, &unordered, &mut first, &mut second) {
+            let first = next.first as usize;
+            records.extend_from_slice(&unordered[first..first + next.count as usize]);
+        }
+        drop(unordered);
+        let mut store = store.with_records(records);
+        sort_types(&mut store);
+        OrderedRecords { store }
     }
 
     /// The records of each owner.
-    pub fn owners(&self) -> impl Iterator<Item = &[ZoneRecord]> {
-        self.records.chunk_by(|a, b| a.key == b.key)
+    pub fn owners(&self) -> impl Iterator<Item = OwnerRecords<'_>> {
+        let store = &self.store;
+        let chunks = store.records().chunk_by(|a, b| store.same_owner(a, b));
+        chunks.map(move |records| OwnerRecords { store, records })
     }
 
     /// Every record, in order.
-    pub fn into_records(self) -> Vec<ZoneRecord> {
-        self.records
+    pub fn into_store(self) -> RecordStore {
+        self.store
     }
 
-    /// The records from `key` on.
-    fn from(&self, key: &[u8]) -> &[ZoneRecord] {
-        &self.records[self.records.partition_point(|record| *record.key < *key)..]
+    /// The records from `name` on.
+    fn starting_at(&self, name: &[u8]) -> OwnerRecords<'_> {
+        let (store, records) = (&self.store, self.store.records());
+        let start = records
+            .partition_point(|record| canonical(store.owner(record.owner), name) == Ordering::Less);
+        OwnerRecords {
+            store,
+            records: &records[start..],
+        }
     }
 
-    /// The records whose owner has this key.
-    pub fn at(&self, key: &[u8]) -> &[ZoneRecord] {
-        let from = self.from(key);
-        &from[..from.iter().take_while(|record| *record.key == *key).count()]
+    /// The records whose owner has this name, in wire form.
+    pub fn at(&self, name: &[u8]) -> OwnerRecords<'_> {
+        let OwnerRecords { store, records } = self.starting_at(name);
+        let count = records
+            .iter()
+            .take_while(|record| store.owner(record.owner).eq_ignore_ascii_case(name))
+            .count();
+        OwnerRecords {
+            store,
+            records: &records[..count],
+        }
     }
 
     /// Whether the name exists: it or a name below it has records (RFC 8020).
-    pub fn exists(&self, key: &[u8]) -> bool {
-        self.from(key)
-            .first()
-            .is_some_and(|record| record.key.starts_with(key))
+    pub fn exists(&self, name: &[u8]) -> bool {
+        let next = self.starting_at(name).iter().next();
+        next.is_some_and(|record| is_within(record.owner, name))
     }
 
     /// What a query for `name` finds: its own records, or those of the wildcard that covers it (RFC
     /// 4592).
-    pub fn found(&self, name: &Name) -> &[ZoneRecord] {
-        if self.exists(&canonical_key(name)) {
-            return self.at(&canonical_key(name));
+    pub fn found(&self, name: &Name) -> OwnerRecords<'_> {
+        if self.exists(name.as_wire()) {
+            return self.at(name.as_wire());
         }
         let mut ancestor = name.parent();
         while let Some(encloser) = ancestor {
-            if self.exists(&canonical_key(&encloser)) {
-                return encloser
-                    .child(b"*")
-                    .map_or(&[], |wildcard| self.at(&canonical_key(&wildcard)));
+            if self.exists(encloser.as_wire()) {
+                if let Ok(wildcard) = encloser.child(b"*") {
+                    return self.at(wildcard.as_wire());
+                }
+                break;
             }
             ancestor = encloser.parent();
         }
-        &[]
+        OwnerRecords {
+            store: &self.store,
+            records: &[],
+        }
     }
 }
 
-/// The first record of that type among an owner's records.
-pub fn first_of(records: &[ZoneRecord], rtype: RecordType) -> Option<&ZoneRecord> {
-    records.iter().find(|record| record.rtype == rtype)
+/// Records of one owner, ordered by type.
+#[derive(Clone, Copy)]
+pub struct OwnerRecords<'s> {
+    store: &'s RecordStore,
+    records: &'s [PackedRecord],
+}
+
+impl<'s> OwnerRecords<'s> {
+    /// Each record.
+    pub fn iter(self) -> impl Iterator<Item = ZoneRecord<'s>> {
+        self.records.iter().map(|record| self.store.view(record))
+    }
+
+    /// The first record of that type.
+    pub fn first_of(self, rtype: RecordType) -> Option<ZoneRecord<'s>> {
+        let found = self.records.iter().find(|record| record.rtype == rtype)?;
+        Some(self.store.view(found))
+    }
+
+    /// Whether all records are of types that need no look at other records.
+    pub fn is_plain(self, needs_a_look: impl Fn(RecordType) -> bool) -> bool {
+        !self.records.iter().any(|record| needs_a_look(record.rtype))
+    }
+
+    /// The owner in wire form; the root if there is no record.
+    pub fn owner(self) -> &'s [u8] {
+        self.records
+            .first()
+            .map_or(&[0], |record| self.store.owner(record.owner))
+    }
+}
+
+/// The runs of records with one owner, in the order of the file.
+fn runs(store: &RecordStore) -> Vec<OwnerRun> {
+    let mut runs: Vec<OwnerRun> = Vec::new();
+    let mut first = 0;
+    for of_owner in store.records().chunk_by(|a, b| a.owner == b.owner) {
+        runs.push(OwnerRun {
+            number: (0, 0),
+            first,
+            count: of_owner.len() as u32,
+        });
+        first += of_owner.len() as u32;
+    }
+    runs
+}
+
+/// The runs from the last to the first.
+fn sorted(store: &RecordStore, runs: &[OwnerRun], apex_labels: usize) -> Vec<OwnerRun> {
+    let mut sorted = Vec::with_capacity(runs.len());
+    for run in runs {
+        let owner = store.owner(store.records()[run.first as usize].owner);
+        let number = sort_number(owner, apex_labels);
+        sorted.push(OwnerRun {
+            number: ((number >> 64) as u64, number as u64),
+            ..*run
+        });
+    }
+    sorted.sort_unstable_by(|a, b| by_owner(store, store.records(), b, a));
+    sorted
+}
+
+fn by_owner(store: &RecordStore, records: &[PackedRecord], a: &OwnerRun, b: &OwnerRun) -> Ordering {
+    let owner = |run: &OwnerRun| store.owner(records[run.first as usize].owner);
+    a.number
+        .cmp(&b.number)
+        .then_with(|| canonical(owner(a), owner(b)))
+        .then(a.first.cmp(&b.first))
+}
+
+/// Takes the smallest run from the ends of two lists.
+fn smallest(
+    store: &RecordStore,
+    records: &[PackedRecord],
+    one: &mut Vec<OwnerRun>,
+    other: &mut Vec<OwnerRun>,
+) -> Option<OwnerRun> {
+    match (one.last(), other.last()) {
+        (Some(a), Some(b)) if by_owner(store, records, a, b) == Ordering::Greater => other.pop(),
+        (Some(_), _) => one.pop(),
+        (None, _) => other.pop(),
+    }
+}
+
+/// Sorts the records of each owner by type.
+fn sort_types(store: &mut RecordStore) {
+    let mut records = store.take_records();
+    let mut rest = &mut records[..];
+    while let Some(first) = rest.first().copied() {
+        let mut count = 1;
+        while rest
+            .get(count)
+            .is_some_and(|it| store.same_owner(&first, it))
+        {
+            count += 1;
+        }
+        let (of_owner, after) = rest.split_at_mut(count);
+        if !of_owner.is_sorted_by_key(|record| record.rtype) {
+            of_owner.sort_by_key(|record| record.rtype);
+        }
+        rest = after;
+    }
+    *store = std::mem::take(store).with_records(records);
 }
 
 #[cfg(test)]
@@ -125,10 +340,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn keys_sort_like_names_and_continue_below(a in names(), b in names()) {
-            let (key_a, key_b) = (canonical_key(&a), canonical_key(&b));
-            prop_assert_eq!(a.cmp(&b), key_a.cmp(&key_b));
-            prop_assert_eq!(a.is_within(&b), key_a.starts_with(&key_b));
+        fn wire_forms_compare_like_names(a in names(), b in names()) {
+            prop_assert_eq!(a.cmp(&b), canonical(a.as_wire(), b.as_wire()));
+            prop_assert_eq!(a.is_within(&b), is_within(a.as_wire(), b.as_wire()));
+            let numbers = [&a, &b].map(|name| sort_number(name.as_wire(), 0));
+            match a.cmp(&b) {
+                Ordering::Less => prop_assert!(numbers[0] <= numbers[1]),
+                Ordering::Equal => prop_assert_eq!(numbers[0], numbers[1]),
+                Ordering::Greater => prop_assert!(numbers[0] >= numbers[1]),
+            }
         }
     }
 }

@@ -4,6 +4,9 @@
 //! last owner, the default TTL. Included files are read in place. Every record remembers its file
 //! and line for later messages.
 
+pub mod blocks;
+mod included;
+
 use std::path::{Path, PathBuf};
 
 use super::class::is_class;
@@ -11,17 +14,12 @@ use super::data;
 use super::error::ZoneReport;
 use super::fields::{seconds, shown};
 use super::generate::{GenerateRange, GenerateTemplate, without_outer_quotes, words_of};
-use super::order::canonical_key;
-use super::reading::{RecordPlace, ZoneReading, ZoneRecord};
-use super::scanner::{ScanFault, ScannedEntry, Scanner, Token, unescape};
-use super::words::complete;
+use super::reading::ZoneReading;
+use super::scanner::{ScanFault, ScannedEntry, Scanner, Token};
+use super::store::{OwnerId, RecordPlace, StoreFull};
+use super::words::{append_complete, complete};
 use crate::dns::{Name, RecordType};
-use crate::files::{self, FileKind};
 
-/// The greatest depth of nested `$INCLUDE`.
-const MAX_DEPTH: usize = 8;
-/// The most files that one zone may include, because includes can multiply at every level.
-const MAX_INCLUDED: usize = 256;
 /// The most octets that all `$GENERATE` of a zone may make: their text, and [`GENERATED_RECORD`]
 /// for each record. Lower in tests.
 const MAX_GENERATED: u64 = if cfg!(test) { 1 << 20 } else { 1 << 30 };
@@ -29,13 +27,13 @@ const MAX_GENERATED: u64 = if cfg!(test) { 1 << 20 } else { 1 << 30 };
 const GENERATED_RECORD: u64 = 200;
 
 /// The owner of a record whose line starts with white space.
-#[derive(Clone)]
+#[derive(Clone, Copy)]
 enum Owner {
     /// No record was read yet.
     Unknown,
     /// The owner is invalid and was reported; its further records are skipped silently.
     Wrong,
-    Named(Name, Box<[u8]>),
+    Named(OwnerId),
 }
 
 /// The fields of a record after its owner.
@@ -52,10 +50,14 @@ pub struct ZoneReader<'r> {
     reading: ZoneReading,
     report: &'r mut ZoneReport,
     folder: Option<&'r Path>,
-    /// The canonical paths of the files being read, outermost first.
+    /// The canonical paths of the files being read, outermost first; empty until a file includes
+    /// another one.
     open: Vec<PathBuf>,
     origin: Option<Name>,
     owner: Owner,
+    /// The owner as it was written last, if the origin is still the same: most records have the
+    /// owner of the one before.
+    owner_text: Vec<u8>,
     default_ttl: Option<u32>,
     last_ttl: Option<u32>,
     soa_minimum: Option<u32>,
@@ -64,6 +66,14 @@ pub struct ZoneReader<'r> {
     generated: u64,
     /// The type read last and its text: most records have the type of the one before.
     last_type: (Vec<u8>, RecordType),
+    /// Room for a name or for data.
+    wire: Vec<u8>,
+    /// It reads a block, of which it knows what comes before only in part.
+    is_block: bool,
+    /// The TTL of the record before a block.
+    inherited_ttl: Option<u32>,
+    /// A record of a block has that TTL.
+    needs_last_ttl: bool,
 }
 
 impl<'r> ZoneReader<'r> {
@@ -82,15 +92,20 @@ impl<'r> ZoneReader<'r> {
             },
             report,
             folder,
-            open: file.canonicalize().into_iter().collect(),
+            open: Vec::new(),
             origin: origin.cloned(),
             owner: Owner::Unknown,
+            owner_text: Vec::new(),
             default_ttl: None,
             last_ttl: None,
             soa_minimum: None,
             warned_of_ttl: false,
             generated: 0,
             last_type: (b"A".to_vec(), RecordType::A),
+            wire: Vec::new(),
+            is_block: false,
+            inherited_ttl: None,
+            needs_last_ttl: false,
         }
     }
 
@@ -99,10 +114,9 @@ impl<'r> ZoneReader<'r> {
         self.reading
     }
 
-    /// Reads the text of file number `file`.
-    pub fn read(&mut self, file: u16, text: &[u8]) {
-        let mut scanner = Scanner::new(text);
-        loop {
+    /// Reads entries of the text of file number `file` until one ends at or after `end`.
+    fn read(&mut self, file: u16, scanner: &mut Scanner<'_>, end: usize) {
+        while scanner.position().0 < end {
             match scanner.next_entry() {
                 ScannedEntry::End => return,
                 ScannedEntry::Entry { indented } => self.entry(file, &scanner.tokens, indented),
@@ -138,6 +152,9 @@ impl<'r> ZoneReader<'r> {
 
     fn directive(&mut self, file: u16, tokens: &[Token<'_>]) -> Outcome {
         let word = tokens[0];
+        if self.is_block {
+            return at(word, "a block has no directive");
+        }
         match &word.text.to_ascii_uppercase()[..] {
             b"$ORIGIN" => {
                 let [_, name] = tokens else {
@@ -148,7 +165,7 @@ impl<'r> ZoneReader<'r> {
                 if self.reading.stated_origin.is_none() && self.reading.records.is_empty() {
                     self.reading.stated_origin = Some(origin.clone());
                 }
-                self.origin = Some(origin);
+                self.set_origin(Some(origin));
             }
             b"$TTL" => {
                 let [_, ttl] = tokens else {
@@ -177,77 +194,9 @@ impl<'r> ZoneReader<'r> {
         Ok(())
     }
 
-    /// Reads another file here; origin and owner are as before afterwards (RFC 1035 section 5.1).
-    fn include(&mut self, path: Token<'_>, origin: Option<Name>) -> Outcome {
-        let (label, canonical) = self.included_path(path)?;
-        let content = files::read(&canonical, FileKind::Zone);
-        let content =
-            content.or_else(|error| at(path, format!("{}: it {error}", label.display())))?;
-        self.reading.included.push(content.read);
-        let number = self.reading.files.len() as u16;
-        self.reading.files.push(label);
-        self.open.push(canonical);
-        let outer_origin = self.origin.clone();
-        let outer_owner = self.owner.clone();
-        if origin.is_some() {
-            self.origin = origin;
-        }
-        self.read(number, &content.octets);
-        self.open.pop();
-        self.origin = outer_origin;
-        self.owner = outer_owner;
-        Ok(())
-    }
-
-    /// Finds the file of an `$INCLUDE`. It must lie in the folder and must not include itself.
-    fn included_path(&self, path: Token<'_>) -> Result<(PathBuf, PathBuf), ScanFault> {
-        let Some(folder) = self.folder else {
-            return at(
-                path,
-                "$INCLUDE needs a zones folder, and there is none here",
-            );
-        };
-        if self.open.len() > MAX_DEPTH {
-            return at(
-                path,
-                format!("files include files more than {MAX_DEPTH} deep; flatten them"),
-            );
-        }
-        if self.reading.files.len() > MAX_INCLUDED {
-            return at(
-                path,
-                format!("one zone includes at most {MAX_INCLUDED} files; join some"),
-            );
-        }
-        let text =
-            unescape(path.text).and_then(|octets| String::from_utf8(octets.into_owned()).ok());
-        let Some(text) = text else {
-            return at(path, "the file name is not text");
-        };
-        match self.open_included(folder, &text) {
-            Ok(found) => Ok(found),
-            Err(sentence) => at(path, sentence),
-        }
-    }
-
-    /// The path of an included file for messages, and its canonical path.
-    fn open_included(&self, folder: &Path, text: &str) -> Result<(PathBuf, PathBuf), String> {
-        let label = folder.join(text);
-        let resolved = folder
-            .canonicalize()
-            .and_then(|folder| Ok((folder, label.canonicalize()?)));
-        let shown = label.display();
-        let (inside, canonical) =
-            resolved.map_err(|error| format!("{shown} cannot be opened: {error}"))?;
-        if !canonical.starts_with(inside) {
-            return Err(format!(
-                "{shown} lies outside the zones folder; move it inside"
-            ));
-        }
-        if self.open.contains(&canonical) {
-            return Err(format!("{shown} includes itself; remove one $INCLUDE"));
-        }
-        Ok((label, canonical))
+    fn set_origin(&mut self, origin: Option<Name>) {
+        self.origin = origin;
+        self.owner_text.clear();
     }
 
     /// Reads the records that a `$GENERATE` makes, and restores the owner. Stops at the first
@@ -276,9 +225,10 @@ impl<'r> ZoneReader<'r> {
             _ => {}
         }
         let template = GenerateTemplate::new(&record)?;
-        let outer_owner = self.owner.clone();
+        let outer_owner = self.owner;
         let outcome = self.generate_all(file, *directive, numbers, &template);
         self.owner = outer_owner;
+        self.owner_text.clear();
         outcome
     }
 
@@ -313,15 +263,11 @@ impl<'r> ZoneReader<'r> {
         let first = tokens[0];
         let mut next = 0;
         if !indented {
-            self.owner = Owner::Wrong;
-            let owner = complete(first.text, self.origin.as_ref())
-                .or_else(|sentence| at(first, sentence))?;
-            let key = canonical_key(&owner);
-            self.owner = Owner::Named(owner, key);
+            self.name_owner(first)?;
             next = 1;
         }
-        let (owner, key) = match &self.owner {
-            Owner::Named(owner, key) => (owner.clone(), key.clone()),
+        let owner = match self.owner {
+            Owner::Named(owner) => owner,
             Owner::Wrong => return Ok(()),
             Owner::Unknown => {
                 return at(
@@ -336,11 +282,13 @@ impl<'r> ZoneReader<'r> {
             rtype,
             data,
         } = self.stated(&tokens[next..], tokens[tokens.len() - 1])?;
-        let data = data::parse(rtype, data, self.origin.as_ref(), word)?;
+        data::parse(rtype, data, self.origin.as_ref(), word, &mut self.wire)?;
         if rtype == RecordType::SOA {
-            let minimum = data
-                .last_chunk()
-                .map_or(0, |octets| u32::from_be_bytes(*octets));
+            if self.is_block {
+                return at(word, "a block has no SOA");
+            }
+            let minimum = self.wire.last_chunk();
+            let minimum = minimum.map_or(0, |octets| u32::from_be_bytes(*octets));
             self.soa_minimum.get_or_insert(minimum);
         }
         let place = RecordPlace {
@@ -349,14 +297,26 @@ impl<'r> ZoneReader<'r> {
             column: first.column,
         };
         let ttl = self.ttl(ttl, place)?;
-        self.reading.records.push(ZoneRecord {
-            owner,
-            key,
-            rtype,
-            ttl,
-            data,
-            place,
-        });
+        let records = &mut self.reading.records;
+        records
+            .add(owner, (rtype, ttl), &self.wire, place)
+            .or_else(|full| at(first, too_large(full)))
+    }
+
+    /// Makes the word in front of a record the owner of what follows.
+    fn name_owner(&mut self, word: Token<'_>) -> Outcome {
+        let is_the_last = !self.owner_text.is_empty() && self.owner_text == word.text;
+        if is_the_last && matches!(self.owner, Owner::Named(_)) {
+            return Ok(());
+        }
+        self.owner = Owner::Wrong;
+        self.owner_text.clear();
+        self.wire.clear();
+        append_complete(word.text, self.origin.as_ref(), &mut self.wire)
+            .or_else(|sentence| at(word, sentence))?;
+        let owner = self.reading.records.add_owner(&self.wire);
+        self.owner = Owner::Named(owner.or_else(|full| at(word, too_large(full)))?);
+        self.owner_text.extend_from_slice(word.text);
         Ok(())
     }
 
@@ -388,8 +348,11 @@ impl<'r> ZoneReader<'r> {
     }
 
     fn record_type(&mut self, word: Token<'_>) -> Result<RecordType, ScanFault> {
-        if word.text == self.last_type.0 {
-            return Ok(self.last_type.1);
+        match word.text {
+            b"A" => return Ok(RecordType::A),
+            b"AAAA" => return Ok(RecordType::AAAA),
+            text if text == self.last_type.0 => return Ok(self.last_type.1),
+            _ => {}
         }
         let text = String::from_utf8_lossy(word.text);
         match text.parse::<RecordType>() {
@@ -418,6 +381,10 @@ impl<'r> ZoneReader<'r> {
             self.last_ttl = stated;
         }
         if let Some(ttl) = stated.or(self.default_ttl).or(self.last_ttl) {
+            return Ok(ttl);
+        }
+        if let Some(ttl) = self.inherited_ttl {
+            self.needs_last_ttl = true;
             return Ok(ttl);
         }
         let no_ttl = "no time to live is stated here or above";
@@ -454,6 +421,10 @@ impl<'r> ZoneReader<'r> {
 }
 
 type Outcome = Result<(), ScanFault>;
+
+fn too_large(_: StoreFull) -> &'static str {
+    "the records of this zone take more than 4 GiB; divide the zone"
+}
 
 fn at<T>(token: Token<'_>, sentence: impl Into<String>) -> Result<T, ScanFault> {
     Err(token.fault(sentence))
@@ -503,11 +474,7 @@ mod tests {
             "{soa}a A 192.0.2.1\nb 9 A 192.0.2.1\nc A 192.0.2.1\n"
         ))
         .expect("good");
-        let ttls: Vec<u32> = loaded.zones[0]
-            .rrsets
-            .iter()
-            .map(|rrset| rrset.ttl)
-            .collect();
+        let ttls: Vec<u32> = loaded.zones[0].rrsets().map(|rrset| rrset.ttl()).collect();
         assert_eq!(ttls, [300, 300, 300, 9, 9]);
         let warning = "z.zone:1:1: no time to live is stated here or above, so the SOA's minimum of 300 seconds is taken; \
             write $TTL at the top";

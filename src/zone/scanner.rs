@@ -81,7 +81,7 @@ impl<'a> Scanner<'a> {
     /// Starts at the first line of `text`, which is shorter than 4 GiB; a byte order mark is
     /// skipped.
     pub fn new(text: &'a [u8]) -> Self {
-        let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+        let text = without_mark(text);
         Scanner {
             text,
             at: 0,
@@ -90,6 +90,17 @@ impl<'a> Scanner<'a> {
             token_end: usize::MAX,
             tokens: Vec::new(),
         }
+    }
+
+    /// Where the next entry is looked for: an offset in the text, and its line.
+    pub fn position(&self) -> (usize, u32) {
+        (self.at, self.line)
+    }
+
+    /// Goes on at another line, which starts at this offset.
+    pub fn go_to(&mut self, (at, line): (usize, u32)) {
+        (self.at, self.line, self.line_start) = (at, line, at);
+        self.token_end = usize::MAX;
     }
 
     /// Finds the next entry that has words.
@@ -241,6 +252,11 @@ impl<'a> Scanner<'a> {
             sentence,
         }
     }
+}
+
+/// A text without the byte order mark that some editors put in front.
+pub fn without_mark(text: &[u8]) -> &[u8] {
+    text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)
 }
 
 /// The deepest nesting of parentheses. Nesting has no meaning; the limit bounds the memory.

@@ -38,17 +38,16 @@ pub fn warnings(text: &str) -> Vec<String> {
 pub fn listing(text: &str) -> Vec<String> {
     let loaded = load(&format!("{HEAD}{text}")).expect("no mistakes");
     let below = loaded.zones[0]
-        .rrsets
-        .iter()
-        .filter(|rrset| rrset.owner != loaded.zones[0].origin);
+        .rrsets()
+        .filter(|rrset| rrset.name() != loaded.zones[0].origin);
     below
         .map(|rrset| {
-            let data: Vec<String> = rrset.rdata.iter().map(|data| hexadecimal(data)).collect();
+            let data: Vec<String> = rrset.rdata().map(hexadecimal).collect();
             format!(
                 "{} {} {} {}",
-                rrset.owner,
-                rrset.ttl,
-                rrset.rtype,
+                rrset.name(),
+                rrset.ttl(),
+                rrset.rtype(),
                 data.join(",")
             )
         })

@@ -113,6 +113,11 @@ impl<'t, 'a> WordReader<'t, 'a> {
         complete(self.take()?.text, self.origin).map_err(DataError::Wrong)
     }
 
+    /// Appends the next word as a name in wire form, completed with the origin.
+    pub fn append_name(&mut self, wire: &mut Vec<u8>) -> Result<(), DataError> {
+        append_complete(self.take()?.text, self.origin, wire).map_err(DataError::Wrong)
+    }
+
     /// The remaining words as one text, because base 16 and base 64 may be split anywhere.
     pub fn take_rest(&mut self) -> Result<String, DataError> {
         let mut rest = String::new();
@@ -169,10 +174,23 @@ fn octets_of(token: Token<'_>) -> Result<Vec<u8>, DataError> {
 
 /// The name that `text` means below `origin`, or a sentence that says what is wrong.
 pub fn complete(text: &[u8], origin: Option<&Name>) -> Result<Name, String> {
+    let mut wire = Vec::with_capacity(text.len() + 2);
+    append_complete(text, origin, &mut wire)?;
+    Name::from_wire(&wire).map_err(|error| error.to_string())
+}
+
+/// Appends the name that `text` means below `origin` in wire form.
+pub fn append_complete(
+    text: &[u8],
+    origin: Option<&Name>,
+    wire: &mut Vec<u8>,
+) -> Result<(), String> {
     let text = std::str::from_utf8(text).map_err(|_| NameError::NotAscii(None).to_string())?;
     match origin {
-        Some(origin) => Name::parse(text, origin).map_err(|error| error.to_string()),
-        None if text.ends_with('.') => text.parse().map_err(|error: NameError| error.to_string()),
+        Some(origin) => Name::append(text, origin, wire).map_err(|error| error.to_string()),
+        None if text.ends_with('.') => {
+            Name::append(text, &Name::root(), wire).map_err(|error| error.to_string())
+        }
         None => {
             Err("the name is relative, but no $ORIGIN is stated above; state one or end the name with a dot".into())
         }

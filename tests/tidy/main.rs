@@ -9,13 +9,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Layers from the bottom; a file imports from its own layer or from lower ones.
-const LAYERS: [(&str, u8); 27] = [
+const LAYERS: [(&str, u8); 28] = [
     ("disk", 0),
     ("log_queue", 0),
     ("files", 0),
     ("net", 0),
     ("new_files", 1),
     ("text", 0),
+    ("two_threads", 0),
     ("terminal", 1),
     ("dns", 1),
     ("steering", 1),

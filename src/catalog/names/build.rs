@@ -1,6 +1,7 @@
 //! Adds names to the table when zones are compiled.
 
-use super::{NameNode, NameRole, NameTable, NodeId, ZoneId, hash};
+use super::{NONE, NameNode, NameRole, NameTable, NodeId, ServiceId, ZoneId};
+use crate::dns::name_hash::name_hash;
 
 /// The zone of a name, and whether the name is its apex.
 #[derive(Debug, Clone, Copy)]
@@ -11,7 +12,40 @@ pub struct NamePlace {
     pub is_apex: bool,
 }
 
+impl NameNode {
+    /// Notes the zone above an apex.
+    pub fn set_parent_zone(&mut self, zone: Option<ZoneId>) {
+        self.parent_zone = zone.map_or(NONE, |zone| zone.0);
+    }
+
+    /// Notes the service of the name.
+    pub fn set_service(&mut self, service: ServiceId) {
+        self.service = service.0;
+    }
+
+    /// Notes the number of the DNAME RRset.
+    pub fn set_dname(&mut self, number: Option<u32>) {
+        self.dname = number.unwrap_or(NONE);
+    }
+}
+
 impl NameTable {
+    /// Makes room for so many names of so many octets in all.
+    pub fn reserve(&mut self, names: usize, octets: usize) {
+        self.nodes.reserve_exact(names);
+        self.octets.reserve_exact(octets);
+        let slots = ((self.nodes.len() + names) * 2).next_power_of_two();
+        if slots > self.slots.len() {
+            self.grow(slots);
+        }
+    }
+
+    /// Gives back memory that was kept for more names.
+    pub fn shrink(&mut self) {
+        self.nodes.shrink_to_fit();
+        self.octets.shrink_to_fit();
+    }
+
     /// The index of a lower-cased wire name. A new name is added with all its ancestors.
     ///
     /// `describe` places a name; it returns `None` for a name above all zones.
@@ -44,12 +78,12 @@ impl NameTable {
             labels: above.map_or(0, |parent| parent.labels + 1),
             role,
             zone,
-            parent_zone: None,
             cut: None,
             wildcard: None,
-            service: None,
             rrsets: (0, 0),
-            dname: None,
+            parent_zone: NONE,
+            service: NONE,
+            dname: NONE,
         };
         let id = self.push(name, node);
         if name.starts_with(b"\x01*")
@@ -62,21 +96,21 @@ impl NameTable {
 
     fn push(&mut self, name: &[u8], mut node: NameNode) -> NodeId {
         if (self.nodes.len() + 1) * 2 > self.slots.len() {
-            self.grow();
+            self.grow((self.slots.len() * 2).max(64));
         }
         node.name_at = self.octets.len() as u32;
         node.name_length = name.len() as u8;
         self.octets.extend_from_slice(name);
         self.nodes.push(node);
         let index = self.nodes.len() as u32;
-        self.insert(hash(name), index);
-        NodeId(index - 1)
+        self.insert(name_hash(name), index);
+        NodeId::new(index - 1)
     }
 
-    fn grow(&mut self) {
-        self.slots = vec![0; (self.slots.len() * 2).max(64)];
+    fn grow(&mut self, slots: usize) {
+        self.slots = vec![0; slots];
         for index in 0..self.nodes.len() {
-            let hash = hash(self.name_of(&self.nodes[index]));
+            let hash = name_hash(self.name_of(&self.nodes[index]));
             self.insert(hash, index as u32 + 1);
         }
     }

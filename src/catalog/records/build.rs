@@ -1,7 +1,9 @@
 //! Puts RRsets into wire form when zones are compiled.
 
+use std::sync::Arc;
+
 use super::{AdditionalRule, AdditionalTarget, RrsetTable, WireRrset};
-use crate::catalog::compression::{Compressor, name_length};
+use crate::catalog::compression::{Compressor, PointerSite, compressible, name_length};
 use crate::dns::reply::{RECORD_HEADER, record_header};
 use crate::dns::{Name, RecordType};
 
@@ -26,79 +28,168 @@ pub struct PreparedRrset {
 }
 
 impl RrsetTable {
-    /// Adds an RRset in wire form.
+    /// Makes room for so many RRsets and octets.
+    pub fn reserve(&mut self, rrsets: usize, octets: usize) {
+        self.edits.prepared.reserve_exact(rrsets);
+        self.edits.octets.reserve_exact(octets);
+    }
+
+    /// Makes what was added so far the part that later tables share, and gives back memory that
+    /// was kept for more.
+    pub fn settle(&mut self) {
+        let mut columns = std::mem::take(&mut self.edits);
+        columns.prepared.shrink_to_fit();
+        columns.octets.shrink_to_fit();
+        columns.pointers.shrink_to_fit();
+        columns.targets.shrink_to_fit();
+        self.base = Arc::new(columns);
+    }
+
+    /// Octets that edits have added, and those that were compiled together.
+    pub fn octets_of_edits(&self) -> (usize, usize) {
+        (self.edits.octets.len(), self.base.octets.len())
+    }
+
+    /// Adds an RRset that another table has, which this one is a copy of.
+    pub fn add_again(&mut self, rrset: &WireRrset) -> u32 {
+        let octets = self.octets(rrset).to_vec();
+        let pointers = self.pointers(rrset).to_vec();
+        let targets = self.targets(rrset).to_vec();
+        let number = self.add_prepared(rrset.rtype, rrset.count, &octets, &pointers);
+        self.set_targets(number, targets);
+        number
+    }
+
+    /// Adds an RRset of another table, without the targets of its names.
+    pub fn add_other(&mut self, other: &RrsetTable, rrset: &WireRrset) -> u32 {
+        let (octets, pointers) = (other.octets(rrset), other.pointers(rrset));
+        self.add_prepared(rrset.rtype, rrset.count, octets, pointers)
+    }
+
+    fn add_prepared(
+        &mut self,
+        rtype: RecordType,
+        count: u16,
+        octets: &[u8],
+        pointers: &[PointerSite],
+    ) -> u32 {
+        let number = self.len();
+        let start = self.base.octets.len() + self.edits.octets.len();
+        let first = self.base.pointers.len() + self.edits.pointers.len();
+        self.edits.octets.extend_from_slice(octets);
+        self.edits.pointers.extend_from_slice(pointers);
+        self.edits.prepared.push(WireRrset {
+            rtype,
+            count,
+            octets: (start as u32, (start + octets.len()) as u32),
+            pointers: (first as u32, (first + pointers.len()) as u32),
+            targets: (0, 0),
+        });
+        number
+    }
+
+    /// Adds an RRset in wire form; the owner is in wire form, too.
     pub fn prepare<'r>(
         &mut self,
         rtype: RecordType,
         ttl: u32,
         rdata: impl ExactSizeIterator<Item = &'r [u8]>,
-        owner: &Name,
+        owner: &[u8],
     ) -> PreparedRrset {
         let mut targets = Vec::new();
-        let (start, first_pointer) = (self.octets.len(), self.pointers.len() as u32);
-        let mut compressor = Compressor::new(owner, rtype, rdata.len());
         let mut count = 0;
-        for data in rdata {
-            let record = self.octets.len();
-            self.octets
-                .extend_from_slice(&record_header(0, rtype, ttl, 0));
-            compressor.data(rtype, data, start, &mut self.octets, &mut self.pointers);
-            let length = (self.octets.len() - record - RECORD_HEADER) as u16;
-            self.octets[record + 10..record + 12].copy_from_slice(&length.to_be_bytes());
-            if let Some(mut target) = additional_target(rtype, data, owner) {
-                if let Some(at) = &mut target.at {
-                    *at += (record + RECORD_HEADER - start) as u32;
+        if has_names(rtype) {
+            let (mut octets, mut pointers) = (Vec::new(), Vec::new());
+            let mut compressor = Compressor::new(owner, rtype, rdata.len());
+            for data in rdata {
+                let record = octets.len();
+                octets.extend_from_slice(&record_header(0, rtype, ttl, 0));
+                compressor.data(rtype, data, 0, &mut octets, &mut pointers);
+                let length = (octets.len() - record - RECORD_HEADER) as u16;
+                octets[record + 10..record + 12].copy_from_slice(&length.to_be_bytes());
+                if let Some(mut target) = additional_target(rtype, data, owner) {
+                    if let Some(at) = &mut target.at {
+                        *at += (record + RECORD_HEADER) as u32;
+                    }
+                    targets.push(target);
                 }
-                targets.push(target);
+                count += 1;
             }
-            count += 1;
+            let number = self.add_prepared(rtype, count, &octets, &pointers);
+            return PreparedRrset { number, targets };
         }
         let number = self.len();
-        self.prepared.push(WireRrset {
+        let start = self.base.octets.len() + self.edits.octets.len();
+        let octets = &mut self.edits.octets;
+        for data in rdata {
+            let header = record_header(0, rtype, ttl, data.len() as u16);
+            octets.extend_from_slice(&header);
+            octets.extend_from_slice(data);
+            count += 1;
+        }
+        let end = self.base.octets.len() + octets.len();
+        self.edits.prepared.push(WireRrset {
             rtype,
             count,
-            octets: (start as u32, self.octets.len() as u32),
-            pointers: (first_pointer, self.pointers.len() as u32),
+            octets: (start as u32, end as u32),
+            pointers: (0, 0),
             targets: (0, 0),
         });
         PreparedRrset { number, targets }
     }
 
-    /// Sets the targets of an RRset, once their nodes are known.
+    /// Sets the targets of an RRset that was just added, once their nodes are known.
     pub fn set_targets(&mut self, number: u32, targets: Vec<AdditionalTarget>) {
-        let first = self.targets.len() as u32;
-        self.targets.extend(targets);
-        if let Some(prepared) = self.prepared.get_mut(number as usize) {
-            prepared.targets = (first, self.targets.len() as u32);
+        let first = self.base.targets.len() + self.edits.targets.len();
+        let last = first + targets.len();
+        let place = (number as usize).checked_sub(self.base.prepared.len());
+        if let Some(rrset) = place.and_then(|place| self.edits.prepared.get_mut(place)) {
+            rrset.targets = (first as u32, last as u32);
+            self.edits.targets.extend(targets);
         }
+    }
+}
+
+/// Whether the data of a type has names that are compressed, or whose records belong in the
+/// additional section.
+pub fn has_names(rtype: RecordType) -> bool {
+    compressible(rtype).1 > 0 || target_place(rtype).is_some()
+}
+
+/// Where in the data of a type the name is whose records belong in the additional section, and
+/// which of them. In a NAPTR record, the data says so.
+fn target_place(rtype: RecordType) -> Option<(usize, AdditionalRule)> {
+    match rtype {
+        RecordType::NS | RecordType::NAPTR => Some((0, AdditionalRule::Addresses)),
+        RecordType::MX => Some((2, AdditionalRule::Addresses)),
+        RecordType::SVCB | RecordType::HTTPS => Some((2, AdditionalRule::AddressesAnd(rtype))),
+        RecordType::SRV => Some((6, AdditionalRule::Addresses)),
+        _ => None,
     }
 }
 
 /// The name in record data that a client asks about next. Its offset is counted from the start of
 /// the data.
-fn additional_target(rtype: RecordType, data: &[u8], owner: &Name) -> Option<UnresolvedTarget> {
+fn additional_target(rtype: RecordType, data: &[u8], owner: &[u8]) -> Option<UnresolvedTarget> {
     let (skip, further) = match rtype {
-        RecordType::NS => (0, AdditionalRule::Addresses),
-        RecordType::MX => (2, AdditionalRule::Addresses),
-        RecordType::SVCB | RecordType::HTTPS => (2, AdditionalRule::AddressesAnd(rtype)),
-        RecordType::SRV => (6, AdditionalRule::Addresses),
         RecordType::NAPTR => naptr_replacement(data)?,
-        _ => return None,
+        _ => target_place(rtype)?,
     };
+    let owner = Name::from_wire(owner).ok()?;
     let rest = data.get(skip..)?;
     let name = Name::from_wire(rest.get(..name_length(rest))?).ok()?;
     if name.is_root() {
         // "." in ServiceMode means the owner itself (RFC 9460 section 2.5.2). Its binding is what
         // was asked for, so only its addresses are added.
         let is_binding = matches!(rtype, RecordType::SVCB | RecordType::HTTPS);
-        return (is_binding && data.get(..2) != Some(&[0, 0])).then(|| UnresolvedTarget {
+        return (is_binding && data.get(..2) != Some(&[0, 0])).then_some(UnresolvedTarget {
             at: None,
-            name: owner.clone(),
+            name: owner,
             further: AdditionalRule::Addresses,
         });
     }
     // A binding at the owner itself is in the answer already.
-    let further = if name == *owner {
+    let further = if name == owner {
         AdditionalRule::Addresses
     } else {
         further

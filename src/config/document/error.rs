@@ -90,7 +90,7 @@ impl ValueError {
 }
 
 /// A configuration file that was read.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceFile {
     /// The file, as it was named.
     pub file: Arc<Path>,
