@@ -82,7 +82,7 @@ pub mod succession;
 pub use health::HealthView;
 pub use health_news::word;
 pub use load::{AtlasCache, ConfigOrigin, LoadedState, load};
-pub use memory::resident as resident_memory;
+pub use memory::needed as needed_memory;
 pub use reloads::{ReloadHistory, ReloadResult};
 pub use running::Control;
 

@@ -127,9 +127,10 @@ pub struct LocatedClient {
     pub client: ClientHash,
     /// It was looked up by its subnet, not by the query's source address.
     pub by_subnet: bool,
-    /// SCOPE PREFIX-LENGTH of an answer that depends on the value alone.
-    scope: u8,
-    stable_scope: u8,
+    /// SCOPE PREFIX-LENGTH of an answer that depends on the value alone. Wider than it needs to be,
+    /// so that the compiler keeps each field in a register instead of packing them into one.
+    scope: u32,
+    stable_scope: u32,
 }
 
 impl LocatedClient {
@@ -162,8 +163,8 @@ impl LocatedClient {
                 value,
                 client,
                 by_subnet: false,
-                scope,
-                stable_scope: scope,
+                scope: scope.into(),
+                stable_scope: scope.into(),
             };
         }
         LocatedClient::new(seen, found, scope, seen.stable_scope(), true)
@@ -181,8 +182,8 @@ impl LocatedClient {
             value: found.value,
             client: seen.client(),
             by_subnet,
-            scope,
-            stable_scope,
+            scope: scope.into(),
+            stable_scope: stable_scope.into(),
         }
     }
 
@@ -197,11 +198,12 @@ impl LocatedClient {
     /// client's stable prefix.
     #[inline]
     pub fn scope(&self, stable: bool) -> u8 {
-        if stable {
+        let scope = if stable {
             self.scope.max(self.stable_scope)
         } else {
             self.scope
-        }
+        };
+        scope as u8
     }
 }
 

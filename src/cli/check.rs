@@ -12,7 +12,7 @@ use super::access::SystemUser;
 use super::arguments::CheckArgs;
 use super::topics;
 use crate::control::start::{self, StartReport};
-use crate::control::{self, LoadedState, resident_memory};
+use crate::control::{self, LoadedState, needed_memory};
 use crate::files::{self, FileKind};
 use crate::terminal::{complain, say, say_json};
 use crate::text::counted;
@@ -48,8 +48,8 @@ struct Checked {
 struct ConfigSize {
     zones: usize,
     services: usize,
-    /// Resident memory with everything loaded, in octets.
-    memory: Option<u64>,
+    /// The memory that a server will hold, in octets.
+    memory: u64,
 }
 
 /// One finding in JSON.
@@ -85,7 +85,7 @@ impl Checked {
         let size = Some(ConfigSize {
             zones: catalog.zones.len(),
             services: catalog.services.len(),
-            memory: resident_memory(),
+            memory: needed_memory(&loaded.config),
         });
         let mut found = Checked::examine_start(check, &loaded)?;
         found.warnings.splice(0..0, loaded.warnings);
@@ -144,12 +144,10 @@ impl Checked {
                     counted(size.zones, "zone"),
                     counted(size.services, "service")
                 );
-                if let Some(octets) = size.memory {
-                    let megabytes = octets.div_ceil(1_000_000);
-                    complain(format_args!(
-                        "this configuration needs about {megabytes} MB of memory"
-                    ));
-                }
+                complain(format_args!(
+                    "this configuration needs about {} MB of memory",
+                    size.memory.div_ceil(1_000_000)
+                ));
             }
             Some(_) => {}
             None => {

@@ -241,7 +241,7 @@ fn load_config(
     let prints = ContentPrints::of(&read.sources, &catalog, &zones.zones);
     let known = zones.known.take().filter(|_| zone_warnings.is_empty());
     drop(zones);
-    memory::check_loaded(config.max_memory).map_err(|refusal| vec![refusal])?;
+    memory::check_loaded(&config, before.is_none()).map_err(|refusal| vec![refusal])?;
     warnings.extend(zone_warnings);
     warnings.extend(identity.dns.warning.clone());
     warnings.extend(identity.admin.warning.clone());

@@ -172,13 +172,8 @@ pub fn pick(
     client: ClientHash,
     policy: PickPolicy,
 ) -> PickedEndpoints {
-    let picker = EndpointPicker {
-        tier,
-        pools,
-        client,
-    };
     let mut picks = PickedEndpoints::default();
-    if let Some(region) = picker.only_endpoint() {
+    if let Some(region) = only_endpoint(tier, pools) {
         picks.push(region, 0);
         return picks;
     }
@@ -186,12 +181,67 @@ pub fn pick(
         && tier.whole
         && matches!(policy.pick, PickMethod::Weighted | PickMethod::LeastLoad)
     {
-        if let Some((region, endpoint)) = picker.weighted_first(next_draw(policy.seed)) {
+        let first = weighted_first(tier, pools, next_draw(policy.seed));
+        if let Some((region, endpoint)) = first {
             picks.push(region, endpoint);
         }
         return picks;
     }
+    pick_each(tier, pools, client, policy)
+}
+
+/// Picks one endpoint after the other. This is a function of its own, because the picker is used
+/// by reference here, and the usual pick should not have to put it into memory.
+#[inline(never)]
+fn pick_each(
+    tier: &ActiveTier,
+    pools: &[Option<EndpointPool>],
+    client: ClientHash,
+    policy: PickPolicy,
+) -> PickedEndpoints {
+    let picker = EndpointPicker {
+        tier,
+        pools,
+        client,
+    };
     picker.pick_each(policy)
+}
+
+/// The tier's one region, if it takes every client and has one endpoint: there is nothing to
+/// decide.
+#[inline(always)]
+fn only_endpoint(tier: &ActiveTier, pools: &[Option<EndpointPool>]) -> Option<u8> {
+    let [(region, _)] = tier.regions[..] else {
+        return None;
+    };
+    let pool = pool_of(pools, region)?;
+    if tier.whole && pool.weights.len() == 1 {
+        Some(region)
+    } else {
+        None
+    }
+}
+
+/// The first pick from a tier whose regions take every client. Nothing is left out, so the sums
+/// are known.
+#[inline(always)]
+fn weighted_first(
+    tier: &ActiveTier,
+    pools: &[Option<EndpointPool>],
+    draw: u64,
+) -> Option<(u8, usize)> {
+    let region_weights = tier.regions.iter().map(|(_, now)| now.weight);
+    let index = index_at_weight(region_weights, below(draw, tier.total))?;
+    let (region, _) = *tier.regions.get(index)?;
+    let pool = pool_of(pools, region)?;
+    let endpoint_weights = pool.weights.iter().copied();
+    let endpoint = index_at_weight(endpoint_weights, below(endpoint_draw(draw), pool.total))?;
+    Some((region, endpoint))
+}
+
+#[inline(always)]
+fn pool_of(pools: &[Option<EndpointPool>], region: u8) -> Option<&EndpointPool> {
+    pools.get(usize::from(region))?.as_ref()
 }
 
 /// What every pick for one client reads: the tier, its regions' endpoints, and the client.
@@ -233,7 +283,7 @@ impl<'a> EndpointPicker<'a> {
                 PickMethod::Weighted | PickMethod::LeastLoad
                     if self.tier.whole && picks.is_empty() =>
                 {
-                    self.weighted_first(draw)
+                    weighted_first(self.tier, self.pools, draw)
                 }
                 PickMethod::Weighted | PickMethod::LeastLoad => self.weighted(&picks, draw),
                 PickMethod::Sticky => self.sticky(&picks),
@@ -246,34 +296,6 @@ impl<'a> EndpointPicker<'a> {
             draw = next_draw(draw);
         }
         picks
-    }
-
-    /// The tier's one region, if it takes every client and has one endpoint: there is nothing to
-    /// decide.
-    #[inline(always)]
-    fn only_endpoint(&self) -> Option<u8> {
-        let [(region, _)] = self.tier.regions[..] else {
-            return None;
-        };
-        let pool = self.pool(region)?;
-        if self.tier.whole && pool.weights.len() == 1 {
-            Some(region)
-        } else {
-            None
-        }
-    }
-
-    /// The first pick from a tier whose regions take every client. Nothing is left out, so the sums
-    /// are known.
-    #[inline(always)]
-    fn weighted_first(&self, draw: u64) -> Option<(u8, usize)> {
-        let region_weights = self.tier.regions.iter().map(|(_, now)| now.weight);
-        let index = index_at_weight(region_weights, below(draw, self.tier.total))?;
-        let (region, _) = *self.tier.regions.get(index)?;
-        let pool = self.pool(region)?;
-        let endpoint_weights = pool.weights.iter().copied();
-        let endpoint = index_at_weight(endpoint_weights, below(endpoint_draw(draw), pool.total))?;
-        Some((region, endpoint))
     }
 
     /// A region by weight, then one of its endpoints by weight, among those not picked yet.
@@ -371,9 +393,8 @@ impl<'a> EndpointPicker<'a> {
         self.pool(region).map_or(0, |pool| pool.weights.len())
     }
 
-    #[inline(always)]
     fn pool(&self, region: u8) -> Option<&'a EndpointPool> {
-        self.pools.get(usize::from(region))?.as_ref()
+        pool_of(self.pools, region)
     }
 }
 

@@ -12,14 +12,14 @@ use super::model::{
     ServiceRegion,
 };
 use super::names::DeclaredNames;
-use super::policies::Policies;
+use super::policies::{AppliedPolicy, Policies, Policy};
 use super::pools::{EndpointDefaults, EndpointLists, EndpointNames, Pools, StatedEndpoints};
-use super::ttl::resolve_ttl;
+use super::ttl::{ServiceTtl, resolve_ttl};
 use crate::config::document::error::SourceLine;
 use crate::config::document::{
-    ConfigReport, NamedEntry, NamedTables, SpannedList, TableField, WithOffset,
+    ConfigReport, NamedEntry, NamedTables, OneOrMore, Setting, SpannedList, TableField, WithOffset,
 };
-use crate::config::tables;
+use crate::config::tables::{self, TtlEntry};
 use crate::config::values::bindings::{HttpsText, SvcbTemplate, SvcbText};
 use crate::dns::Name;
 use crate::health::fold::FoldRules;
@@ -109,11 +109,7 @@ impl ServiceResolver<'_> {
         {
             report.warning(band, BAND_WITHOUT_DISTANCE.to_owned());
         }
-        let own_check = raw.check.given();
-        let check = match own_check {
-            Some(check) => self.check_names.find(&check, report).map(CheckId),
-            None => policy.check,
-        };
+        let check = self.check_of(raw.check, policy, report);
         let pool = raw.pool.get().map(|pool| pool.as_str().into());
         let endpoints = StatedBy {
             service: at,
@@ -127,19 +123,12 @@ impl ServiceResolver<'_> {
             least: raw.min_endpoints.or(&policy.keys.min_endpoints).as_usize(),
         };
         self.check_min_endpoints(&needed, &regions, report);
-        let ttl = match policy.ttl {
-            Some(ttl) if raw.ttl.is_absent() => ttl,
-            _ => resolve_ttl(raw.ttl.value.clone(), raw.ttl.at().unwrap_or(0), report),
-        };
+        let ttl = ttl_of(raw.ttl, policy, report);
         let fold = FoldRules {
             ramp: raw.ramp.or(&policy.keys.ramp).0,
             max_removed: raw.max_removed.or(&policy.keys.max_removed).0,
         };
-        let lists = if raw.fences.is_absent() {
-            applied.fences()
-        } else {
-            self.fence_lists.find_lists(raw.fences.value.0, report)
-        };
+        let lists = self.fence_lists_of(raw.fences, &applied, report);
         let fences = self.fence_lists.of_service(
             raw.fence.value,
             lists,
@@ -175,6 +164,33 @@ impl ServiceResolver<'_> {
             fences,
             stated: report.line(at),
         })
+    }
+
+    /// The check of endpoints that name none.
+    fn check_of(
+        &mut self,
+        own: TableField<String>,
+        policy: &Policy,
+        report: &mut ConfigReport,
+    ) -> Option<CheckId> {
+        match own.given() {
+            Some(check) => self.check_names.find(&check, report).map(CheckId),
+            None => policy.check,
+        }
+    }
+
+    /// The lists of fences that apply behind the service's own fences.
+    fn fence_lists_of(
+        &mut self,
+        own: Setting<OneOrMore<String>>,
+        applied: &AppliedPolicy,
+        report: &mut ConfigReport,
+    ) -> Vec<WithOffset<u16>> {
+        if own.is_absent() {
+            applied.fences()
+        } else {
+            self.fence_lists.find_lists(own.value.0, report)
+        }
     }
 
     fn service_regions(
@@ -288,6 +304,16 @@ impl ServiceResolver<'_> {
             .get(usize::from(region.region.0))
             .map_or(0, |region| region.weight);
         weight == 0 || region.endpoints.iter().all(|endpoint| endpoint.weight == 0)
+    }
+}
+
+fn ttl_of(own: Setting<TtlEntry>, policy: &Policy, report: &mut ConfigReport) -> ServiceTtl {
+    match policy.ttl {
+        Some(ttl) if own.is_absent() => ttl,
+        _ => {
+            let at = own.at().unwrap_or(0);
+            resolve_ttl(own.value, at, report)
+        }
     }
 }
 
