@@ -16,7 +16,7 @@ use super::services::ServiceFamily;
 use crate::geo::OutcomeTable;
 use crate::steering::{ActiveTier, EndpointPool, FailoverChain};
 
-use compile::Tables;
+use compile::{TableKey, Tables};
 
 /// What queries look up beside the catalog.
 #[derive(Debug)]
@@ -26,8 +26,8 @@ pub struct LiveState {
     availability: Availability,
 }
 
-/// One service under the current availability.
-#[derive(Debug)]
+/// One service under the current availability. A clone shares everything with the original.
+#[derive(Debug, Clone)]
 pub struct LiveService {
     /// Seconds.
     pub ttl: u32,
@@ -35,22 +35,30 @@ pub struct LiveService {
 }
 
 /// One family of a service under the current availability.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct LiveView {
     /// From address to the number of a failover chain.
     pub table: Arc<OutcomeTable>,
     /// By the table's values.
     pub outcomes: Arc<[FailoverChain]>,
     /// Endpoints that can be picked, by position in the view.
-    pub pools: Box<[Option<EndpointPool>]>,
+    pub pools: Arc<[Option<EndpointPool>]>,
     /// Their record data, by position and by index into the pool.
-    pub data: Box<[Box<[EndpointData]>]>,
+    pub data: Arc<[Box<[EndpointData]>]>,
+    /// What the table was made from.
+    key: Arc<TableKey>,
 }
 
 impl LiveState {
     /// The availability that this was compiled from.
     pub fn availability(&self) -> &Availability {
         &self.availability
+    }
+
+    /// A service, if its availability is still the same.
+    fn unchanged(&self, index: usize, availability: &Availability) -> Option<&LiveService> {
+        let is_same = self.availability.services.get(index) == availability.services.get(index);
+        self.services.get(index).filter(|_| is_same)
     }
 
     /// A service by its number in the catalog.

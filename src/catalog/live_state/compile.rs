@@ -2,7 +2,8 @@
 //!
 //! Outcome tables are the expensive part: one for each catchment, states of its regions and
 //! all-down rule. Views with equal keys share a table, and a new state takes over the tables of
-//! the one before. A table is either wide, with blocks as large as the outcomes allow, or made at
+//! the one before. A service whose availability is the same is shared whole, so a change of one
+//! service does not cost what all of them cost. A table is either wide, with blocks as large as the outcomes allow, or made at
 //! once from the classes of the catchment, which takes milliseconds however large the map is.
 
 use std::collections::{HashMap, HashSet};
@@ -18,7 +19,7 @@ use crate::geo::each;
 use crate::steering::{EndpointPool, RegionStates};
 
 /// The outcome tables of a live state.
-pub(super) type Tables = HashMap<TableKey, LiveTable>;
+pub(super) type Tables = HashMap<Arc<TableKey>, LiveTable>;
 
 /// One outcome table.
 #[derive(Debug, Clone)]
@@ -77,9 +78,25 @@ impl<'b> TableCache<'b> {
         }
     }
 
+    /// Takes over the tables of these views of the state before.
+    fn keep<'v>(&mut self, views: impl Iterator<Item = &'v LiveView>) {
+        let Some(before) = self.before else {
+            return;
+        };
+        // Views with equal keys share one, so its address is enough.
+        let mut seen = HashSet::new();
+        for view in views {
+            if seen.insert(Arc::as_ptr(&view.key))
+                && let Some((key, table)) = before.get_key_value(&view.key)
+            {
+                self.tables.insert(key.clone(), table.clone());
+            }
+        }
+    }
+
     /// Makes the tables of these views, on two threads.
     fn make_all<'v>(&mut self, views: impl Iterator<Item = &'v PreparedView<'v>>) {
-        let mut missing: Vec<(&TableKey, &Catchment)> = Vec::new();
+        let mut missing: Vec<(&Arc<TableKey>, &Catchment)> = Vec::new();
         let mut seen = HashSet::new();
         for prepared in views {
             let key = &prepared.key;
@@ -101,8 +118,10 @@ impl<'b> TableCache<'b> {
         }
     }
 
-    fn outcomes(&self, key: &TableKey) -> Option<Outcomes> {
-        self.tables.get(key).map(|table| table.outcomes.clone())
+    /// The table of a key, and the key as all views share it.
+    fn get(&self, key: &TableKey) -> Option<(Arc<TableKey>, Outcomes)> {
+        let (key, table) = self.tables.get_key_value(key)?;
+        Some((key.clone(), table.outcomes.clone()))
     }
 }
 
@@ -113,17 +132,30 @@ impl LiveState {
         availability: &Availability,
         before: Option<&LiveState>,
     ) -> LiveState {
-        LiveState::build(catalog, availability, before, LiveTable::wide)
+        LiveStateBuild {
+            catalog,
+            availability,
+            before,
+            shares_services: false,
+        }
+        .build(LiveTable::wide)
     }
 
     /// Compiles the live state within milliseconds. The blocks of new tables are narrower than
-    /// necessary until [`LiveState::widened`].
+    /// necessary until [`LiveState::widened`]. `before` must be a state of the same catalog:
+    /// services whose availability it has are shared with it.
     pub fn compile_at_once(
         catalog: &Catalog,
         availability: &Availability,
         before: Option<&LiveState>,
     ) -> LiveState {
-        LiveState::build(catalog, availability, before, LiveTable::at_once)
+        LiveStateBuild {
+            catalog,
+            availability,
+            before,
+            shares_services: true,
+        }
+        .build(LiveTable::at_once)
     }
 
     /// Whether some blocks are narrower than necessary.
@@ -133,35 +165,80 @@ impl LiveState {
 
     /// The same state with every block as wide as the outcomes allow.
     pub fn widened(&self, catalog: &Catalog) -> LiveState {
-        LiveState::build(catalog, &self.availability, Some(self), LiveTable::wide)
+        LiveState::compile(catalog, &self.availability, Some(self))
     }
+}
 
-    fn build(
-        catalog: &Catalog,
-        availability: &Availability,
-        before: Option<&LiveState>,
-        make: fn(&Catchment, &RegionStates) -> LiveTable,
-    ) -> LiveState {
-        let mut tables = TableCache::new(before.map(|before| &before.tables), make);
-        let mut prepared = Vec::with_capacity(catalog.services.len());
-        for (index, service) in catalog.services.iter().enumerate() {
-            let now = availability.services.get(index);
-            prepared.push(ServiceFamily::ALL.map(|family| PreparedView::new(service, family, now)));
+/// What a live state is built from.
+struct LiveStateBuild<'b> {
+    catalog: &'b Catalog,
+    availability: &'b Availability,
+    /// The state before, whose tables are shared.
+    before: Option<&'b LiveState>,
+    /// Services of the state before are shared, too: it is one of the same catalog.
+    shares_services: bool,
+}
+
+/// A service whose tables are not made yet.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "they live for one build; a box for each would be slower"
+)]
+enum PreparedService<'s> {
+    /// As in the state before.
+    Shared(&'s LiveService),
+    /// By family.
+    New([Option<PreparedView<'s>>; ServiceFamily::ALL.len()]),
+}
+
+impl<'b> LiveStateBuild<'b> {
+    fn build(&self, make: fn(&Catchment, &RegionStates) -> LiveTable) -> LiveState {
+        let mut tables = TableCache::new(self.before.map(|before| &before.tables), make);
+        let mut prepared = Vec::with_capacity(self.catalog.services.len());
+        for index in 0..self.catalog.services.len() {
+            prepared.push(self.prepare(index));
         }
-        tables.make_all(prepared.iter().flatten().flatten());
-        let mut services = Vec::with_capacity(catalog.services.len());
-        for (index, (service, views)) in catalog.services.iter().zip(prepared).enumerate() {
-            let now = availability.services.get(index);
-            services.push(LiveService {
-                ttl: now.and_then(|now| now.ttl).unwrap_or(service.ttl),
-                views: views.map(|view| view?.finish(&tables)),
+        let (mut shared, mut new) = (Vec::new(), Vec::new());
+        for service in &prepared {
+            match service {
+                PreparedService::Shared(service) => shared.extend(service.views.iter().flatten()),
+                PreparedService::New(views) => new.extend(views.iter().flatten()),
+            }
+        }
+        tables.keep(shared.into_iter());
+        tables.make_all(new.into_iter());
+        let mut services = Vec::with_capacity(prepared.len());
+        for (index, service) in prepared.into_iter().enumerate() {
+            services.push(match service {
+                PreparedService::Shared(service) => service.clone(),
+                PreparedService::New(views) => LiveService {
+                    ttl: self.ttl(index),
+                    views: views.map(|view| view?.finish(&tables)),
+                },
             });
         }
         LiveState {
             services,
             tables: tables.tables,
-            availability: availability.clone(),
+            availability: self.availability.clone(),
         }
+    }
+
+    fn prepare(&self, index: usize) -> PreparedService<'b> {
+        let before = self.before.filter(|_| self.shares_services);
+        if let Some(same) = before.and_then(|before| before.unchanged(index, self.availability)) {
+            return PreparedService::Shared(same);
+        }
+        let service = &self.catalog.services[index];
+        let now = self.availability.services.get(index);
+        let views = ServiceFamily::ALL.map(|family| PreparedView::new(service, family, now));
+        PreparedService::New(views)
+    }
+
+    fn ttl(&self, index: usize) -> u32 {
+        let now = self.availability.services.get(index);
+        let replaced = now.and_then(|now| now.ttl);
+        replaced.unwrap_or(self.catalog.services[index].ttl)
     }
 }
 
@@ -204,7 +281,7 @@ struct PreparedView<'s> {
     available: ViewAvailability<'s>,
     /// By region, the endpoints that can be picked.
     live: Vec<Vec<usize>>,
-    key: TableKey,
+    key: Arc<TableKey>,
 }
 
 impl<'s> PreparedView<'s> {
@@ -224,12 +301,12 @@ impl<'s> PreparedView<'s> {
             view,
             available,
             live,
-            key,
+            key: Arc::new(key),
         })
     }
 
     fn finish(self, tables: &TableCache<'_>) -> Option<LiveView> {
-        let outcomes = tables.outcomes(&self.key)?;
+        let (key, outcomes) = tables.get(&self.key)?;
         let mut pools = Vec::with_capacity(self.live.len());
         let mut data = Vec::with_capacity(self.live.len());
         for (region, live) in self.view.regions.iter().zip(&self.live) {
@@ -246,6 +323,7 @@ impl<'s> PreparedView<'s> {
             outcomes: outcomes.chains,
             pools: pools.into(),
             data: data.into(),
+            key,
         })
     }
 }
@@ -260,4 +338,90 @@ fn live_weights(available: &ViewAvailability<'_>, region: &ViewRegion, live: &[u
         weights.push(weight.copied().unwrap_or(endpoint.weight));
     }
     weights
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::{self, Config};
+    use crate::geo::Atlas;
+    use crate::steering::Share;
+    use crate::zone;
+    use proptest::prelude::*;
+
+    fn catalog(services: usize) -> (Config, Catalog) {
+        let mut text =
+            "regions = { fra = { location = [50, 8] }, iad = { location = [39, -77] } }\n"
+                .to_owned();
+        for number in 0..services {
+            text += &format!(
+                "[[services]]\nname = \"s{number}.example.com\"\n[services.endpoints]\n\
+                 fra = [\"192.0.2.1\", \"2001:db8::1\"]\niad = [\"192.0.2.2\", \"192.0.2.3\"]\n"
+            );
+        }
+        let config = config::parse(&text, Path::new("meridian.toml"))
+            .unwrap()
+            .config;
+        let text = "$TTL 60\n@ SOA ns1 h 1 2 3 4 5\n NS ns1\nns1 A 192.0.2.53\n";
+        let origin = "example.com".parse().unwrap();
+        let zones = zone::load_text(Path::new("z.zone"), text.as_bytes(), Some(&origin), None);
+        let zones = zones.unwrap().zones;
+        let catalog = Catalog::compile(&config, &zones, Arc::new(Atlas::empty())).unwrap();
+        (config, catalog)
+    }
+
+    /// Everything that queries see of a state.
+    fn shown(state: &LiveState) -> String {
+        let mut text = String::new();
+        for service in &state.services {
+            text += &format!("{}", service.ttl);
+            for view in &service.views {
+                let Some(view) = view else { continue };
+                let found = view.table.find("192.0.2.77".parse().unwrap());
+                let chain = &view.outcomes[found.value as usize];
+                text += &format!(" {:?} {:?} {chain:?}", view.pools, view.data);
+            }
+        }
+        text
+    }
+
+    proptest! {
+        #[test]
+        fn sharing_services_with_the_state_before_changes_no_answer(
+            steps in prop::collection::vec((0..4usize, 0..2usize, any::<bool>()), 1..12)
+        ) {
+            let (config, catalog) = catalog(4);
+            let mut availability = Availability::all_up(&config);
+            let mut state = LiveState::compile(&catalog, &availability, None);
+            for (service, region, is_up) in steps {
+                let share = if is_up { Share::ALL } else { Share::NONE };
+                availability.services[service].regions[region].share = share;
+                let next = LiveState::compile_at_once(&catalog, &availability, Some(&state));
+                let alone = LiveState::compile_at_once(&catalog, &availability, None);
+                prop_assert_eq!(shown(&next), shown(&alone));
+                prop_assert_eq!(next.tables.len(), alone.tables.len());
+                state = next;
+            }
+            let wide = state.widened(&catalog);
+            prop_assert!(!wide.is_narrow());
+            prop_assert_eq!(shown(&wide), shown(&state));
+        }
+    }
+
+    #[test]
+    fn a_change_of_one_service_leaves_the_others_as_they_are() {
+        let (config, catalog) = catalog(3);
+        let mut availability = Availability::all_up(&config);
+        let before = LiveState::compile(&catalog, &availability, None);
+        availability.services[1].regions[0].share = Share::NONE;
+        let after = LiveState::compile_at_once(&catalog, &availability, Some(&before));
+        let is_shared = |index: usize| {
+            let pools = [&before, &after]
+                .map(|state| Arc::as_ptr(&state.services[index].views[0].as_ref().unwrap().pools));
+            std::ptr::eq(pools[0], pools[1])
+        };
+        assert_eq!([0, 1, 2].map(is_shared), [true, false, true]);
+    }
 }
