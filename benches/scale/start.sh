@@ -10,17 +10,8 @@ set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
 rule_sets=${1:-1000}
 port=${FIRST_PORT:-5470}
-meridian=${MERIDIAN:-$root/target/release/meridian}
-[ -x "$meridian" ] || (cd "$root" && cargo build --release --quiet)
 
-scratch=$(mktemp -d)
-server=
-finish() {
-    [ -z "$server" ] || kill "$server" 2>/dev/null || true
-    wait 2>/dev/null || true
-    rm -rf "$scratch"
-}
-trap finish EXIT
+. "$root/benches/scratch.sh"
 
 mkdir "$scratch/zones"
 printf '$TTL 60\n@ SOA ns1 hostmaster 1 7200 1800 259200 60\n@ NS ns1\nns1 A 192.0.2.53\n' >"$scratch/zones/example.test.zone"

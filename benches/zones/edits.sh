@@ -12,18 +12,9 @@ root=$(cd "$(dirname "$0")/../.." && pwd)
 records=${1:-1000000}
 edits=${2:-7}
 port=${FIRST_PORT:-5470}
-meridian=${MERIDIAN:-$root/target/release/meridian}
 
-scratch=$(mktemp -d)
-server=
-finish() {
-    [ -z "$server" ] || kill "$server" 2>/dev/null || true
-    wait 2>/dev/null || true
-    rm -rf "$scratch"
-}
-trap finish EXIT
+. "$root/benches/scratch.sh"
 
-[ -x "$meridian" ] || (cd "$root" && cargo build --release --quiet)
 mkdir "$scratch/zones"
 zone=$scratch/zones/large.test.zone
 printf '[server]\nlisten = ["127.0.0.1:%d"]\n[admin]\nlisten = "127.0.0.1:0"\n' "$port" >"$scratch/meridian.toml"

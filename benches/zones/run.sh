@@ -14,19 +14,9 @@ records=${1:-1000000}
 zones=${2:-100000}
 rounds=${3:-3}
 port=${FIRST_PORT:-5460}
-meridian=${MERIDIAN:-$root/target/release/meridian}
 export PATH=$PATH:/usr/sbin
 
-scratch=$(mktemp -d)
-server=
-finish() {
-    [ -z "$server" ] || kill "$server" 2>/dev/null || true
-    wait 2>/dev/null || true
-    rm -rf "$scratch"
-}
-trap finish EXIT
-
-[ -x "$meridian" ] || (cd "$root" && cargo build --release --quiet)
+. "$root/benches/scratch.sh"
 
 # Each case is a folder of zone files; a server gets it with a configuration of its own.
 mkdir -p "$scratch"/records/zones "$scratch"/zones/zones

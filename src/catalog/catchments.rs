@@ -41,19 +41,33 @@ struct ViewKey {
 }
 
 impl ViewKey {
-    fn new(service: &config::ServiceConfig, regions: &[ViewRegion]) -> ViewKey {
+    fn new(service: &config::ServiceConfig, regions: impl Iterator<Item = RegionId>) -> ViewKey {
         let band = match service.band {
             Band::Percent(size) => (false, size.to_bits()),
             Band::Kilometres(size) => (true, size.to_bits()),
         };
-        let regions = regions.iter().map(|region| region.region).collect();
         ViewKey {
             fences: service.fences.as_ptr(),
             order: service.order,
             band,
-            regions,
+            regions: regions.collect(),
         }
     }
+
+    fn of_view(service: &config::ServiceConfig, regions: &[ViewRegion]) -> ViewKey {
+        ViewKey::new(service, regions.iter().map(|region| region.region))
+    }
+}
+
+/// The number of rule sets, as far as a configuration shows: services with the same regions, order,
+/// band and lists of fences share one.
+pub fn rule_sets(config: &Config) -> usize {
+    let mut known = HashSet::new();
+    for service in &config.services {
+        let regions = service.regions.iter().map(|region| region.region);
+        known.insert(ViewKey::new(service, regions));
+    }
+    known.len()
 }
 
 impl CatchmentCache {
@@ -93,7 +107,7 @@ impl CatchmentCache {
         for service in &config.services {
             for family in ServiceFamily::ALL {
                 let regions = view_regions(service, family, config);
-                if regions.is_empty() || !seen.insert(ViewKey::new(service, &regions)) {
+                if regions.is_empty() || !seen.insert(ViewKey::of_view(service, &regions)) {
                     continue;
                 }
                 let rules = view_rules(service, &regions, config);
@@ -127,7 +141,7 @@ impl CatchmentCache {
         config: &Config,
         atlas: &Atlas,
     ) -> SharedCatchment {
-        let key = ViewKey::new(service, regions);
+        let key = ViewKey::of_view(service, regions);
         if let Some(&at) = self.alike.get(&key) {
             return self.known[at].clone();
         }

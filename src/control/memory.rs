@@ -7,12 +7,12 @@
 //! is larger. Whatever was estimated, a state that exceeds `[limits] memory` once it is loaded is
 //! dropped again, at a start too. Figures are in `docs/guide/capacity.md`.
 
-use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use rustix::process::{Resource, getrlimit};
 
+use crate::catalog::catchments::rule_sets;
 use crate::config::Config;
 use crate::files::{self, FileKind};
 
@@ -46,8 +46,7 @@ pub struct MemoryExtent {
     databases: u64,
     /// The number of services.
     services: u64,
-    /// The number of rule sets, as far as the configuration shows: services with the same regions,
-    /// order, band and fences share one.
+    /// The number of rule sets.
     rule_sets: u64,
 }
 
@@ -73,7 +72,7 @@ impl MemoryExtent {
             zones: octets_in(&config.zones_directory, DEEPEST),
             databases,
             services: config.services.len() as u64,
-            rule_sets: rule_sets(config),
+            rule_sets: rule_sets(config) as u64,
         }
     }
 
@@ -95,20 +94,6 @@ impl MemoryExtent {
             .saturating_add(zones.saturating_mul(ZONE_FACTOR))
             .saturating_add(databases.saturating_mul(DATABASE_FACTOR))
     }
-}
-
-/// The number of different rules of services.
-fn rule_sets(config: &Config) -> u64 {
-    let mut known = HashSet::new();
-    for service in &config.services {
-        let regions: Vec<u16> = service.regions.iter().map(|it| it.region.0).collect();
-        // Services that share lists of fences have the same ones in memory.
-        let fences = service.fences.as_ptr() as usize;
-        let order = format!("{:?} {:?}", service.order, service.band);
-        let fences = if service.fences.is_empty() { 0 } else { fences };
-        known.insert((regions, order, fences));
-    }
-    known.len() as u64
 }
 
 /// How many octets of a file are read. A file that is too large for its kind is refused unread.

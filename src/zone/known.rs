@@ -22,6 +22,7 @@ use super::rrsets::rrsets;
 use super::scanner::{Scanner, without_mark};
 use super::store::{OwnerId, RecordStore, ZoneRecord};
 use crate::dns::Name;
+use crate::dns::name::MAX_NAME;
 use crate::dns::name_hash::name_hash;
 
 /// An edit that touches more than this part of the blocks is no small one: 1 in so many.
@@ -321,5 +322,9 @@ fn add_those_of(
 
 /// The hash of an owner, whatever its case.
 fn owner_hash(wire: &[u8]) -> u64 {
-    name_hash(&wire.to_ascii_lowercase())
+    let mut lower = [0; MAX_NAME];
+    let lower = &mut lower[..wire.len()];
+    lower.copy_from_slice(wire);
+    lower.make_ascii_lowercase();
+    name_hash(lower)
 }
