@@ -8,7 +8,7 @@
 //!    place alone.
 //! 3. *Availability* (health, drains) turns tiers into a failover chain, in [`failover`].
 //! 4. The *pick* draws endpoints by weight from the first tier that takes the client, per query, in
-//!    [`pick`].
+//!    [`pick`]. Several endpoints are dealt from a deck of sets, in [`deck`].
 
 pub mod point;
 pub mod policy;
@@ -17,12 +17,18 @@ pub mod tiers;
 
 pub mod failover;
 
+pub mod picked;
+
+pub mod deck;
+
 pub mod pick;
 
+pub use deck::ViewDecks;
 pub use failover::{
     ActiveTier, Detour, FailoverChain, LastResort, RegionStates, Share, ShareWindow,
 };
-pub use pick::{ClientHash, EndpointPool, PickedEndpoints};
+pub use pick::{ClientHash, EndpointPool};
+pub use picked::{HandId, PickedEndpoints};
 pub use point::{Point, PointError, UnitVector};
 pub use policy::{AllDown, Band, Bias, PickMethod, RegionOrder};
 pub use tiers::{Candidate, MeasuredCandidate, SteeringRules, Tiers};

@@ -14,7 +14,7 @@ use crate::catalog::services::{ServiceFamily, SteeredService};
 use crate::dns::ExtendedError;
 use crate::dns::reply::Section;
 use crate::dns::{RecordType, ReplyFull};
-use crate::steering::pick::MAX_ANSWERS;
+use crate::steering::picked::MAX_ANSWERS;
 use crate::steering::{LastResort, PickMethod};
 
 const IPV4_HINT: u8 = 4;

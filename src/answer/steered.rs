@@ -14,8 +14,8 @@ use crate::catalog::services::{ServiceFamily, SteeredService};
 use crate::dns::ExtendedError;
 use crate::dns::{ClientSubnet, Rcode, RecordType, ReplyFull};
 use crate::net::ClientAddress;
-use crate::steering::pick::{PickPolicy, PickedEndpoints, pick};
-use crate::steering::{ActiveTier, FailoverChain, LastResort, PickMethod};
+use crate::steering::pick::{PickPolicy, pick};
+use crate::steering::{ActiveTier, FailoverChain, LastResort, PickMethod, PickedEndpoints};
 
 /// How a service serves one client: what is answered, and what `explain` prints.
 pub struct Decision<'m> {
@@ -56,6 +56,8 @@ pub fn decide<'m>(
         answers: service.answers,
         seed,
         turn,
+        // Where the sets of a name are signed ahead of time, this is true.
+        only_hands: false,
     };
     let is_sticky =
         service.pick == PickMethod::Sticky && tier.is_some_and(|tier| view.has_choice(tier));
@@ -80,7 +82,7 @@ impl Decision<'_> {
     #[inline(always)]
     pub fn picks(&self) -> PickedEndpoints {
         match self.tier {
-            Some(tier) => pick(tier, &self.view.pools, self.located.client, self.policy),
+            Some(tier) => pick(tier, self.view.source(), self.located.client, self.policy),
             None => PickedEndpoints::default(),
         }
     }

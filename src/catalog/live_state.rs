@@ -14,7 +14,10 @@ use super::availability::Availability;
 use super::endpoint_data::EndpointData;
 use super::services::ServiceFamily;
 use crate::geo::OutcomeTable;
-use crate::steering::{ActiveTier, EndpointPool, FailoverChain};
+use crate::steering::pick::PickSource;
+use crate::steering::{
+    ActiveTier, EndpointPool, FailoverChain, HandId, PickedEndpoints, ViewDecks,
+};
 
 use compile::{TableKey, Tables};
 
@@ -45,6 +48,9 @@ pub struct LiveView {
     pub pools: Arc<[Option<EndpointPool>]>,
     /// Their record data, by position and by index into the pool.
     pub data: Arc<[Box<[EndpointData]>]>,
+    /// The hands that replies of several endpoints are dealt from; `None` where a reply has one, or
+    /// where the hands would be too many.
+    pub decks: Option<Arc<ViewDecks>>,
     /// What the table was made from.
     key: Arc<TableKey>,
 }
@@ -77,6 +83,51 @@ impl LiveService {
 }
 
 impl LiveView {
+    /// What the endpoints of a reply are picked from.
+    #[inline(always)]
+    pub fn source(&self) -> PickSource<'_> {
+        PickSource {
+            pools: &self.pools,
+            decks: self.decks.as_deref(),
+        }
+    }
+
+    /// The number of the set that a reply carries: first the hands of the decks, then each endpoint
+    /// alone. `None` if several endpoints were picked one after the other, or none.
+    #[inline]
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "254 regions of 65,536 endpoints at most, and 4,096 hands"
+    )]
+    pub fn hand_of(&self, picks: &PickedEndpoints) -> Option<HandId> {
+        if let Some(hand) = picks.dealt() {
+            return Some(hand);
+        }
+        let (1, Some((region, endpoint))) = (picks.len(), picks.iter().next()) else {
+            return None;
+        };
+        let mut number = self.decks.as_deref().map_or(0, |decks| decks.hands().len());
+        for before in self.data.iter().take(usize::from(region)) {
+            number += before.len();
+        }
+        Some(HandId(number as u32 + u32::from(endpoint)))
+    }
+
+    /// The sets that replies may carry whole, in the order of their numbers ([`LiveView::hand_of`]):
+    /// region positions and indices into the pools.
+    pub fn hands(&self) -> Vec<Vec<(u8, u16)>> {
+        let mut hands = Vec::new();
+        for hand in self.decks.as_deref().map_or(&[][..], |decks| decks.hands()) {
+            hands.push(hand.iter().collect());
+        }
+        for (region, endpoints) in (0..).zip(self.data.iter()) {
+            for endpoint in (0..).take(endpoints.len()) {
+                hands.push(vec![(region, endpoint)]);
+            }
+        }
+        hands
+    }
+
     /// The record data of a pick.
     #[inline]
     pub fn endpoint(&self, region: u8, endpoint: u16) -> Option<&EndpointData> {

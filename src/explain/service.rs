@@ -229,7 +229,7 @@ impl ExplainedView<'_> {
         let Some(tier) = self.decision.tier else {
             return Vec::new();
         };
-        let mut chances = chances(tier, &view.pools, self.decision.located.client);
+        let mut chances = chances(tier, view.source(), self.decision.located.client);
         match self.service.pick {
             PickMethod::Sticky => {
                 chances.clear();

@@ -17,6 +17,7 @@ use super::outcomes::OutcomeTable;
 use super::place::Place;
 use super::table::AddressTable;
 use super::zones::ZoneMap;
+use crate::steering::failover::number_tiers;
 use crate::steering::{FailoverChain, RegionStates, Tiers, UnitVector};
 
 /// The class of private and special-purpose addresses, which have no location. A client subnet in
@@ -143,6 +144,7 @@ impl Catchment {
         for tiers in &self.classes {
             chains.push(FailoverChain::resolve(tiers, now));
         }
+        number_tiers(&mut chains);
         Outcomes {
             table: self.by_class.clone(),
             chains: chains.into(),
@@ -195,6 +197,7 @@ impl Catchment {
             };
             of_class.resize(of_class.len() + alike, id);
         }
+        number_tiers(&mut chains);
         let outcome = |class: &u32| of_class.get(*class as usize).copied().unwrap_or(UNROUTABLE);
         (self.of_zone.iter().map(outcome).collect(), chains.into())
     }

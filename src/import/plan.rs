@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
 use super::maps::RuleClients;
-use crate::steering::pick::MAX_ANSWERS;
+use crate::steering::picked::MAX_ANSWERS;
 
 /// One endpoint.
 #[derive(Debug, Clone, PartialEq)]

@@ -9,6 +9,8 @@
 //! A chain depends on the place and on availability, never on a single client, so it is computed
 //! once per change of availability and looked up per query.
 
+use std::collections::BTreeMap;
+
 use super::{AllDown, Tiers};
 
 /// The part of its clients that a region takes, in units of 1/65,536.
@@ -78,7 +80,7 @@ pub struct Detour {
 }
 
 /// What one region of one service takes now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RegionCapacity {
     /// The part of its clients.
     pub share: Share,
@@ -151,6 +153,9 @@ pub struct ActiveTier {
     pub regions: Box<[(u8, RegionCapacity)]>,
     /// The sum of the weights.
     pub total: u64,
+    /// The number of its regions, shares and weights among those of all chains of an outcome table
+    /// ([`number_tiers`]): what a service has compiled for a tier is found by it.
+    pub number: u32,
     /// Some region takes every client, so no client goes on to the next tier.
     pub certain: bool,
     /// Every region takes every client, so shares need no check.
@@ -282,6 +287,21 @@ impl FailoverChain {
     }
 }
 
+/// Numbers the tiers of chains that belong together: those with equal regions, shares and weights
+/// have equal numbers, from 0. The numbers depend on the set of such tiers only.
+pub fn number_tiers(chains: &mut [FailoverChain]) {
+    let mut distinct = BTreeMap::new();
+    for tier in chains.iter().flat_map(|chain| &chain.tiers) {
+        distinct.insert(tier.regions.clone(), 0);
+    }
+    for (next, number) in (0..).zip(distinct.values_mut()) {
+        *number = next;
+    }
+    for tier in chains.iter_mut().flat_map(|chain| &mut chain.tiers) {
+        tier.number = distinct.get(&tier.regions).copied().unwrap_or(0);
+    }
+}
+
 /// The tiers in which some region takes clients, each followed by its detours, up to the first that
 /// is certain; and how many tiers were read.
 fn active_tiers(
@@ -333,6 +353,7 @@ impl ActiveTier {
             total: regions.iter().map(|(_, now)| u64::from(now.weight)).sum(),
             certain: regions.iter().any(|(_, now)| now.share == Share::ALL),
             whole: regions.iter().all(|(_, now)| now.share == Share::ALL),
+            number: 0,
             only: None,
             regions: regions.into(),
         })

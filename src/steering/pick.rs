@@ -2,7 +2,8 @@
 //!
 //! A weighted pick draws a region in proportion to the regions' weights, then one of its endpoints
 //! in proportion to theirs. A sticky pick hashes the client's prefix instead, and round robin
-//! counts answers. A reply with several endpoints holds each of them at most once.
+//! counts answers. A reply with several endpoints holds each of them at most once. It is dealt from
+//! a deck ([`super::deck`]) where there is one, and otherwise drawn one endpoint after the other.
 //!
 //! This file is part of the query path. It allocates nothing (except in [`chances`]) and draws all
 //! its randomness from the seed that the caller passes in, so the same seed gives the same pick.
@@ -18,15 +19,13 @@
     )
 )]
 
-mod hash;
+pub(super) mod hash;
 
-use super::{ActiveTier, FailoverChain, PickMethod};
+use super::deck::ViewDecks;
+use super::{ActiveTier, FailoverChain, PickMethod, PickedEndpoints};
 use hash::{below, endpoint_draw};
 
 pub use hash::{ClientHash, STABLE_PREFIX_V4, STABLE_PREFIX_V6, next_draw};
-
-/// Most endpoints in one reply.
-pub const MAX_ANSWERS: usize = 8;
 
 /// The endpoints of one region that can be picked now. Standby endpoints are left out while others
 /// are up.
@@ -55,58 +54,6 @@ impl EndpointPool {
             Some(&weight) if !picks.contains(region, endpoint) => u64::from(weight),
             _ => 0,
         }
-    }
-}
-
-/// The endpoints of one reply, in order: region position and index into its pool.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct PickedEndpoints {
-    /// Region in the upper half, endpoint in the lower one: two stores clear all eight.
-    chosen: [u32; MAX_ANSWERS],
-    count: usize,
-}
-
-impl PickedEndpoints {
-    /// Iterates over region position and endpoint index.
-    #[inline]
-    pub fn iter(&self) -> impl Iterator<Item = (u8, u16)> + '_ {
-        (0..self.count)
-            .map_while(|at| self.chosen.get(at))
-            .map(|&chosen| ((chosen >> 16) as u8, chosen as u16))
-    }
-
-    /// The number of endpoints.
-    #[inline]
-    pub fn len(&self) -> usize {
-        self.count
-    }
-
-    /// Whether nothing was picked.
-    #[inline]
-    pub fn is_empty(&self) -> bool {
-        self.count == 0
-    }
-
-    #[inline]
-    #[expect(
-        clippy::arithmetic_side_effects,
-        reason = "the count is at most MAX_ANSWERS"
-    )]
-    fn push(&mut self, region: u8, endpoint: usize) {
-        if let Some(place) = self.chosen.get_mut(self.count) {
-            *place = u32::from(region) << 16 | u32::from(endpoint as u16);
-            self.count += 1;
-        }
-    }
-
-    fn contains(&self, region: u8, endpoint: usize) -> bool {
-        self.iter()
-            .any(|picked| picked == (region, endpoint as u16))
-    }
-
-    /// The number of picked endpoints of one region.
-    fn count_in_region(&self, region: u8) -> usize {
-        self.iter().filter(|(chosen, _)| *chosen == region).count()
     }
 }
 
@@ -162,16 +109,29 @@ pub struct PickPolicy {
     pub seed: u64,
     /// The number of answers that this service has given, for round robin.
     pub turn: u32,
+    /// A reply holds one whole hand, even if its region has fewer endpoints than a reply may have:
+    /// for names whose sets of endpoints are prepared ahead of time.
+    pub only_hands: bool,
 }
 
-/// Picks endpoints of a tier, each at most once. `pools` is by region position.
+/// What the endpoints of a reply are picked from.
+#[derive(Debug, Clone, Copy)]
+pub struct PickSource<'v> {
+    /// The endpoints that can be picked, by region position.
+    pub pools: &'v [Option<EndpointPool>],
+    /// The decks of the view; `None`: endpoints are picked one at a time.
+    pub decks: Option<&'v ViewDecks>,
+}
+
+/// Picks endpoints of a tier, each at most once. Those of [`PickedEndpoints::dealt`] are one hand.
 #[inline(always)]
 pub fn pick(
     tier: &ActiveTier,
-    pools: &[Option<EndpointPool>],
+    source: PickSource<'_>,
     client: ClientHash,
     policy: PickPolicy,
 ) -> PickedEndpoints {
+    let PickSource { pools, decks } = source;
     let mut picks = PickedEndpoints::default();
     if let Some(region) = only_endpoint(tier, pools) {
         picks.push(region, 0);
@@ -187,15 +147,16 @@ pub fn pick(
         }
         return picks;
     }
-    pick_each(tier, pools, client, policy)
+    pick_several(tier, pools, decks, client, policy)
 }
 
-/// Picks one endpoint after the other. This is a function of its own, because the picker is used
-/// by reference here, and the usual pick should not have to put it into memory.
+/// Deals from a deck, or picks one endpoint after the other. This is a function of its own, because
+/// the picker is used by reference here, and the usual pick should not have to put it into memory.
 #[inline(never)]
-fn pick_each(
+fn pick_several(
     tier: &ActiveTier,
     pools: &[Option<EndpointPool>],
+    decks: Option<&ViewDecks>,
     client: ClientHash,
     policy: PickPolicy,
 ) -> PickedEndpoints {
@@ -204,7 +165,8 @@ fn pick_each(
         pools,
         client,
     };
-    picker.pick_each(policy)
+    let dealt = decks.and_then(|decks| picker.deal(decks, policy));
+    dealt.unwrap_or_else(|| picker.pick_each(policy))
 }
 
 /// The tier's one region, if it takes every client and has one endpoint: there is nothing to
@@ -274,6 +236,41 @@ impl OpenRegions<'_> {
 }
 
 impl<'a> EndpointPicker<'a> {
+    /// Deals a hand of the tier, or of one of its regions; `None`: there is no deck for it, or the
+    /// region has too few endpoints.
+    fn deal(&self, decks: &ViewDecks, policy: PickPolicy) -> Option<PickedEndpoints> {
+        let draw = next_draw(policy.seed);
+        if self.tier.whole
+            && let Some(deck) = decks.of_tier(self.tier)
+        {
+            return match policy.pick {
+                PickMethod::RoundRobin => decks.deal_in_turn(deck, policy.turn as usize),
+                _ => decks.deal(deck, draw),
+            };
+        }
+        let nothing = PickedEndpoints::default();
+        let (region, first) = match policy.pick {
+            PickMethod::Weighted | PickMethod::LeastLoad => self.weighted(&nothing, draw)?,
+            PickMethod::Sticky => self.sticky(&nothing)?,
+            PickMethod::RoundRobin => self.round_robin(&nothing, policy.turn)?,
+        };
+        let count = self.endpoint_count(region);
+        if count < usize::from(policy.answers) && !policy.only_hands {
+            return None;
+        }
+        if count == 1 {
+            let mut picks = PickedEndpoints::default();
+            picks.push(region, 0);
+            return Some(picks);
+        }
+        let deck = decks.of_region(region)?;
+        match policy.pick {
+            PickMethod::Weighted | PickMethod::LeastLoad => decks.deal(deck, endpoint_draw(draw)),
+            PickMethod::Sticky => decks.deal_to(deck, self.client, region),
+            PickMethod::RoundRobin => decks.deal_in_turn(deck, first),
+        }
+    }
+
     /// Picks one endpoint after the other, each from those that are left.
     fn pick_each(&self, policy: PickPolicy) -> PickedEndpoints {
         let mut picks = PickedEndpoints::default();
@@ -455,14 +452,20 @@ fn draw_index(count: usize, draw: u64, weight: impl Fn(usize) -> u64) -> Option<
 /// 0.0..=1.0: region position, index into its pool, chance. Not for the query path.
 pub fn chances(
     tier: &ActiveTier,
-    pools: &[Option<EndpointPool>],
+    source: PickSource<'_>,
     client: ClientHash,
 ) -> Vec<(u8, usize, f64)> {
     let picker = EndpointPicker {
         tier,
-        pools,
+        pools: source.pools,
         client,
     };
+    if tier.whole
+        && let Some(decks) = source.decks
+        && let Some(deck) = decks.of_tier(tier)
+    {
+        return decks.first_chances(deck);
+    }
     let nothing = PickedEndpoints::default();
     let open = picker.open_regions(&nothing);
     let total: u64 = (0..tier.regions.len())
@@ -477,6 +480,7 @@ pub fn chances(
         if weight == 0 {
             continue;
         }
+        // A region's deck gives its endpoints the same chances.
         let region_chance = weight as f64 / total as f64;
         for (endpoint, own) in pool.weights.iter().enumerate() {
             let chance = region_chance * f64::from(*own) / pool.total as f64;
@@ -519,15 +523,17 @@ mod tests {
         draw: u64,
         turn: u32,
     ) -> PickedEndpoints {
+        let decks = None;
         super::pick(
             tier,
-            pools,
+            PickSource { pools, decks },
             client,
             PickPolicy {
                 pick,
                 answers,
                 seed: draw,
                 turn,
+                only_hands: false,
             },
         )
     }
@@ -562,7 +568,11 @@ mod tests {
     fn chances_are_the_shares_of_weighted_picks() {
         let tier = tier(&[1, 3]);
         let pools = [EndpointPool::new(&[80, 20]), EndpointPool::new(&[5])];
-        let chances = chances(&tier, &pools, client(1));
+        let source = PickSource {
+            pools: &pools,
+            decks: None,
+        };
+        let chances = chances(&tier, source, client(1));
         assert_eq!(
             chances
                 .iter()
@@ -702,6 +712,7 @@ mod tests {
         let none = ActiveTier {
             regions: Box::new([]),
             total: 0,
+            number: 0,
             certain: false,
             whole: true,
             only: None,

@@ -3,8 +3,9 @@
 //! Outcome tables are the expensive part: one for each catchment, states of its regions and
 //! all-down rule. Views with equal keys share a table, and a new state takes over the tables of
 //! the one before. A service whose availability is the same is shared whole, so a change of one
-//! service does not cost what all of them cost. A table is either wide, with blocks as large as the outcomes allow, or made at
-//! once from the classes of the catchment, which takes milliseconds however large the map is.
+//! service does not cost what all of them cost. A table is either wide, with blocks as large as
+//! the outcomes allow, or made at once from the classes of the catchment, which takes milliseconds
+//! however large the map is. Views that are alike share their decks.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -16,7 +17,8 @@ use crate::catalog::region_states::ViewAvailability;
 use crate::catalog::services::{ServiceFamily, ServiceView, SteeredService, ViewRegion};
 use crate::geo::catchment::{Catchment, Outcomes};
 use crate::geo::each;
-use crate::steering::{EndpointPool, RegionStates};
+use crate::steering::deck::{DeckRegion, DeckRules};
+use crate::steering::{EndpointPool, FailoverChain, RegionStates, ViewDecks};
 
 /// The outcome tables of a live state.
 pub(super) type Tables = HashMap<Arc<TableKey>, LiveTable>;
@@ -208,12 +210,13 @@ impl<'b> LiveStateBuild<'b> {
         tables.keep(shared.into_iter());
         tables.make_all(new.into_iter());
         let mut services = Vec::with_capacity(prepared.len());
+        let mut decks = DeckCache::default();
         for (index, service) in prepared.into_iter().enumerate() {
             services.push(match service {
                 PreparedService::Shared(service) => service.clone(),
                 PreparedService::New(views) => LiveService {
                     ttl: self.ttl(index),
-                    views: views.map(|view| view?.finish(&tables)),
+                    views: views.map(|view| view?.finish(&tables, &mut decks)),
                 },
             });
         }
@@ -271,7 +274,7 @@ impl LiveView {
         let prepared = PreparedView::new(service, family, now)?;
         let mut tables = TableCache::new(None, make);
         tables.make_all(std::iter::once(&prepared));
-        prepared.finish(&tables)
+        prepared.finish(&tables, &mut DeckCache::default())
     }
 }
 
@@ -279,6 +282,7 @@ impl LiveView {
 struct PreparedView<'s> {
     view: &'s ServiceView,
     available: ViewAvailability<'s>,
+    rules: DeckRules,
     /// By region, the endpoints that can be picked.
     live: Vec<Vec<usize>>,
     key: Arc<TableKey>,
@@ -300,12 +304,16 @@ impl<'s> PreparedView<'s> {
         Some(PreparedView {
             view,
             available,
+            rules: DeckRules {
+                answers: service.answers,
+                pick: service.pick,
+            },
             live,
             key: Arc::new(key),
         })
     }
 
-    fn finish(self, tables: &TableCache<'_>) -> Option<LiveView> {
+    fn finish(self, tables: &TableCache<'_>, decks: &mut DeckCache) -> Option<LiveView> {
         let (key, outcomes) = tables.get(&self.key)?;
         let mut pools = Vec::with_capacity(self.live.len());
         let mut data = Vec::with_capacity(self.live.len());
@@ -318,13 +326,71 @@ impl<'s> PreparedView<'s> {
                     .collect(),
             );
         }
+        let decks = self.decks(&pools, &key, &outcomes, decks);
         Some(LiveView {
             table: outcomes.table,
             outcomes: outcomes.chains,
             pools: pools.into(),
             data: data.into(),
+            decks,
             key,
         })
+    }
+
+    /// The decks of the view; `None` where one endpoint is picked at a time.
+    fn decks(
+        &self,
+        pools: &[Option<EndpointPool>],
+        key: &Arc<TableKey>,
+        outcomes: &Outcomes,
+        decks: &mut DeckCache,
+    ) -> Option<Arc<ViewDecks>> {
+        if self.rules.answers < 2 {
+            return None;
+        }
+        let mut regions = Vec::with_capacity(pools.len());
+        for ((region, live), pool) in self.view.regions.iter().zip(&self.live).zip(pools) {
+            let endpoints = region.endpoints.iter();
+            regions.push(DeckRegion {
+                weights: pool
+                    .as_ref()
+                    .map_or(Vec::new(), |pool| pool.weights.to_vec()),
+                places: live.iter().map(|&at| at as u16).collect(),
+                configured: endpoints.map(|endpoint| endpoint.weight).collect(),
+            });
+        }
+        let deck_key = DeckKey {
+            table: Arc::as_ptr(key) as usize,
+            rules: self.rules,
+            regions,
+        };
+        decks.get(deck_key, &outcomes.chains)
+    }
+}
+
+/// What decks are made from.
+#[derive(PartialEq, Eq, Hash)]
+struct DeckKey {
+    /// The address of the key of the outcome table, which all its views share.
+    table: usize,
+    rules: DeckRules,
+    regions: Vec<DeckRegion>,
+}
+
+/// Makes the decks of views that are alike once.
+#[derive(Default)]
+struct DeckCache {
+    decks: HashMap<DeckKey, Option<Arc<ViewDecks>>>,
+}
+
+impl DeckCache {
+    fn get(&mut self, key: DeckKey, chains: &[FailoverChain]) -> Option<Arc<ViewDecks>> {
+        if let Some(known) = self.decks.get(&key) {
+            return known.clone();
+        }
+        let made = ViewDecks::compile(key.rules, &key.regions, chains).map(Arc::new);
+        self.decks.insert(key, made.clone());
+        made
     }
 }
 

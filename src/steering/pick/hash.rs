@@ -54,8 +54,14 @@ impl ClientHash {
         self.with_salt(u64::from(region))
     }
 
+    /// The hash that decides which hand of a region's deck is the client's.
+    #[inline]
+    pub(in crate::steering) fn for_hand(self, region: u8) -> u64 {
+        self.with_salt(!u64::from(region))
+    }
+
     /// The score of a candidate in weighted rendezvous hashing: the highest score wins.
-    pub(super) fn score(self, salt: u64, weight: u64) -> f64 {
+    pub(in crate::steering) fn score(self, salt: u64, weight: u64) -> f64 {
         // 53 bits and a half: never 0 and never 1, so the logarithm is finite and below 0.
         let unit = ((self.with_salt(salt) >> 11) as f64 + 0.5) / (1u64 << 53) as f64;
         -(weight as f64) / unit.ln()
@@ -91,6 +97,17 @@ pub(super) fn endpoint_draw(draw: u64) -> u64 {
     clippy::arithmetic_side_effects,
     reason = "the product of two 64-bit numbers fits into 128 bits"
 )]
-pub(super) fn below(draw: u64, total: u64) -> u64 {
+pub(in crate::steering) fn below(draw: u64, total: u64) -> u64 {
     ((u128::from(draw) * u128::from(total)) >> 64) as u64
+}
+
+/// [`below`], and a draw that is independent of it: uniform to one part in 2^64 / total.
+#[inline]
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "the product of two 64-bit numbers fits into 128 bits"
+)]
+pub(in crate::steering) fn with_rest(draw: u64, total: u64) -> (u64, u64) {
+    let product = u128::from(draw) * u128::from(total);
+    ((product >> 64) as u64, product as u64)
 }

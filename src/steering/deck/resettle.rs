@@ -1,0 +1,213 @@
+//! Changes a sticky deck for other weights, so that few clients get another hand.
+//!
+//! A sticky deck is made from the endpoints as configured, whatever is up. When an endpoint dies or
+//! weights change, hands are not drawn anew, which would move nearly every client. Endpoints that
+//! have too much hand some of their place to endpoints that have too little: a hand is cut, and in
+//! one part of it one endpoint replaces another. Clients of hands without a changed endpoint keep
+//! theirs, and the others keep the rest of their hand.
+
+use super::sampling::{Inclusion, WeighedSet};
+
+/// The unit that resettled decks are brought to; shares are exact to one part in it.
+const UNIT: u64 = 1 << 56;
+
+/// What is so little that no hand is cut for it.
+const SLACK: u64 = 1 << 10;
+
+/// A deck under change.
+struct Resettling {
+    /// Whole hands of the deck, by draw from 0.
+    sets: Vec<WeighedSet>,
+    /// By endpoint: how often it is in a hand.
+    have: Vec<u64>,
+    /// By endpoint: how often it should be.
+    want: Vec<u64>,
+}
+
+/// The sets for `wanted`, from those of a deck in which other weights hold. `endpoint_at` is the
+/// endpoint of `wanted` by endpoint of the sets; `None`: it is gone. Endpoints of `wanted` that no
+/// set has come in new. Both have hands of the same size.
+///
+/// Each endpoint gets its share exactly, unless hands that already have it leave it no place.
+pub fn resettle(
+    sets: Vec<WeighedSet>,
+    wanted: &Inclusion,
+    endpoint_at: &[Option<usize>],
+) -> Vec<WeighedSet> {
+    let mut change = Resettling::new(sets, wanted, endpoint_at);
+    change.settle();
+    change.expel();
+    for _ in 0..4 {
+        if !change.settle() {
+            break;
+        }
+    }
+    change.sets
+}
+
+impl Resettling {
+    /// Endpoints that are gone have numbers behind those of `wanted`.
+    fn new(sets: Vec<WeighedSet>, wanted: &Inclusion, endpoint_at: &[Option<usize>]) -> Resettling {
+        let present = wanted.weights.len();
+        let total: u64 = sets.iter().map(|set| set.mass).sum();
+        let scale = (UNIT / total.max(1)).max(1);
+        let total = total * scale;
+        let mut want = targets(wanted, total);
+        want.resize(present + endpoint_at.len(), 0);
+        let mut change = Resettling {
+            sets,
+            have: vec![0; want.len()],
+            want,
+        };
+        for set in &mut change.sets {
+            set.mass *= scale;
+            for endpoint in &mut set.endpoints {
+                *endpoint = endpoint_at[*endpoint].unwrap_or(present + *endpoint);
+                change.have[*endpoint] += set.mass;
+            }
+        }
+        change
+    }
+
+    /// Moves what endpoints have too much to those that have too little. Returns whether something
+    /// moved.
+    fn settle(&mut self) -> bool {
+        let mut moved = false;
+        let mut settled = Vec::with_capacity(self.sets.len());
+        for set in std::mem::take(&mut self.sets) {
+            let mut parts = vec![set];
+            for place in 0..parts[0].endpoints.len() {
+                let mut next = Vec::with_capacity(parts.len());
+                for part in parts {
+                    moved |= self.divide(part, place, &mut next);
+                }
+                parts = next;
+            }
+            settled.extend(parts);
+        }
+        self.sets = joined(settled);
+        moved
+    }
+
+    /// Divides one set: in the first parts, an endpoint that has too little replaces the one at
+    /// this place.
+    fn divide(&mut self, mut set: WeighedSet, place: usize, parts: &mut Vec<WeighedSet>) -> bool {
+        let own = set.endpoints[place];
+        let mut moved = false;
+        while set.mass > 0 && self.has_too_much(own) {
+            let Some(other) = self.neediest(&set) else {
+                break;
+            };
+            let surplus = self.have[own] - self.want[own];
+            let lack = self.want[other] - self.have[other];
+            let mut mass = set.mass.min(surplus).min(lack);
+            if set.mass - mass <= SLACK {
+                mass = set.mass;
+            }
+            parts.push(self.replace(&set, place, other, mass));
+            set.mass -= mass;
+            moved = true;
+        }
+        if set.mass > 0 {
+            parts.push(set);
+        }
+        moved
+    }
+
+    fn has_too_much(&self, endpoint: usize) -> bool {
+        let allowed = if self.want[endpoint] > 0 { SLACK } else { 0 };
+        self.have[endpoint] > self.want[endpoint] + allowed
+    }
+
+    /// Part of a set with another endpoint at a place.
+    fn replace(&mut self, set: &WeighedSet, place: usize, other: usize, mass: u64) -> WeighedSet {
+        let mut part = WeighedSet {
+            endpoints: set.endpoints.clone(),
+            mass,
+        };
+        self.have[part.endpoints[place]] -= mass;
+        self.have[other] += mass;
+        part.endpoints[place] = other;
+        part
+    }
+
+    /// The endpoint outside the set that lacks most.
+    fn neediest(&self, set: &WeighedSet) -> Option<usize> {
+        let mut best: Option<usize> = None;
+        for other in 0..self.want.len() {
+            let lack = self.want[other].saturating_sub(self.have[other]);
+            let most = best.map_or(SLACK, |best| self.want[best] - self.have[best]);
+            if lack > most && !set.endpoints.contains(&other) {
+                best = Some(other);
+            }
+        }
+        best
+    }
+
+    /// Replaces what should be in no hand, even if the endpoint that comes in has enough. There is
+    /// one, because there are at least as many as a hand has.
+    fn expel(&mut self) {
+        let mut sets = std::mem::take(&mut self.sets);
+        for set in &mut sets {
+            for place in 0..set.endpoints.len() {
+                if self.want[set.endpoints[place]] > 0 {
+                    continue;
+                }
+                if let Some(other) = self.least_full(set) {
+                    *set = self.replace(set, place, other, set.mass);
+                }
+            }
+        }
+        self.sets = joined(sets);
+    }
+
+    fn least_full(&self, set: &WeighedSet) -> Option<usize> {
+        let mut best: Option<usize> = None;
+        for other in 0..self.want.len() {
+            if self.want[other] == 0 || set.endpoints.contains(&other) {
+                continue;
+            }
+            let excess = |at: usize| i128::from(self.have[at]) - i128::from(self.want[at]);
+            if best.is_none_or(|best| excess(other) < excess(best)) {
+                best = Some(other);
+            }
+        }
+        best
+    }
+}
+
+/// How often each endpoint should be in a hand, of `total` hands. The numbers sum up to as many as
+/// the hands hold.
+fn targets(wanted: &Inclusion, total: u64) -> Vec<u64> {
+    let mut targets = Vec::with_capacity(wanted.weights.len());
+    let mut weight_before = 0;
+    for (always, &weight) in wanted.always.iter().zip(&wanted.weights) {
+        if *always {
+            targets.push(total);
+            continue;
+        }
+        // The difference of two rounded sums, so that no rounding is lost.
+        let start = place_of(weight_before, wanted, total);
+        weight_before += weight;
+        let target = place_of(weight_before, wanted, total) - start;
+        targets.push(target.max(1));
+    }
+    targets
+}
+
+fn place_of(weight: u64, wanted: &Inclusion, total: u64) -> u64 {
+    let line = u128::from(total) * u128::from(wanted.rest_size);
+    (line * u128::from(weight) / u128::from(wanted.rest_weight.max(1))) as u64
+}
+
+/// The sets with equal neighbours made one.
+fn joined(sets: Vec<WeighedSet>) -> Vec<WeighedSet> {
+    let mut joined: Vec<WeighedSet> = Vec::with_capacity(sets.len());
+    for set in sets {
+        match joined.last_mut() {
+            Some(last) if last.endpoints == set.endpoints => last.mass += set.mass,
+            _ => joined.push(set),
+        }
+    }
+    joined
+}
