@@ -1101,6 +1101,41 @@ fn more_than_a_thousand_mistakes_are_counted() {
 }
 
 #[test]
+fn an_endpoint_that_is_in_every_reply_because_of_its_weight_is_warned_of() {
+    let text = |keys: &str, fra: &str| {
+        format!(
+            "regions = {{ fra = {{}}, iad = {{ weight = 300 }} }}\n[[services]]\n\
+             name = \"www.example.com\"\norder = \"priority\"\n{keys}\n[services.endpoints]\n\
+             fra = [{fra}]\niad = \"192.0.2.9\"\n"
+        )
+    };
+    let heavy = "{ address = \"192.0.2.1\", weight = 300 }, \"192.0.2.2\", \"192.0.2.3\", \
+                 \"192.0.2.4\", { address = \"192.0.2.5\", weight = 0 }";
+    let sentence = |answers: &str| {
+        format!(
+            "meridian.toml:3:8: service www.example.com: fra's 192.0.2.1 is in every reply: its \
+             weight asks for more than one of {answers} answers"
+        )
+    };
+    assert_eq!(warnings(&text("answers = 3", heavy)), [sentence("3")]);
+    let sticky = "answers = 3\npick = \"sticky\"";
+    assert_eq!(warnings(&text(sticky, heavy)), [sentence("3")]);
+    for quiet in [
+        "",
+        "answers = 2",
+        "answers = 4",
+        "answers = 3\npick = \"round-robin\"",
+    ] {
+        assert_eq!(warnings(&text(quiet, heavy)), [""; 0], "{quiet}");
+    }
+    // All regions share one tier: of four replies, three come from iad alone.
+    let even = "\"192.0.2.1\", \"192.0.2.2\"";
+    let one_tier = text("answers = 2", even).replace("priority", "none");
+    let expected = sentence("2").replace("fra's 192.0.2.1", "iad's 192.0.2.9");
+    assert_eq!(warnings(&one_tier), [expected]);
+}
+
+#[test]
 fn oddities_are_warned_of() {
     assert_eq!(
         warnings("[regions.fra]"),

@@ -8,6 +8,7 @@
 pub mod model;
 pub mod resolve;
 
+mod answers;
 mod certificates;
 mod checks;
 mod combinations;

@@ -62,7 +62,7 @@ impl Hand {
 
     /// The hand from the endpoint at `lead` onwards, and then those before it.
     #[inline]
-    fn from_lead(&self, id: HandId, lead: usize) -> PickedEndpoints {
+    fn starting_at(&self, id: HandId, lead: usize) -> PickedEndpoints {
         let mut picks = PickedEndpoints::of_hand(id);
         let cards = self.cards();
         let (before, after) = cards.split_at(lead.min(cards.len()));
@@ -174,14 +174,14 @@ impl ViewDecks {
             }
             _ => lead as usize,
         };
-        Some(hand.from_lead(HandId(entry.hand.into()), lead))
+        Some(hand.starting_at(HandId(entry.hand.into()), lead))
     }
 
     /// Deals the hand of a turn: every entry comes once before the first comes again.
     pub(super) fn deal_in_turn(&self, deck: &Deck, turn: usize) -> Option<PickedEndpoints> {
         let entry = deck.entries.get(turn.checked_rem(deck.entries.len())?)?;
         let hand = self.hands.get(usize::from(entry.hand))?;
-        Some(hand.from_lead(HandId(entry.hand.into()), usize::from(entry.lead)))
+        Some(hand.starting_at(HandId(entry.hand.into()), usize::from(entry.lead)))
     }
 
     /// Deals a client its own hand of a region.
@@ -203,7 +203,7 @@ impl ViewDecks {
                 }
             }
         }
-        Some(hand.from_lead(HandId(entry.hand.into()), lead.0))
+        Some(hand.starting_at(HandId(entry.hand.into()), lead.0))
     }
 
     /// The chance of each endpoint to come first when the deck is dealt by a draw, 0.0..=1.0: region

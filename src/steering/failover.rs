@@ -451,6 +451,32 @@ mod tests {
     }
 
     #[test]
+    fn tiers_are_numbered_by_their_regions_whatever_the_order_of_the_chains() {
+        let resolve = |tiers: &[&[u8]]| {
+            let states = RegionStates {
+                capacities: vec![UP, UP, UP],
+                ..RegionStates::default()
+            };
+            FailoverChain::resolve(&Tiers::from_lists(tiers), &states)
+        };
+        let mut chains = vec![
+            resolve(&[&[1, 2]]),
+            resolve(&[&[0], &[1]]),
+            resolve(&[&[1, 2], &[0]]),
+        ];
+        number_tiers(&mut chains);
+        let numbers = |chains: &[FailoverChain]| -> Vec<u32> {
+            chains.iter().map(|chain| chain.tiers[0].number).collect()
+        };
+        assert_eq!(numbers(&chains), [1, 0, 1]);
+        chains.reverse();
+        number_tiers(&mut chains);
+        assert_eq!(numbers(&chains), [1, 0, 1]);
+        number_tiers(&mut chains[1..2]);
+        assert_eq!(numbers(&chains[1..2]), [0]);
+    }
+
+    #[test]
     fn standby_serves_only_when_every_other_is_out() {
         assert_eq!(
             positions(&resolve(&[STANDBY, UP, UP, UP], AllDown::AnswerAll)),

@@ -413,17 +413,22 @@ mod tests {
     use super::*;
     use crate::config::{self, Config};
     use crate::geo::Atlas;
-    use crate::steering::Share;
+    use crate::steering::pick::{PickPolicy, next_draw, pick};
+    use crate::steering::{ClientHash, PickMethod, Share};
     use crate::zone;
     use proptest::prelude::*;
 
     fn catalog(services: usize) -> (Config, Catalog) {
+        catalog_with(services, "")
+    }
+
+    fn catalog_with(services: usize, keys: &str) -> (Config, Catalog) {
         let mut text =
             "regions = { fra = { location = [50, 8] }, iad = { location = [39, -77] } }\n"
                 .to_owned();
         for number in 0..services {
             text += &format!(
-                "[[services]]\nname = \"s{number}.example.com\"\n[services.endpoints]\n\
+                "[[services]]\nname = \"s{number}.example.com\"\n{keys}[services.endpoints]\n\
                  fra = [\"192.0.2.1\", \"2001:db8::1\"]\niad = [\"192.0.2.2\", \"192.0.2.3\"]\n"
             );
         }
@@ -474,6 +479,37 @@ mod tests {
             prop_assert!(!wide.is_narrow());
             prop_assert_eq!(shown(&wide), shown(&state));
         }
+    }
+
+    #[test]
+    fn every_set_that_is_dealt_has_its_number() {
+        let keys = "answers = 2\norder = \"none\"\n";
+        let (config, catalog) = catalog_with(2, keys);
+        let availability = Availability::all_up(&config);
+        let state = LiveState::compile(&catalog, &availability, None);
+        let views = [0, 1].map(|at| state.services[at].views[0].as_ref().unwrap());
+        let decks = views.map(|view| Arc::as_ptr(view.decks.as_ref().unwrap()));
+        assert_eq!(decks[0], decks[1], "views that are alike share their decks");
+        let (view, hands) = (views[0], views[0].hands());
+        // Three endpoints, two of which make a hand.
+        assert!(hands.len() > 3 && hands.len() <= 3 + 3);
+        let tier = &view.outcomes[view.table.find("192.0.2.77".parse().unwrap()).value as usize];
+        for seed in 0..500 {
+            let policy = PickPolicy {
+                pick: PickMethod::Weighted,
+                answers: 2,
+                seed: next_draw(seed),
+                turn: 0,
+                only_hands: true,
+            };
+            let client = ClientHash::at_v4(77);
+            let picks = pick(&tier.tiers[0], view.source(), client, policy);
+            let mut endpoints: Vec<(u8, u16)> = picks.iter().collect();
+            endpoints.sort_unstable();
+            assert_eq!(hands[view.hand_of(&picks).unwrap().0 as usize], endpoints);
+        }
+        let alone = state.services[0].views[1].as_ref().unwrap();
+        assert_eq!(alone.hands(), [[(0, 0)]]);
     }
 
     #[test]

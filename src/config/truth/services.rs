@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 
+use super::answers::warn_of_capped;
 use super::fences::FenceLists;
 use super::model::{
     Capacity, CheckConfig, CheckId, EndpointTarget, RegionConfig, RegionId, ServiceConfig,
@@ -143,7 +144,7 @@ impl ServiceResolver<'_> {
             .or(policy.keys.client_subnet.get().copied());
         let name = name?;
         self.check_endpoints(&name, &regions, report);
-        Some(ServiceConfig {
+        let service = ServiceConfig {
             name: name.value,
             policy: policy.name.clone(),
             pool,
@@ -163,7 +164,9 @@ impl ServiceResolver<'_> {
             bindings,
             fences,
             stated: report.line(at),
-        })
+        };
+        warn_of_capped(name.at, &service, self.regions, report);
+        Some(service)
     }
 
     /// The check of endpoints that name none.

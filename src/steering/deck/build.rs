@@ -81,7 +81,7 @@ impl DeckCard {
 
     /// A number that stays the same while other endpoints come and go.
     fn salt(self) -> u64 {
-        (u64::from(self.region) + 1) << 48 | u64::from(self.place) + 1
+        ((u64::from(self.region) + 1) << 48) | (u64::from(self.place) + 1)
     }
 }
 

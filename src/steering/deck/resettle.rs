@@ -14,6 +14,9 @@ const UNIT: u64 = 1 << 56;
 /// What is so little that no hand is cut for it.
 const SLACK: u64 = 1 << 10;
 
+/// Most sets in which places are moved across; with more, moving within one set is enough.
+const MOST_ACROSS: usize = 256;
+
 /// A deck under change.
 struct Resettling {
     /// Whole hands of the deck, by draw from 0.
@@ -24,11 +27,18 @@ struct Resettling {
     want: Vec<u64>,
 }
 
+/// A place in a set.
+#[derive(Clone, Copy)]
+struct SetPlace {
+    set: usize,
+    place: usize,
+}
+
 /// The sets for `wanted`, from those of a deck in which other weights hold. `endpoint_at` is the
 /// endpoint of `wanted` by endpoint of the sets; `None`: it is gone. Endpoints of `wanted` that no
 /// set has come in new. Both have hands of the same size.
 ///
-/// Each endpoint gets its share exactly, unless hands that already have it leave it no place.
+/// Each endpoint gets its share, to one part in 2^46.
 pub fn resettle(
     sets: Vec<WeighedSet>,
     wanted: &Inclusion,
@@ -37,8 +47,8 @@ pub fn resettle(
     let mut change = Resettling::new(sets, wanted, endpoint_at);
     change.settle();
     change.expel();
-    for _ in 0..4 {
-        if !change.settle() {
+    for _ in 0..4 * change.want.len() {
+        if !change.settle() && !change.settle_across() {
             break;
         }
     }
@@ -159,6 +169,84 @@ impl Resettling {
             }
         }
         self.sets = joined(sets);
+    }
+
+    /// Moves once from an endpoint that has too much to one that has too little although every hand
+    /// of the first has the second already: a third one gives its place in another hand, and takes
+    /// that of the first. Returns whether something moved.
+    fn settle_across(&mut self) -> bool {
+        if self.sets.len() > MOST_ACROSS {
+            return false;
+        }
+        for lacking in 0..self.want.len() {
+            if self.want[lacking] <= self.have[lacking] + SLACK {
+                continue;
+            }
+            for surplus in 0..self.want.len() {
+                if self.has_too_much(surplus) && self.move_across(lacking, surplus) {
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    fn move_across(&mut self, lacking: usize, surplus: usize) -> bool {
+        for first in 0..self.sets.len() {
+            if self.sets[first].endpoints.contains(&lacking) {
+                continue;
+            }
+            for place in 0..self.sets[first].endpoints.len() {
+                let third = self.sets[first].endpoints[place];
+                let Some((second, own)) = self.set_of(surplus, third) else {
+                    continue;
+                };
+                let lack = self.want[lacking] - self.have[lacking];
+                let excess = self.have[surplus] - self.want[surplus];
+                let masses = self.sets[first].mass.min(self.sets[second].mass);
+                let mass = masses.min(lack).min(excess);
+                let first = SetPlace { set: first, place };
+                let second = SetPlace {
+                    set: second,
+                    place: own,
+                };
+                // The later one first, because a cut moves those behind it.
+                if first.set > second.set {
+                    self.cut(first, lacking, mass);
+                    self.cut(second, third, mass);
+                } else {
+                    self.cut(second, third, mass);
+                    self.cut(first, lacking, mass);
+                }
+                return true;
+            }
+        }
+        false
+    }
+
+    /// A set that has one endpoint and lacks another, and where in it the first stands.
+    fn set_of(&self, endpoint: usize, without: usize) -> Option<(usize, usize)> {
+        for (at, set) in self.sets.iter().enumerate() {
+            let place = set.endpoints.iter().position(|own| *own == endpoint);
+            if let Some(place) = place
+                && !set.endpoints.contains(&without)
+            {
+                return Some((at, place));
+            }
+        }
+        None
+    }
+
+    /// Cuts a part off a set, with another endpoint at a place.
+    fn cut(&mut self, at: SetPlace, other: usize, mass: u64) {
+        let set = self.sets[at.set].clone();
+        let part = self.replace(&set, at.place, other, mass);
+        if set.mass == mass {
+            self.sets[at.set] = part;
+        } else {
+            self.sets[at.set].mass -= mass;
+            self.sets.insert(at.set, part);
+        }
     }
 
     fn least_full(&self, set: &WeighedSet) -> Option<usize> {

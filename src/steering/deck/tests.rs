@@ -202,12 +202,13 @@ fn forty_generated_pools_get_their_shares_over_a_million_draws() {
     for seed in 0..40 {
         let world = World::generated(PickMethod::Weighted, seed);
         let (compiled, (endpoints, inclusion)) = (world.compiled(), world.inclusion());
-        let mut counts: BTreeMap<(u8, u16), (u32, u32)> = BTreeMap::new();
+        // By region and endpoint, of which there are at most 16.
+        let mut counts = [(0u32, 0u32); 64];
         let mut draw = seed;
         for _ in 0..DRAWS {
             draw = next_draw(draw);
-            for (at, endpoint) in compiled.picks(1, draw, 0).iter().enumerate() {
-                let (all, first) = counts.entry(endpoint).or_default();
+            for (at, (region, endpoint)) in compiled.picks(1, draw, 0).iter().enumerate() {
+                let (all, first) = &mut counts[usize::from(region) * 16 + usize::from(endpoint)];
                 *all += 1;
                 *first += u32::from(at == 0);
             }
@@ -220,7 +221,7 @@ fn forty_generated_pools_get_their_shares_over_a_million_draws() {
             } else {
                 inclusion.rest_size as f64 * weight / inclusion.rest_weight as f64
             };
-            let (all, first) = counts.get(endpoint).copied().unwrap_or_default();
+            let (all, first) = counts[usize::from(endpoint.0) * 16 + usize::from(endpoint.1)];
             deviations.add(all, DRAWS, included);
             deviations.add(first, DRAWS, weight / total as f64);
         }
@@ -412,10 +413,14 @@ fn sticky_clients_keep_their_hand_when_an_endpoint_dies() {
         sum.more += moves.more;
         sum.leads += moves.leads;
     }
-    println!("{sum:?}");
-    // All in all, hardly a client moves that could stay.
-    assert!(sum.others * 100 <= sum.clients * 3, "{sum:?}");
-    assert!(sum.leads * 100 <= sum.clients * 3, "{sum:?}");
+    // All in all, hardly a client moves that could stay. More of them get another first endpoint:
+    // where one is in every hand, its part of each of them grows.
+    assert!(
+        sum.must > 50_000 && sum.others * 100 <= sum.clients * 3,
+        "{sum:?}"
+    );
+    assert!(sum.more * 100 <= sum.clients * 5, "{sum:?}");
+    assert!(sum.leads * 10 <= sum.clients, "{sum:?}");
 }
 
 #[test]
