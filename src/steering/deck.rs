@@ -63,15 +63,11 @@ impl Hand {
     /// The hand from the endpoint at `lead` onwards, and then those before it.
     #[inline]
     fn starting_at(&self, id: HandId, lead: usize) -> PickedEndpoints {
-        let mut picks = PickedEndpoints::of_hand(id);
         let cards = self.cards();
         let (before, after) = cards.split_at(lead.min(cards.len()));
-        for &card in after {
-            picks.push_card(card);
-        }
-        for &card in before {
-            picks.push_card(card);
-        }
+        let mut picks = PickedEndpoints::of_hand(id);
+        picks.push_cards(after);
+        picks.push_cards(before);
         picks
     }
 }
@@ -84,6 +80,13 @@ struct DeckEntry {
     hand: u16,
     /// With round robin, the endpoint that comes first.
     lead: u8,
+}
+
+impl DeckEntry {
+    #[inline]
+    fn id(&self) -> HandId {
+        HandId(self.hand.into())
+    }
 }
 
 /// Hands, each as often as its endpoints' weights require.
@@ -167,21 +170,21 @@ impl ViewDecks {
     pub(super) fn deal(&self, deck: &Deck, draw: u64) -> Option<PickedEndpoints> {
         let (lead, rest) = with_rest(draw, u64::from(deck.size));
         let entry = deck.entry(rest)?;
-        let hand = self.hands.get(usize::from(entry.hand))?;
+        let hand = self.hand(entry)?;
         let lead = match &deck.leads {
             LeadRule::Uneven { constant, total } => {
                 uneven_lead(hand, constant, *total, next_draw(!draw))
             }
             _ => lead as usize,
         };
-        Some(hand.starting_at(HandId(entry.hand.into()), lead))
+        Some(hand.starting_at(entry.id(), lead))
     }
 
     /// Deals the hand of a turn: every entry comes once before the first comes again.
     pub(super) fn deal_in_turn(&self, deck: &Deck, turn: usize) -> Option<PickedEndpoints> {
         let entry = deck.entries.get(turn.checked_rem(deck.entries.len())?)?;
-        let hand = self.hands.get(usize::from(entry.hand))?;
-        Some(hand.starting_at(HandId(entry.hand.into()), usize::from(entry.lead)))
+        let lead = usize::from(entry.lead);
+        Some(self.hand(entry)?.starting_at(entry.id(), lead))
     }
 
     /// Deals a client its own hand of a region.
@@ -192,18 +195,13 @@ impl ViewDecks {
         region: u8,
     ) -> Option<PickedEndpoints> {
         let entry = deck.entry(client.for_hand(region))?;
-        let hand = self.hands.get(usize::from(entry.hand))?;
-        let mut lead = (0, f64::MIN);
-        if let LeadRule::ByClient(cards) = &deck.leads {
-            for (at, card) in hand.cards().iter().enumerate() {
-                let own = cards.get(usize::from(*card as u16));
-                let score = own.map_or(0.0, |own| client.score(own.salt, own.weight));
-                if score > lead.1 {
-                    lead = (at, score);
-                }
-            }
-        }
-        Some(hand.starting_at(HandId(entry.hand.into()), lead.0))
+        let hand = self.hand(entry)?;
+        Some(hand.starting_at(entry.id(), deck.client_lead(hand, client)))
+    }
+
+    #[inline]
+    fn hand(&self, entry: &DeckEntry) -> Option<&Hand> {
+        self.hands.get(usize::from(entry.hand))
     }
 
     /// The chance of each endpoint to come first when the deck is dealt by a draw, 0.0..=1.0: region
@@ -215,8 +213,10 @@ impl ViewDecks {
         for entry in &deck.entries {
             let part = entry.until.saturating_sub(start) as f64 / total as f64;
             start = entry.until;
-            let hand = self.hands.get(usize::from(entry.hand));
-            for (card, lead) in hand.map_or(Vec::new(), |hand| deck.lead_chances(hand)) {
+            for (card, lead) in self
+                .hand(entry)
+                .map_or(Vec::new(), |hand| deck.lead_chances(hand))
+            {
                 match chances.iter_mut().find(|(known, _)| *known == card) {
                     Some((_, sum)) => *sum += part * lead,
                     None => chances.push((card, part * lead)),
@@ -233,6 +233,26 @@ impl ViewDecks {
 }
 
 impl Deck {
+    /// The place of the endpoint of a hand that comes first for a client.
+    fn client_lead(&self, hand: &Hand, client: ClientHash) -> usize {
+        let mut lead = (0, f64::MIN);
+        for (at, card) in hand.cards().iter().enumerate() {
+            let score = self.client_score(*card, client);
+            if score > lead.1 {
+                lead = (at, score);
+            }
+        }
+        lead.0
+    }
+
+    fn client_score(&self, card: u32, client: ClientHash) -> f64 {
+        let LeadRule::ByClient(cards) = &self.leads else {
+            return 0.0;
+        };
+        let own = cards.get(usize::from(card as u16));
+        own.map_or(0.0, |own| client.score(own.salt, own.weight))
+    }
+
     /// The chance of each card of a hand to come first.
     fn lead_chances(&self, hand: &Hand) -> Vec<(u32, f64)> {
         let cards = hand.cards();
@@ -240,20 +260,30 @@ impl Deck {
             let even = 1.0 / cards.len() as f64;
             return cards.iter().map(|card| (*card, even)).collect();
         };
-        let whole = *total as f64;
-        let taken = constant.last().map_or(0, |(_, until)| *until);
         let others = cards.len().saturating_sub(constant.len()) as f64;
+        let rest = total.saturating_sub(constant.last().map_or(0, |(_, until)| *until));
         let mut chances = Vec::with_capacity(cards.len());
         for card in cards {
-            let before = constant.iter().take_while(|(own, _)| own != card);
-            let start = before.last().map_or(0, |(_, until)| *until);
-            chances.push(match constant.iter().find(|(own, _)| own == card) {
-                Some((_, until)) => (*card, until.saturating_sub(start) as f64 / whole),
-                None => (*card, total.saturating_sub(taken) as f64 / whole / others),
-            });
+            let share = match length_of(constant, *card) {
+                Some(length) => length as f64,
+                None => rest as f64 / others,
+            };
+            chances.push((*card, share / *total as f64));
         }
         chances
     }
+}
+
+/// The length of the stretch of a card that is in every hand; `None`: it is not.
+fn length_of(constant: &[(u32, u64)], card: u32) -> Option<u64> {
+    let mut start = 0;
+    for (own, until) in constant {
+        if *own == card {
+            return until.checked_sub(start);
+        }
+        start = *until;
+    }
+    None
 }
 
 /// The place of the endpoint that comes first, where some are in every hand.
@@ -266,14 +296,18 @@ fn uneven_lead(hand: &Hand, constant: &[(u32, u64)], total: u64, draw: u64) -> u
         return cards.iter().position(|own| own == card).unwrap_or(0);
     }
     let others = cards.len().saturating_sub(constant.len());
-    let mut left = below(next_draw(draw), others as u64);
+    let left = below(next_draw(draw), others as u64);
+    other_place(cards, constant, left)
+}
+
+/// The place of a card that is not in every hand, with `left` of these before it.
+fn other_place(cards: &[u32], constant: &[(u32, u64)], mut left: u64) -> usize {
     for (at, card) in cards.iter().enumerate() {
-        if constant.iter().any(|(own, _)| own == card) {
-            continue;
-        }
-        match left.checked_sub(1) {
-            None => return at,
-            Some(rest) => left = rest,
+        if length_of(constant, *card).is_none() {
+            match left.checked_sub(1) {
+                None => return at,
+                Some(rest) => left = rest,
+            }
         }
     }
     0

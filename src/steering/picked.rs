@@ -102,6 +102,14 @@ impl PickedEndpoints {
         }
     }
 
+    /// [`PickedEndpoints::push_card`] for each.
+    #[inline]
+    pub(super) fn push_cards(&mut self, cards: &[u32]) {
+        for &card in cards {
+            self.push_card(card);
+        }
+    }
+
     pub(super) fn contains(&self, region: u8, endpoint: usize) -> bool {
         self.iter()
             .any(|picked| picked == (region, endpoint as u16))

@@ -93,20 +93,25 @@ impl SharedReplies<'_> {
 
     fn sentence(&self, region: &ServiceRegion, target: &EndpointTarget) -> String {
         let ServiceConfig { name, answers, .. } = self.service;
-        let region = self.regions.get(usize::from(region.region.0));
-        let region = region.map_or("", |region| &region.name);
+        let region = self.name_of(region);
         format!(
             "service {name}: {region}'s {target} is in every reply: its weight asks for more than \
              one of {answers} answers"
         )
     }
 
+    fn name_of(&self, region: &ServiceRegion) -> &str {
+        let region = self.regions.get(usize::from(region.region.0));
+        region.map_or("", |region| &region.name)
+    }
+
     /// The endpoints of this kind with a weight; standbys are left out.
     fn weights<'r>(&self, region: &'r ServiceRegion) -> Vec<(&'r EndpointTarget, f64)> {
         let mut weights = Vec::new();
         for endpoint in &region.endpoints {
-            if AnswerKind::of(&endpoint.target) == Some(self.kind) && endpoint.weight > 0 {
-                weights.push((&endpoint.target, f64::from(endpoint.weight)));
+            let (target, weight) = (&endpoint.target, endpoint.weight);
+            if weight > 0 && AnswerKind::of(target) == Some(self.kind) {
+                weights.push((target, f64::from(weight)));
             }
         }
         weights

@@ -38,6 +38,13 @@ pub struct DeckRegion {
     pub configured: Vec<u32>,
 }
 
+impl DeckRegion {
+    /// The index into the pool of the endpoint at a place; `None`: it cannot be picked now.
+    fn position(&self, place: u16) -> Option<usize> {
+        self.places.iter().position(|own| *own == place)
+    }
+}
+
 impl ViewDecks {
     /// The decks of a view with these failover chains and regions; `None` where one endpoint is
     /// picked at a time.
@@ -75,6 +82,14 @@ struct DeckCard {
 }
 
 impl DeckCard {
+    fn new(region: u8, endpoint: u16, place: u16) -> DeckCard {
+        DeckCard {
+            region,
+            endpoint,
+            place,
+        }
+    }
+
     fn number(self) -> u32 {
         u32::from(self.region) << 16 | u32::from(self.endpoint)
     }
@@ -163,10 +178,7 @@ impl<'r> DeckBuild<'r> {
         let mut decks = Vec::with_capacity(self.regions.len());
         for (region, pool) in self.regions.iter().enumerate() {
             let cards = cards_of(region as u8, pool);
-            let weights = WeightsByRegion {
-                regions: vec![(1, &pool.weights)],
-            };
-            let weights = weights.flattened();
+            let weights = WeightsByRegion::of_one(&pool.weights).flattened();
             decks.push(if self.rules.pick == PickMethod::Sticky {
                 self.sticky_deck(&cards, &weights, pool)?
             } else {
@@ -189,18 +201,12 @@ impl<'r> DeckBuild<'r> {
         let size = cards.len().min(self.answers());
         let mut entries = Vec::with_capacity(cards.len());
         for start in 0..cards.len() {
-            let mut window = Vec::with_capacity(size);
-            for step in 0..size {
-                window.push((start + step) % cards.len());
-            }
+            let window: Vec<usize> = (start..start + size).map(|at| at % cards.len()).collect();
             let hand = self.number(cards, &window)?;
-            let first = cards[start].number();
-            let own = self.hands[usize::from(hand)];
-            let lead = own.cards().iter().position(|card| *card == first);
             entries.push(DeckEntry {
                 until: start as u64 + 1,
                 hand,
-                lead: lead.unwrap_or(0) as u8,
+                lead: self.place_in(hand, cards[start]),
             });
         }
         Some(Deck {
@@ -210,19 +216,19 @@ impl<'r> DeckBuild<'r> {
         })
     }
 
+    /// The place of an endpoint in a hand that has it.
+    fn place_in(&self, hand: u16, card: DeckCard) -> u8 {
+        let cards = self.hands[usize::from(hand)].cards;
+        let place = cards.iter().position(|own| *own == card.number());
+        place.unwrap_or(0) as u8
+    }
+
     /// Systematic samples in several orders; `None`: there are too many hands.
     fn sampled(&mut self, cards: &[DeckCard], weights: &[u64]) -> Option<Deck> {
         let inclusion = Inclusion::new(weights, self.answers());
-        let mut masses: Vec<(u16, u64)> = Vec::new();
-        let mut known: HashMap<u16, usize> = HashMap::new();
-        for set in self.samples(cards, &inclusion) {
-            let hand = self.number(cards, &set.endpoints)?;
-            let at = *known.entry(hand).or_insert(masses.len());
-            match masses.get_mut(at) {
-                Some((_, mass)) => *mass += set.mass,
-                None => masses.push((hand, set.mass)),
-            }
-        }
+        let sets = self.samples(cards, &inclusion);
+        let mut masses = self.numbered(cards, &sets)?;
+        add_up(&mut masses);
         Some(Deck {
             entries: entries_of(masses),
             size: inclusion.size as u8,
@@ -236,10 +242,8 @@ impl<'r> DeckBuild<'r> {
             return inclusion.sets(&[]);
         }
         let mut sets = Vec::new();
-        for seed in 0..self.orders {
-            let mut order: Vec<usize> = (0..cards.len()).collect();
-            order.sort_by_key(|&at| next_draw(cards[at].salt() ^ (seed as u64) << 32));
-            sets.extend(inclusion.sets(&order));
+        for seed in 0..self.orders as u64 {
+            sets.extend(inclusion.sets(&order_of(cards, seed)));
         }
         sets
     }
@@ -260,12 +264,8 @@ impl<'r> DeckBuild<'r> {
             Some(sets) => sets,
             None => self.samples(cards, &wanted),
         };
-        let mut masses = Vec::with_capacity(sets.len());
-        for set in &sets {
-            masses.push((self.number(cards, &set.endpoints)?, set.mass));
-        }
         Some(Some(Deck {
-            entries: entries_of(masses),
+            entries: entries_of(self.numbered(cards, &sets)?),
             size: wanted.size as u8,
             leads: LeadRule::ByClient(sticky_cards(cards, &wanted)),
         }))
@@ -298,24 +298,24 @@ impl<'r> DeckBuild<'r> {
         if base.len() < self.answers() || wanted.size < self.answers() {
             return None;
         }
-        let weights = WeightsByRegion {
-            regions: vec![(1, &weights)],
-        };
-        let inclusion = Inclusion::new(&weights.flattened(), self.answers());
+        let weights = WeightsByRegion::of_one(&weights).flattened();
+        let inclusion = Inclusion::new(&weights, self.answers());
         let sets = self.samples(&base, &inclusion);
         Some(resettle(sets, wanted, &endpoint_at))
     }
 
+    /// The numbers of sets, with how often each comes; `None`: there are too many.
+    fn numbered(&mut self, cards: &[DeckCard], sets: &[WeighedSet]) -> Option<Vec<(u16, u64)>> {
+        let mut masses = Vec::with_capacity(sets.len());
+        for set in sets {
+            masses.push((self.number(cards, &set.endpoints)?, set.mass));
+        }
+        Some(masses)
+    }
+
     /// The number of a set; `None`: there are too many.
     fn number(&mut self, cards: &[DeckCard], set: &[usize]) -> Option<u16> {
-        let mut hand = Hand {
-            cards: [0; MAX_ANSWERS],
-            size: set.len() as u8,
-        };
-        for (place, &at) in hand.cards.iter_mut().zip(set) {
-            *place = cards[at].number();
-        }
-        hand.cards[..set.len()].sort_unstable();
+        let hand = hand_of(cards, set);
         if let Some(known) = self.numbers.get(&hand) {
             return Some(*known);
         }
@@ -335,27 +335,47 @@ impl<'r> DeckBuild<'r> {
 
 fn cards_of(region: u8, pool: &DeckRegion) -> Vec<DeckCard> {
     let mut cards = Vec::with_capacity(pool.places.len());
-    for (endpoint, &place) in pool.places.iter().enumerate() {
-        cards.push(DeckCard {
-            region,
-            endpoint: endpoint as u16,
-            place,
-        });
+    for (endpoint, &place) in (0..).zip(&pool.places) {
+        cards.push(DeckCard::new(region, endpoint, place));
     }
     cards
+}
+
+/// A set in ascending order.
+fn hand_of(cards: &[DeckCard], set: &[usize]) -> Hand {
+    let mut hand = [0; MAX_ANSWERS];
+    for (place, &at) in hand.iter_mut().zip(set) {
+        *place = cards[at].number();
+    }
+    hand[..set.len()].sort_unstable();
+    let (cards, size) = (hand, set.len() as u8);
+    Hand { cards, size }
+}
+
+/// One of the fixed orders. Endpoints keep it while others come and go.
+fn order_of(cards: &[DeckCard], seed: u64) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..cards.len()).collect();
+    order.sort_by_key(|&at| next_draw(cards[at].salt() ^ (seed << 32)));
+    order
+}
+
+/// Makes one entry of those of the same hand.
+fn add_up(masses: &mut Vec<(u16, u64)>) {
+    masses.sort_unstable();
+    masses.dedup_by(|next, kept| {
+        let is_same = next.0 == kept.0;
+        kept.1 += if is_same { next.1 } else { 0 };
+        is_same
+    });
 }
 
 /// Hands with how often each comes, as running sums.
 fn entries_of(masses: Vec<(u16, u64)>) -> Box<[DeckEntry]> {
     let mut entries = Vec::with_capacity(masses.len());
-    let mut until = 0;
+    let (mut until, lead) = (0, 0);
     for (hand, mass) in masses {
         until += mass;
-        entries.push(DeckEntry {
-            until,
-            hand,
-            lead: 0,
-        });
+        entries.push(DeckEntry { until, hand, lead });
     }
     entries.into()
 }

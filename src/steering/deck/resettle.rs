@@ -108,9 +108,7 @@ impl Resettling {
             let Some(other) = self.neediest(&set) else {
                 break;
             };
-            let surplus = self.have[own] - self.want[own];
-            let lack = self.want[other] - self.have[other];
-            let mut mass = set.mass.min(surplus).min(lack);
+            let mut mass = set.mass.min(self.surplus(own)).min(self.lack(other));
             if set.mass - mass <= SLACK {
                 mass = set.mass;
             }
@@ -124,9 +122,20 @@ impl Resettling {
         moved
     }
 
+    /// What an endpoint has too little.
+    fn lack(&self, endpoint: usize) -> u64 {
+        self.want[endpoint].saturating_sub(self.have[endpoint])
+    }
+
+    /// What an endpoint has too much.
+    fn surplus(&self, endpoint: usize) -> u64 {
+        self.have[endpoint].saturating_sub(self.want[endpoint])
+    }
+
+    /// Whether the surplus is worth a cut. Nothing is left of an endpoint that is gone.
     fn has_too_much(&self, endpoint: usize) -> bool {
         let allowed = if self.want[endpoint] > 0 { SLACK } else { 0 };
-        self.have[endpoint] > self.want[endpoint] + allowed
+        self.surplus(endpoint) > allowed
     }
 
     /// Part of a set with another endpoint at a place.
@@ -143,12 +152,10 @@ impl Resettling {
 
     /// The endpoint outside the set that lacks most.
     fn neediest(&self, set: &WeighedSet) -> Option<usize> {
-        let mut best: Option<usize> = None;
+        let (mut best, mut most) = (None, SLACK);
         for other in 0..self.want.len() {
-            let lack = self.want[other].saturating_sub(self.have[other]);
-            let most = best.map_or(SLACK, |best| self.want[best] - self.have[best]);
-            if lack > most && !set.endpoints.contains(&other) {
-                best = Some(other);
+            if self.lack(other) > most && !set.endpoints.contains(&other) {
+                (best, most) = (Some(other), self.lack(other));
             }
         }
         best
@@ -179,11 +186,33 @@ impl Resettling {
             return false;
         }
         for lacking in 0..self.want.len() {
-            if self.want[lacking] <= self.have[lacking] + SLACK {
+            if self.lack(lacking) > SLACK && self.fill_across(lacking) {
+                return true;
+            }
+        }
+        false
+    }
+
+    fn fill_across(&mut self, lacking: usize) -> bool {
+        for surplus in 0..self.want.len() {
+            if self.has_too_much(surplus) && self.move_across(lacking, surplus) {
+                return true;
+            }
+        }
+        false
+    }
+
+    fn move_across(&mut self, lacking: usize, surplus: usize) -> bool {
+        for set in 0..self.sets.len() {
+            if self.sets[set].endpoints.contains(&lacking) {
                 continue;
             }
-            for surplus in 0..self.want.len() {
-                if self.has_too_much(surplus) && self.move_across(lacking, surplus) {
+            for place in 0..self.sets[set].endpoints.len() {
+                let third = self.sets[set].endpoints[place];
+                if let Some(from) = self.set_of(surplus, third) {
+                    let masses = self.sets[set].mass.min(self.sets[from.set].mass);
+                    let mass = masses.min(self.lack(lacking)).min(self.surplus(surplus));
+                    self.cut_both([(SetPlace { set, place }, lacking), (from, third)], mass);
                     return true;
                 }
             }
@@ -191,47 +220,21 @@ impl Resettling {
         false
     }
 
-    fn move_across(&mut self, lacking: usize, surplus: usize) -> bool {
-        for first in 0..self.sets.len() {
-            if self.sets[first].endpoints.contains(&lacking) {
-                continue;
-            }
-            for place in 0..self.sets[first].endpoints.len() {
-                let third = self.sets[first].endpoints[place];
-                let Some((second, own)) = self.set_of(surplus, third) else {
-                    continue;
-                };
-                let lack = self.want[lacking] - self.have[lacking];
-                let excess = self.have[surplus] - self.want[surplus];
-                let masses = self.sets[first].mass.min(self.sets[second].mass);
-                let mass = masses.min(lack).min(excess);
-                let first = SetPlace { set: first, place };
-                let second = SetPlace {
-                    set: second,
-                    place: own,
-                };
-                // The later one first, because a cut moves those behind it.
-                if first.set > second.set {
-                    self.cut(first, lacking, mass);
-                    self.cut(second, third, mass);
-                } else {
-                    self.cut(second, third, mass);
-                    self.cut(first, lacking, mass);
-                }
-                return true;
-            }
+    /// Cuts two sets, the later one first, because a cut moves those behind it.
+    fn cut_both(&mut self, mut cuts: [(SetPlace, usize); 2], mass: u64) {
+        cuts.sort_by_key(|(at, _)| std::cmp::Reverse(at.set));
+        for (at, other) in cuts {
+            self.cut(at, other, mass);
         }
-        false
     }
 
     /// A set that has one endpoint and lacks another, and where in it the first stands.
-    fn set_of(&self, endpoint: usize, without: usize) -> Option<(usize, usize)> {
-        for (at, set) in self.sets.iter().enumerate() {
-            let place = set.endpoints.iter().position(|own| *own == endpoint);
-            if let Some(place) = place
-                && !set.endpoints.contains(&without)
-            {
-                return Some((at, place));
+    fn set_of(&self, endpoint: usize, without: usize) -> Option<SetPlace> {
+        for (set, own) in self.sets.iter().enumerate() {
+            let place = own.endpoints.iter().position(|own| *own == endpoint);
+            let place = place.filter(|_| !own.endpoints.contains(&without));
+            if let Some(place) = place {
+                return Some(SetPlace { set, place });
             }
         }
         None
@@ -250,14 +253,11 @@ impl Resettling {
     }
 
     fn least_full(&self, set: &WeighedSet) -> Option<usize> {
-        let mut best: Option<usize> = None;
+        let (mut best, mut least) = (None, u64::MAX);
         for other in 0..self.want.len() {
-            if self.want[other] == 0 || set.endpoints.contains(&other) {
-                continue;
-            }
-            let excess = |at: usize| i128::from(self.have[at]) - i128::from(self.want[at]);
-            if best.is_none_or(|best| excess(other) < excess(best)) {
-                best = Some(other);
+            let is_open = self.want[other] > 0 && !set.endpoints.contains(&other);
+            if is_open && self.surplus(other) < least {
+                (best, least) = (Some(other), self.surplus(other));
             }
         }
         best

@@ -79,9 +79,7 @@ impl Inclusion {
         for (at, &start) in cuts.iter().enumerate() {
             let end = cuts.get(at + 1).copied().unwrap_or(self.rest_weight);
             let mut endpoints = constant.clone();
-            for step in 0..self.rest_size {
-                endpoints.push(line.endpoint_at(start + step * self.rest_weight));
-            }
+            endpoints.extend(line.endpoints_from(start, self.rest_size));
             sets.push(WeighedSet {
                 endpoints,
                 mass: end - start,
@@ -138,6 +136,14 @@ impl SampleLine {
         cuts
     }
 
+    /// The endpoints under this many points, of which the first lies at `start`.
+    fn endpoints_from(&self, start: u64, count: u64) -> Vec<usize> {
+        let points = 0..count;
+        points
+            .map(|point| self.endpoint_at(start + point * self.step))
+            .collect()
+    }
+
     fn endpoint_at(&self, place: u64) -> usize {
         self.endpoints[self.ends.partition_point(|end| *end <= place)]
     }
@@ -153,7 +159,14 @@ pub struct WeightsByRegion<'w> {
     pub regions: Vec<(u64, &'w [u32])>,
 }
 
-impl WeightsByRegion<'_> {
+impl<'w> WeightsByRegion<'w> {
+    /// The endpoints of one region.
+    pub fn of_one(weights: &'w [u32]) -> WeightsByRegion<'w> {
+        WeightsByRegion {
+            regions: vec![(1, weights)],
+        }
+    }
+
     /// The weights of all endpoints, one region after the other: each endpoint's share of its
     /// region times the region's share. Exact, or to one part in 2^50 where the integers would not
     /// fit.
@@ -161,20 +174,31 @@ impl WeightsByRegion<'_> {
         self.exact().unwrap_or_else(|| self.rounded())
     }
 
-    fn exact(&self) -> Option<Vec<u64>> {
+    /// The least common multiple of the regions' sums; `None`: it is too large.
+    fn common_multiple(&self) -> Option<u128> {
         let mut common: u128 = 1;
         for (_, weights) in &self.regions {
             let total = reduced_total(weights);
             common = (common / gcd(common, total)).checked_mul(total)?;
         }
-        let mut region_factor: u128 = 0;
+        Some(common)
+    }
+
+    /// The greatest common divisor of the regions' weights; 1 for none.
+    fn region_factor(&self) -> u128 {
+        let mut factor = 0;
         for (weight, _) in &self.regions {
-            region_factor = gcd(region_factor, u128::from(*weight));
+            factor = gcd(factor, u128::from(*weight));
         }
+        factor.max(1)
+    }
+
+    fn exact(&self) -> Option<Vec<u64>> {
+        let (common, region_factor) = (self.common_multiple()?, self.region_factor());
         let (mut all, mut sum): (Vec<u64>, u128) = (Vec::new(), 0);
         for (region, weights) in &self.regions {
             let unit = common / reduced_total(weights);
-            let unit = unit.checked_mul(u128::from(*region) / region_factor.max(1))?;
+            let unit = unit.checked_mul(u128::from(*region) / region_factor)?;
             let factor = common_factor(weights);
             for weight in *weights {
                 let weight = unit.checked_mul(u128::from(*weight) / factor)?;
@@ -186,18 +210,16 @@ impl WeightsByRegion<'_> {
     }
 
     fn rounded(&self) -> Vec<u64> {
-        let regions: u128 = self
-            .regions
-            .iter()
-            .map(|(weight, _)| u128::from(*weight))
-            .sum();
+        let mut regions = 0;
+        for (weight, _) in &self.regions {
+            regions += u128::from(*weight);
+        }
         let mut all = Vec::new();
         for (region, weights) in &self.regions {
-            let total: u128 = weights.iter().map(|weight| u128::from(*weight)).sum();
+            let unit = (total_of(weights) * regions).max(1);
             for weight in *weights {
                 let weight = (u128::from(*region) * u128::from(*weight)) << 50;
-                let rounded = weight / (total * regions).max(1);
-                all.push((rounded as u64).max(1));
+                all.push((weight / unit).max(1) as u64);
             }
         }
         all
@@ -205,8 +227,11 @@ impl WeightsByRegion<'_> {
 }
 
 fn reduced_total(weights: &[u32]) -> u128 {
-    let total: u128 = weights.iter().map(|weight| u128::from(*weight)).sum();
-    (total / common_factor(weights)).max(1)
+    (total_of(weights) / common_factor(weights)).max(1)
+}
+
+fn total_of(weights: &[u32]) -> u128 {
+    weights.iter().copied().map(u128::from).sum()
 }
 
 /// The greatest common divisor of the weights; 1 for none.
