@@ -56,8 +56,6 @@ pub fn decide<'m>(
         answers: service.answers,
         seed,
         turn,
-        // Where the sets of a name are signed ahead of time, this is true.
-        only_hands: false,
     };
     let is_sticky =
         service.pick == PickMethod::Sticky && tier.is_some_and(|tier| view.has_choice(tier));

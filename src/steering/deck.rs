@@ -146,6 +146,8 @@ pub struct ViewDecks {
     tiers: Box<[Option<Deck>]>,
     /// By region position; `None` where every tier has a deck, or the region has one endpoint.
     regions: Box<[Option<Deck>]>,
+    /// Replies hold one whole hand.
+    only_hands: bool,
 }
 
 impl ViewDecks {
@@ -158,6 +160,13 @@ impl ViewDecks {
     #[inline]
     pub(super) fn of_tier(&self, tier: &ActiveTier) -> Option<&Deck> {
         self.tiers.get(tier.number as usize)?.as_ref()
+    }
+
+    /// Whether a region with few endpoints deals them all, instead of other regions filling the
+    /// reply.
+    #[inline]
+    pub(super) fn only_hands(&self) -> bool {
+        self.only_hands
     }
 
     /// The deck of a region.

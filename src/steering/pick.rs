@@ -109,9 +109,6 @@ pub struct PickPolicy {
     pub seed: u64,
     /// The number of answers that this service has given, for round robin.
     pub turn: u32,
-    /// A reply holds one whole hand, even if its region has fewer endpoints than a reply may have:
-    /// for names whose sets of endpoints are prepared ahead of time.
-    pub only_hands: bool,
 }
 
 /// What the endpoints of a reply are picked from.
@@ -255,7 +252,7 @@ impl<'a> EndpointPicker<'a> {
             PickMethod::RoundRobin => self.round_robin(&nothing, policy.turn)?,
         };
         let count = self.endpoint_count(region);
-        if count < usize::from(policy.answers) && !policy.only_hands {
+        if count < usize::from(policy.answers) && !decks.only_hands() {
             return None;
         }
         if count == 1 {
@@ -533,7 +530,6 @@ mod tests {
                 answers,
                 seed: draw,
                 turn,
-                only_hands: false,
             },
         )
     }

@@ -22,29 +22,14 @@ pub const MAX_ANSWERS: usize = 8;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct HandId(pub u32);
 
-impl HandId {
-    /// What stands in the place of the number where endpoints were picked one after the other.
-    const NONE: HandId = HandId(u32::MAX);
-}
-
 /// The endpoints of one reply, in order: region position and index into its pool.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct PickedEndpoints {
     /// Region in the upper half, endpoint in the lower one: two stores clear all eight.
     chosen: [u32; MAX_ANSWERS],
-    count: u32,
-    hand: HandId,
-}
-
-impl Default for PickedEndpoints {
-    #[inline(always)]
-    fn default() -> PickedEndpoints {
-        PickedEndpoints {
-            chosen: [0; MAX_ANSWERS],
-            count: 0,
-            hand: HandId::NONE,
-        }
-    }
+    count: usize,
+    /// The number of the hand and 1; 0 if they were picked one after the other.
+    dealt: u32,
 }
 
 impl PickedEndpoints {
@@ -52,7 +37,7 @@ impl PickedEndpoints {
     #[inline]
     pub(super) fn of_hand(hand: HandId) -> PickedEndpoints {
         PickedEndpoints {
-            hand,
+            dealt: hand.0.saturating_add(1),
             ..PickedEndpoints::default()
         }
     }
@@ -60,7 +45,7 @@ impl PickedEndpoints {
     /// Iterates over region position and endpoint index.
     #[inline]
     pub fn iter(&self) -> impl Iterator<Item = (u8, u16)> + '_ {
-        (0..self.count as usize)
+        (0..self.count)
             .map_while(|at| self.chosen.get(at))
             .map(|&chosen| ((chosen >> 16) as u8, chosen as u16))
     }
@@ -68,7 +53,7 @@ impl PickedEndpoints {
     /// The number of endpoints.
     #[inline]
     pub fn len(&self) -> usize {
-        self.count as usize
+        self.count
     }
 
     /// Whether nothing was picked.
@@ -81,7 +66,7 @@ impl PickedEndpoints {
     /// picked one after the other.
     #[inline]
     pub fn dealt(&self) -> Option<HandId> {
-        (self.hand != HandId::NONE).then_some(self.hand)
+        self.dealt.checked_sub(1).map(HandId)
     }
 
     #[inline]
@@ -96,7 +81,7 @@ impl PickedEndpoints {
         reason = "the count is at most MAX_ANSWERS"
     )]
     pub(super) fn push_card(&mut self, card: u32) {
-        if let Some(place) = self.chosen.get_mut(self.count as usize) {
+        if let Some(place) = self.chosen.get_mut(self.count) {
             *place = card;
             self.count += 1;
         }

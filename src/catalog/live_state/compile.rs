@@ -307,6 +307,8 @@ impl<'s> PreparedView<'s> {
             rules: DeckRules {
                 answers: service.answers,
                 pick: service.pick,
+                // True once the sets of a service are signed ahead of time.
+                only_hands: false,
             },
             live,
             key: Arc::new(key),
@@ -500,7 +502,6 @@ mod tests {
                 answers: 2,
                 seed: next_draw(seed),
                 turn: 0,
-                only_hands: true,
             };
             let client = ClientHash::at_v4(77);
             let picks = pick(&tier.tiers[0], view.source(), client, policy);

@@ -25,6 +25,9 @@ pub struct DeckRules {
     pub answers: u8,
     /// How they are picked.
     pub pick: PickMethod,
+    /// A reply holds one whole hand, even if its region has fewer endpoints than a reply may have:
+    /// for names whose sets of endpoints are prepared ahead of time.
+    pub only_hands: bool,
 }
 
 /// The endpoints of one region.
@@ -153,6 +156,7 @@ impl<'r> DeckBuild<'r> {
             hands: self.hands.into(),
             tiers: tiers.into(),
             regions: regions.into(),
+            only_hands: self.rules.only_hands,
         }
     }
 
@@ -280,19 +284,11 @@ impl<'r> DeckBuild<'r> {
         wanted: &Inclusion,
     ) -> Option<Vec<WeighedSet>> {
         let (mut base, mut weights, mut endpoint_at) = (Vec::new(), Vec::new(), Vec::new());
-        for (place, &weight) in pool.configured.iter().enumerate() {
+        for (place, &weight) in (0..).zip(&pool.configured) {
             if weight > 0 {
-                base.push(DeckCard {
-                    region,
-                    endpoint: 0,
-                    place: place as u16,
-                });
+                base.push(DeckCard::new(region, 0, place));
                 weights.push(weight);
-                endpoint_at.push(
-                    pool.places
-                        .iter()
-                        .position(|own| usize::from(*own) == place),
-                );
+                endpoint_at.push(pool.position(place));
             }
         }
         if base.len() < self.answers() || wanted.size < self.answers() {

@@ -30,7 +30,11 @@ struct Compiled {
 impl World {
     fn new(pick: PickMethod, answers: u8, regions: &[(u32, &[u32])]) -> World {
         let mut world = World {
-            rules: DeckRules { answers, pick },
+            rules: DeckRules {
+                answers,
+                pick,
+                only_hands: false,
+            },
             capacities: Vec::new(),
             endpoints: Vec::new(),
         };
@@ -108,7 +112,6 @@ impl World {
                 answers: self.rules.answers,
                 seed: 0,
                 turn: 0,
-                only_hands: false,
             },
         }
     }
@@ -514,8 +517,8 @@ fn whole_hands_alone_are_dealt_where_sets_are_prepared() {
     ] {
         let mut world = World::new(pick, 3, &[(1, &[5, 3, 1, 1]), (1, &[1, 9]), (1, &[1])]);
         world.capacities[0].share = Share::from_fraction(0.5);
-        let mut compiled = world.compiled();
-        compiled.policy.only_hands = true;
+        world.rules.only_hands = true;
+        let compiled = world.compiled();
         let mut sizes = BTreeSet::new();
         for n in 0..3000 {
             let picks = compiled.picks(n, next_draw(n.into()), n);
