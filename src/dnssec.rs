@@ -21,6 +21,7 @@
 pub mod algorithm;
 pub mod canonical;
 pub mod canonical_data;
+mod crc32c;
 mod der;
 pub mod key;
 pub mod key_file;
@@ -30,6 +31,7 @@ pub mod nsec3;
 pub mod pkcs8;
 pub mod rrsig;
 pub mod signed_data;
+pub mod store;
 pub mod validity;
 pub mod zone_key;
 
@@ -40,6 +42,7 @@ pub use key_folder::KeyFolder;
 pub use nsec::TypeSet;
 pub use rrsig::{SignatureFault, SignatureFields, sign_rrset, verify_rrset};
 pub use signed_data::{RrsetHead, SignatureDigest, SignedData};
+pub use store::{SignatureStore, StoredSignature};
 pub use validity::{ValidityPeriod, ValidityRules};
 pub use zone_key::{DigestType, ZoneKey};
 
