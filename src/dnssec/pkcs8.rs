@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
 use super::der::{
-    BIT_STRING, DerReader, DerWriter, NULL, OBJECT, OCTET_STRING, SEQUENCE, TAGGED_1,
+    BIT_STRING, DerReader, DerWriter, NULL, OBJECT, OCTET_STRING, SEQUENCE, TAGGED_1, without_zeros,
 };
 use super::key::{PrivateKey, RsaParts, ed25519_public};
 use super::zone_key::{rsa_octets, rsa_parts, uncompressed};
@@ -167,7 +167,7 @@ fn rsa(der: &[u8]) -> ReadHalves {
 }
 
 /// A private number of a curve in the length of its algorithm. Some programs leave leading zeros
-/// out.
+/// out, and GnuTLS puts one in front where a signed number would be negative.
 ///
 /// # Errors
 /// A sentence: it is too long.
@@ -176,6 +176,11 @@ pub(super) fn padded(
     algorithm: SigningAlgorithm,
 ) -> Result<Zeroizing<Vec<u8>>, String> {
     let length = algorithm.private_length().unwrap_or_default();
+    // A seed is no number: its zeros count.
+    let octets = match algorithm {
+        SigningAlgorithm::Ed25519 => octets,
+        _ => without_zeros(octets),
+    };
     let Some(missing) = length.checked_sub(octets.len()) else {
         return Err(format!(
             "a private key of {algorithm} has {length} octets, and this one {}",
@@ -302,6 +307,16 @@ mod tests {
                 assert!(from_der(pair.public().zone(), 257, &der[..length]).is_err());
             }
         }
+    }
+
+    #[test]
+    fn numbers_of_a_curve_are_brought_to_their_length() {
+        let p256 = SigningAlgorithm::EcdsaP256Sha256;
+        let long = [&[0][..], &[0xff; 32]].concat();
+        assert_eq!(padded(&long, p256).unwrap()[..], [0xff; 32]);
+        let short = padded(&[0xff; 31], p256).unwrap();
+        assert_eq!((short[0], short[1], short.len()), (0, 0xff, 32));
+        assert!(padded(&[0xff; 33], p256).is_err());
     }
 
     #[test]
