@@ -3,7 +3,8 @@
 //! A [`ZoneKey`] is the public half of a key, a [`KeyPair`] is both halves, to be written to files,
 //! and a [`SigningKey`] is what signs. [`sign_rrset`] makes one signature over an RRset,
 //! and [`verify_rrset`] checks one. [`key_file`] and [`key_folder`] read and write the files of
-//! other nameservers. [`SignatureStore`] keeps signatures over a restart.
+//! other nameservers. [`SignatureStore`] keeps signatures over a restart, and [`sign_or_reuse`] signs
+//! only what it lacks.
 //!
 //! Nothing in here knows the catalog, the configuration or queries. Nothing reads a clock: the time
 //! is an argument, in seconds since 1970.
@@ -29,6 +30,7 @@ pub mod key_folder;
 pub mod nsec;
 pub mod nsec3;
 pub mod pkcs8;
+pub mod reuse;
 pub mod rrsig;
 pub mod signed_data;
 pub mod store;
@@ -40,6 +42,7 @@ pub use key::{KeyError, KeyPair, SignatureOctets, SigningKey};
 pub use key_file::{KeyFile, KeyTimes};
 pub use key_folder::KeyFolder;
 pub use nsec::TypeSet;
+pub use reuse::{RrsetSignature, sign_or_reuse};
 pub use rrsig::{SignatureFault, SignatureFields, sign_rrset, verify_rrset};
 pub use signed_data::{RrsetHead, SignatureDigest, SignedData};
 pub use store::{SignatureStore, StoredSignature};

@@ -37,7 +37,7 @@ impl<'n> LabelPlaces<'n> {
     }
 
     /// The label at this place from the right, its length left out.
-    fn from_right(&self, index: usize) -> Option<&'n [u8]> {
+    fn label_from_end(&self, index: usize) -> Option<&'n [u8]> {
         let place = self.count.checked_sub(index + 1)?;
         let rest = self.wire.get(usize::from(*self.starts.get(place)?)..)?;
         let (&length, rest) = rest.split_first()?;
@@ -53,7 +53,7 @@ pub fn compare_names(a: &[u8], b: &[u8]) -> Ordering {
     let (a, b) = (LabelPlaces::of(a), LabelPlaces::of(b));
     let mut index = 0;
     loop {
-        let order = match (a.from_right(index), b.from_right(index)) {
+        let order = match (a.label_from_end(index), b.label_from_end(index)) {
             (Some(one), Some(other)) => one.cmp(other),
             (one, other) => return one.is_some().cmp(&other.is_some()),
         };
@@ -73,7 +73,7 @@ pub fn sort_prefix(name: &[u8], skipped: usize) -> u64 {
     let places = LabelPlaces::of(name);
     let (mut number, mut room) = (0_u64, u64::BITS);
     let mut index = skipped;
-    while let Some(label) = places.from_right(index) {
+    while let Some(label) = places.label_from_end(index) {
         for octet in label.iter().flat_map(|octet| escaped(*octet)) {
             if let Some(left) = room.checked_sub(u8::BITS) {
                 room = left;
@@ -96,7 +96,7 @@ pub fn sort_key(name: &[u8], skipped: usize) -> Vec<u8> {
     let places = LabelPlaces::of(name);
     let mut key = Vec::with_capacity(name.len());
     let mut index = skipped;
-    while let Some(label) = places.from_right(index) {
+    while let Some(label) = places.label_from_end(index) {
         key.extend(label.iter().flat_map(|octet| escaped(*octet)));
         key.push(0);
         index += 1;

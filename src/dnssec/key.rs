@@ -99,7 +99,8 @@ impl KeyPair {
         Ok(pair)
     }
 
-    /// Makes a new key of `zone` with these flags, 256 or 257.
+    /// Makes a new key of `zone` with these flags, 256 or 257. The private half passes through a
+    /// buffer of ring on the stack, which ring does not wipe.
     ///
     /// # Errors
     /// RSA keys cannot be made; the flags are those of no zone key; the system has no random octets.

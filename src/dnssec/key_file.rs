@@ -58,7 +58,7 @@ impl KeyFile {
         let stem = stem(path);
         let (key_path, private_path) = (with_end(&stem, "key"), with_end(&stem, "private"));
         let content = files::read(&key_path, FileKind::Key)
-            .map_err(|error| format!("{}: {error}", key_path.display()))?;
+            .map_err(|error| public_error(&key_path, &private_path, &error))?;
         let public = public_text::parse(&String::from_utf8_lossy(&content.octets))
             .map_err(|mistake| at_line(&key_path, mistake))?;
         check_name(&stem, &key_path, &public.public)?;
@@ -190,6 +190,15 @@ fn check_name(stem: &Path, path: &Path, key: &ZoneKey) -> Result<(), String> {
 
 fn at_line(path: &Path, (line, sentence): private_text::LineMistake) -> String {
     format!("{}:{line}: {sentence}", path.display())
+}
+
+fn public_error(path: &Path, private: &Path, error: &ReadError) -> String {
+    let (path, missing) = (path.display(), error.is_missing());
+    if missing && private.exists() {
+        let private = private.display();
+        return format!("{path}: is missing; {private} needs the DNSKEY record beside it");
+    }
+    format!("{path}: {error}")
 }
 
 fn private_error(path: &Path, error: &ReadError) -> String {

@@ -123,10 +123,7 @@ mod tests {
         fs::write(&other, "nonsense").unwrap();
         let mistakes = KeyFolder::read(folder.path()).unwrap_err();
         assert_eq!(mistakes.len(), 2, "{mistakes:?}");
-        assert!(
-            mistakes[0].contains(".key: cannot be read: No such file"),
-            "{mistakes:?}"
-        );
+        assert!(mistakes[0].contains(".key: is missing; "), "{mistakes:?}");
         assert!(
             mistakes[1].contains("there is no DNSKEY record"),
             "{mistakes:?}"

@@ -96,12 +96,12 @@ pub fn is_before(one: u32, other: u32) -> bool {
     (one.wrapping_sub(other) as i32) < 0
 }
 
-/// A hash of a lower-cased owner in wire form, the same on every machine and in every version: the
-/// FNV-1a hash, its octets mixed so that the low ones are even.
+/// A hash of an owner in wire form, in any case, the same on every machine and in every version: the
+/// FNV-1a hash of its lower case, mixed so that the low bits are even.
 pub fn owner_hash(owner: &[u8]) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     for octet in owner {
-        hash = (hash ^ u64::from(*octet)).wrapping_mul(0x0100_0000_01b3);
+        hash = (hash ^ u64::from(octet.to_ascii_lowercase())).wrapping_mul(0x0100_0000_01b3);
     }
     (hash ^ (hash >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 16
 }

@@ -3,6 +3,8 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::dnssec::SigningAlgorithm;
 
@@ -230,4 +232,46 @@ fn names_of_files_are_binds() {
         file_stem(&odd),
         format!("Ka%2Fb%2Ec.%2A.example.+015+{:05}", odd.tag())
     );
+}
+
+/// Text of pieces that key files have, in any order.
+fn pieces() -> impl Strategy<Value = String> {
+    let piece = prop::sample::select(vec![
+        "Private-key-format: v1.3\n",
+        "Algorithm: 13 (ECDSAP256SHA256)\n",
+        "Algorithm: 8\n",
+        "PrivateKey: AAAA\n",
+        "Modulus: AAAA\n",
+        "Created: 20261129091538\n",
+        "; Publish: 20261129091538 (",
+        "example.com. IN DNSKEY 257 3 13 ",
+        "\\",
+        ";",
+        "(",
+        " ",
+        ":",
+        "\n",
+        "\u{fc}",
+    ]);
+    prop::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #[test]
+    fn text_by_chance_is_a_mistake_with_a_line_and_no_panic(
+        text in pieces(),
+        other in "[ -~\\n]{0,200}",
+    ) {
+        let zone = "example.com".parse().unwrap();
+        let octets = [7; 64];
+        let key = ZoneKey::new(&zone, 257, SigningAlgorithm::EcdsaP256Sha256, &octets).unwrap();
+        for text in [&text, &other] {
+            if let Err((line, sentence)) = private_text::parse(text, &key) {
+                prop_assert!(line >= 1 && !sentence.is_empty());
+            }
+            if let Err((line, sentence)) = public_text::parse(text) {
+                prop_assert!(line >= 1 && !sentence.is_empty());
+            }
+        }
+    }
 }
