@@ -376,6 +376,39 @@ mod tests {
         assert_eq!(outside, Err(SignatureFault::OtherOwner));
     }
 
+    /// The first example: private key, public key, tag, and the signature over an MX record.
+    #[test]
+    fn rfc8080_section_6_1_example() {
+        use base64::Engine as _;
+        use base64::engine::general_purpose::STANDARD;
+        let octets = |text| STANDARD.decode(text).unwrap();
+        let zone: Name = "example.com".parse().unwrap();
+        let public = octets("l02Woi0iS8Aa25FQkUd9RMzZHJpBoRQwAQEX1SxZJA4=");
+        let seed = octets("ODIyNjAzODQ2MjgwODAxMjI2NDUxOTAyMDQxNDIyNjI=");
+        let public = ZoneKey::new(&zone, 257, SigningAlgorithm::Ed25519, &public).unwrap();
+        assert_eq!(public.tag(), 3613);
+        let private = crate::dnssec::key::PrivateKey::Curve(seed.into());
+        let key = SigningKey::new(&KeyPair::new(public, private).unwrap()).unwrap();
+        let rrset = RrsetHead {
+            owner: zone.as_wire(),
+            rtype: RecordType::MX,
+            ttl: 3600,
+        };
+        let times = ValidityPeriod {
+            inception: 1_438_207_200,
+            expiration: 1_440_021_600,
+        };
+        let mx = [&b"\0\x0a\x04mail\x07example\x03com\0"[..]];
+        let (_, signature) = sign_rrset(&key, rrset, mx, times, &mut SignedData::new()).unwrap();
+        assert_eq!(
+            signature.as_slice(),
+            octets(
+                "oL9krJun7xfBOIWcGHi7mag5/hdZrKWw15jPGrHpjQeRAvTdszaPD+QLs3fx8A4M3e23mRZ9VrbpMngwcr\
+                 qNAg=="
+            )
+        );
+    }
+
     #[test]
     fn curves_sign_the_same_octets_with_different_octets_except_ed25519() {
         let owner = b"\x01a\x07example\0";

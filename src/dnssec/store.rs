@@ -28,6 +28,7 @@ mod log;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use self::index::StoreIndex;
 use self::log::{HEADER, LONGEST, LogRecord, OVERHEAD};
@@ -70,9 +71,32 @@ pub struct SignatureStore {
 #[derive(Debug)]
 struct StoreFile {
     path: PathBuf,
-    file: File,
+    file: Arc<File>,
     /// Octets of the log that are surely in the file.
     flushed: usize,
+}
+
+/// New signatures that are to be written to the file.
+#[derive(Debug)]
+pub struct StoreWrite {
+    path: PathBuf,
+    file: Arc<File>,
+    at: usize,
+    octets: Vec<u8>,
+}
+
+impl StoreWrite {
+    /// Writes, and waits until it is on the disk. After a [`retain`](SignatureStore::retain) the
+    /// store has another file, and this one is written for nothing.
+    ///
+    /// # Errors
+    /// A sentence: the file cannot be written.
+    pub fn run(&self) -> Result<(), String> {
+        self.file
+            .write_all_at(&self.octets, self.at as u64)
+            .and_then(|()| self.file.sync_data())
+            .map_err(|error| not_written(&self.path, &error))
+    }
 }
 
 impl SignatureStore {
@@ -222,27 +246,44 @@ impl SignatureStore {
         self.newest
     }
 
-    /// Writes new signatures to the file, and waits until they are on the disk. Call it from where
-    /// waiting does no harm.
+    /// Writes new signatures to the file, and waits until they are on the disk. Call it where waiting
+    /// does no harm, or use [`unflushed`](Self::unflushed).
     ///
     /// # Errors
     /// A sentence: the file cannot be written. The signatures stay in memory and are written by the
     /// next call.
     pub fn flush(&mut self) -> Result<(), String> {
-        let Some(file) = &mut self.file else {
-            return Ok(());
-        };
-        let new = self.log.get(file.flushed..).unwrap_or_default();
-        if new.is_empty() {
-            return Ok(());
+        if let Some(write) = self.unflushed() {
+            write.run()?;
+            self.note_written(&write);
         }
-        let written = file
-            .file
-            .write_all_at(new, file.flushed as u64)
-            .and_then(|()| file.file.sync_data());
-        written.map_err(|error| not_written(&file.path, &error))?;
-        file.flushed = self.log.len();
         Ok(())
+    }
+
+    /// What [`flush`](Self::flush) would write, as a value, so that another thread can wait for the
+    /// disk while the store is used. `None` if all is written.
+    pub fn unflushed(&self) -> Option<StoreWrite> {
+        let file = self.file.as_ref()?;
+        let octets = self.log.get(file.flushed..)?;
+        if octets.is_empty() {
+            return None;
+        }
+        Some(StoreWrite {
+            path: file.path.clone(),
+            file: Arc::clone(&file.file),
+            at: file.flushed,
+            octets: octets.to_vec(),
+        })
+    }
+
+    /// Notes that a write has [succeeded](StoreWrite::run). Without this it is written once more,
+    /// which does no harm.
+    pub fn note_written(&mut self, write: &StoreWrite) {
+        if let Some(file) = &mut self.file
+            && Arc::ptr_eq(&file.file, &write.file)
+        {
+            file.flushed = file.flushed.max(write.at + write.octets.len());
+        }
     }
 
     /// Drops replaced and expired signatures if they take more than half of the store. Returns
@@ -329,10 +370,10 @@ fn digest_at(log: &[u8], place: u32) -> Option<SignatureDigest> {
 }
 
 /// Opens the file of a store and cuts off what follows the last whole record.
-fn open_at(path: &Path, length: usize) -> std::io::Result<File> {
+fn open_at(path: &Path, length: usize) -> std::io::Result<Arc<File>> {
     let file = disk::open_existing(path)?;
     file.set_len(length as u64)?;
-    Ok(file)
+    Ok(Arc::new(file))
 }
 
 fn not_written(path: &Path, error: &std::io::Error) -> String {

@@ -8,8 +8,10 @@ use meridian::dnssec::{KeyFile, SigningAlgorithm};
 
 /// Runs a program in a folder.
 pub fn run(folder: &Path, program: &str, arguments: &[&str]) -> Output {
+    let path = std::env::var("PATH").unwrap_or_default();
     let output = Command::new(program)
         .args(arguments)
+        .env("PATH", format!("{path}:/usr/sbin:/usr/local/sbin"))
         .current_dir(folder)
         .output();
     output.unwrap_or_else(|error| {

@@ -185,6 +185,34 @@ fn replaced_and_expired_signatures_are_dropped_when_they_are_more_than_half() {
 }
 
 #[test]
+fn what_another_thread_writes_is_noted_unless_the_file_was_replaced_meanwhile() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("signatures");
+    let mut store = filled(&path, 2);
+    assert!(store.unflushed().is_none());
+    let add = |store: &mut SignatureStore, number| {
+        store
+            .add(&digest(number), times(number), &signature(number, 1))
+            .unwrap();
+    };
+    add(&mut store, 2);
+    let write = store.unflushed().unwrap();
+    add(&mut store, 3);
+    write.run().unwrap();
+    store.note_written(&write);
+    let (found, _) = SignatureStore::open(&path).unwrap();
+    assert_eq!(found.len(), 3);
+    let write = store.unflushed().unwrap();
+    store.retain(|found, _| *found != digest(0)).unwrap();
+    add(&mut store, 4);
+    write.run().unwrap();
+    store.note_written(&write);
+    store.flush().unwrap();
+    let (found, damage) = SignatureStore::open(&path).unwrap();
+    assert_eq!((count_right(&found, 5), damage), (4, None));
+}
+
+#[test]
 fn a_full_store_says_so_and_stays_as_it_was() {
     let mut store = SignatureStore::in_memory();
     store.most = HEADER.len() + 2 * USUAL + 1;
