@@ -41,6 +41,9 @@ use crate::files::{self, FileKind};
 const MODE: u32 = 0o600;
 /// Octets below which a store is left as it is.
 const SMALL: usize = 1 << 20;
+/// Records that are entered into the index together, so that the processor waits for the memory of
+/// all of their slots at the same time.
+const BATCH: usize = 32;
 /// Octets of a record with a signature of 64 octets.
 const USUAL: usize = OVERHEAD + 64;
 
@@ -155,11 +158,22 @@ impl SignatureStore {
             most: FileKind::Signatures.most() as usize,
         };
         let mut at = HEADER.len();
-        while let Some(record) = LogRecord::checked(&store.log, at) {
-            let (digest, times) = (record.digest, record.stored.times);
-            let next = at + record.length;
-            store.enter(&digest, times, at);
-            at = next;
+        loop {
+            let mut batch = [None; BATCH];
+            let start = at;
+            for (entry, record) in batch.iter_mut().zip(log::whole_records(&store.log, start)) {
+                *entry = Some((record.digest, record.stored.times, at));
+                at += record.length;
+            }
+            if at == start {
+                break;
+            }
+            for (digest, ..) in batch.iter().flatten() {
+                store.index.fetch(digest);
+            }
+            for (digest, times, place) in batch.into_iter().flatten() {
+                store.enter(&digest, times, place);
+            }
         }
         store.log.truncate(at);
         store

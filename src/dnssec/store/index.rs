@@ -39,6 +39,13 @@ impl StoreIndex {
         self.count
     }
 
+    /// Brings the slot of a digest into the processor's cache.
+    pub fn fetch(&self, digest: &SignatureDigest) {
+        let (home, _) = parts(digest);
+        let mask = self.slots.len().wrapping_sub(1);
+        std::hint::black_box(self.slots.get(home as usize & mask).copied());
+    }
+
     /// The place of a digest's record. `is_it` tells whether the record at a place is that of the
     /// digest.
     pub fn find(&self, digest: &SignatureDigest, is_it: impl Fn(u32) -> bool) -> Option<u32> {

@@ -67,6 +67,15 @@ impl<'l> LogRecord<'l> {
     }
 }
 
+/// The records from a place on, up to the first that is not whole.
+pub fn whole_records(log: &[u8], mut at: usize) -> impl Iterator<Item = LogRecord<'_>> {
+    std::iter::from_fn(move || {
+        let record = LogRecord::checked(log, at)?;
+        at += record.length;
+        Some(record)
+    })
+}
+
 /// The checksum of a record, which covers its length.
 fn checksum(length: [u8; 2], content: &[u8]) -> u32 {
     // The length is mixed in, so that the content need not be copied behind it.
