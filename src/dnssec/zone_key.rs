@@ -171,6 +171,17 @@ impl ZoneKey {
         rdata
     }
 
+    /// Whether the data of a DS or CDS record are of this key. Digests of other types than ours match
+    /// nothing.
+    pub fn matches_ds(&self, rdata: &[u8]) -> bool {
+        let digest = match rdata.get(3) {
+            Some(2) => DigestType::Sha256,
+            Some(4) => DigestType::Sha384,
+            _ => return false,
+        };
+        self.ds_rdata(digest) == rdata
+    }
+
     /// The public key as ring reads it.
     pub(super) fn ring_octets(&self) -> Vec<u8> {
         match self.algorithm {
@@ -309,6 +320,10 @@ mod tests {
             "d9600d02b4c8c1fe2e7477127b27115656ad6256f424625bf5c1e2770ce6d6e37df61d17"
         );
         assert_eq!(key.to_string(), "example.net/13/55648");
+        let mut rdata = key.ds_rdata(DigestType::Sha384);
+        assert!(key.matches_ds(&rdata));
+        rdata[20] ^= 1;
+        assert!(!key.matches_ds(&rdata) && !key.matches_ds(&rdata[..3]));
         assert_eq!(
             ZoneKey::from_rdata(key.zone(), &key.dnskey_rdata()),
             Ok(key)

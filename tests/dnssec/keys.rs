@@ -90,6 +90,39 @@ fn keys_of_bind_are_read_with_their_tags_times_and_ds_records() {
 }
 
 #[test]
+fn a_short_rsa_key_of_bind_signs_nothing_but_is_published() {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = ["-q", "-a", "RSASHA256", "-b", "1024", "example.com"];
+    let stem = printed(folder.path(), "dnssec-keygen", &arguments);
+    let path = folder.path().join(&stem);
+    let error = KeyFile::read(&path).unwrap_err();
+    let private = folder.path().join(format!("{stem}.private"));
+    let expected = format!("{}: the RSA key is refused (", private.display());
+    assert!(error.starts_with(&expected), "{error}");
+    assert!(error.contains("it needs 2048 to 4096 bits"), "{error}");
+    fs::remove_file(private).unwrap();
+    let key = key_at(&path);
+    assert!(key.pair.is_none() && key.public.signature_length() == 128);
+}
+
+#[test]
+fn keys_of_other_algorithms_are_told_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    for (algorithm, told) in [("ED448", "16 (ED448)"), ("RSASHA512", "10 (RSASHA512)")] {
+        let bits: &[&str] = if algorithm == "RSASHA512" {
+            &["-b", "2048"]
+        } else {
+            &[]
+        };
+        let arguments = [&["-q", "-a", algorithm], bits, &["example.com"]].concat();
+        let stem = printed(folder.path(), "dnssec-keygen", &arguments);
+        let error = KeyFile::read(&folder.path().join(&stem)).unwrap_err();
+        let expected = format!(": algorithm {told} is not supported; use 13 ");
+        assert!(error.contains(&expected), "{error}");
+    }
+}
+
+#[test]
 fn files_that_are_read_and_written_again_are_binds() {
     let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     for algorithm in SigningAlgorithm::ALL {
