@@ -50,6 +50,8 @@ pub enum FileKind {
     Secret,
     /// A file of the state directory, or a saved reply of a server.
     State,
+    /// The store of DNSSEC signatures.
+    Signatures,
     /// A configuration file of another server, to be imported.
     Import,
     /// The users or groups of the system.
@@ -61,7 +63,7 @@ impl FileKind {
     pub const fn most(self) -> u64 {
         match self {
             FileKind::Zone | FileKind::Database => 1 << 30,
-            FileKind::Networks => 256 << 20,
+            FileKind::Networks | FileKind::Signatures => 256 << 20,
             FileKind::State | FileKind::Import => 64 << 20,
             FileKind::Configuration | FileKind::Accounts => 16 << 20,
             FileKind::Certificates => 4 << 20,
@@ -468,6 +470,7 @@ mod tests {
             (FileKind::Key, "1 MiB"),
             (FileKind::Secret, "8 KiB"),
             (FileKind::State, "64 MiB"),
+            (FileKind::Signatures, "256 MiB"),
             (FileKind::Import, "64 MiB"),
         ] {
             assert_eq!(told(&path, kind), format!("is larger than {most}"));

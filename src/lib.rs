@@ -2,7 +2,7 @@
 //!
 //! The modules, from the bottom. [`files`], [`disk`] and [`new_files`] access the disk, [`text`]
 //! escapes text from outside, [`terminal`] prints, and [`two_threads`] runs work on two cores.
-//! [`net`], [`dns`] and [`steering`] are pure functions of values. [`zone`], [`geo`], [`health`]
+//! [`net`], [`dns`], [`dnssec`] and [`steering`] are pure functions of values. [`zone`], [`geo`], [`health`]
 //! and [`resolve`] read zones, locate clients, probe endpoints and look up names. [`config`] checks
 //! the configuration file.
 //!
@@ -26,6 +26,7 @@ pub mod two_threads;
 pub mod dns;
 pub mod steering;
 
+pub mod dnssec;
 pub mod geo;
 pub mod health;
 pub mod resolve;

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Layers from the bottom; a file imports from its own layer or from lower ones.
-const LAYERS: [(&str, u8); 28] = [
+const LAYERS: [(&str, u8); 29] = [
     ("disk", 0),
     ("log_queue", 0),
     ("files", 0),
@@ -20,6 +20,7 @@ const LAYERS: [(&str, u8); 28] = [
     ("terminal", 1),
     ("dns", 1),
     ("steering", 1),
+    ("dnssec", 2),
     ("zone", 2),
     ("geo", 2),
     ("health", 2),
