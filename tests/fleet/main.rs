@@ -1,0 +1,3 @@
+//! Fleets: simulated, and real ones with a NATS server.
+
+mod simulation;
