@@ -267,17 +267,21 @@ impl FleetMember {
         &self.board
     }
 
-    /// Process and sequence of every view that counts now, the own included: `(voter, epoch,
-    /// sequence)`.
-    pub fn fresh_marks(&self, now: Duration) -> Vec<(String, u64, u64)> {
-        let mut marks = vec![(self.settings.voter.clone(), self.epoch, self.sequence)];
-        for (name, voter) in self.board.voters() {
+    /// Epoch and sequence of every view that counts now, the own included, sorted.
+    pub fn fresh_marks(&self, now: Duration) -> Vec<(u64, u64)> {
+        let mut marks = vec![self.mark()];
+        for (_, voter) in self.board.voters() {
             if voter.is_fresh(now) {
-                marks.push((name.to_owned(), voter.view.epoch, voter.view.sequence));
+                marks.push((voter.view.epoch, voter.view.sequence));
             }
         }
-        marks.sort();
+        marks.sort_unstable();
         marks
+    }
+
+    /// Epoch and sequence of the last view that was published.
+    pub fn mark(&self) -> (u64, u64) {
+        (self.epoch, self.sequence)
     }
 
     /// Whether the last view that was published says all that there is to say.
