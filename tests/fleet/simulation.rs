@@ -19,6 +19,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use meridian::fleet::member::{FleetMember, MemberSettings};
+use meridian::fleet::view::VoterView;
 use meridian::health::fold::{CheckCombination, EndpointInput, FoldRules, RegionInput, fold};
 use meridian::health::machine::{Damping, HealthMachine, HealthRules, ProbeResult};
 use meridian::health::quorum::{
@@ -253,8 +254,14 @@ impl SimWorld {
         }
         let server = &mut self.servers[at];
         if server.member.next_due() <= clock {
-            let octets: std::rc::Rc<[u8]> = server.member.next_view(clock).into();
-            self.publish(at, octets, votes);
+            let mut octets = server.member.next_view(clock);
+            if server.mischief == Mischief::Lies
+                && let Ok(mut view) = VoterView::read(&octets, "sim")
+            {
+                view.known_groups = self.dice.below(1000) as u16;
+                octets = view.write();
+            }
+            self.publish(at, octets.into(), votes);
         }
     }
 
