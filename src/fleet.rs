@@ -9,10 +9,13 @@
 
 pub mod board;
 pub mod check_list;
+pub mod digest;
 pub mod member;
+pub mod nats;
 mod speakers;
 pub mod view;
 pub mod view_error;
+pub mod votes;
 
 #[cfg(test)]
 mod testing;

@@ -80,6 +80,8 @@ pub struct AlignedVotes {
     pub votes: Vec<CheckVote>,
     /// Where the two lists differ.
     pub differing: DigestRanges,
+    /// How many checks both have.
+    pub shared: usize,
 }
 
 impl CheckList {
@@ -126,6 +128,7 @@ impl CheckList {
         let mut aligned = AlignedVotes {
             votes: vec![CheckVote::Absent; self.digests.len()],
             differing: DigestRanges::default(),
+            shared: 0,
         };
         let ranges = self.ranges(view.bits);
         for (at, (range, block)) in ranges.into_iter().zip(&view.blocks).enumerate() {
@@ -141,6 +144,10 @@ impl CheckList {
                 None if !block.votes.is_empty() => votes.fill(CheckVote::Unread),
                 None => {}
             }
+        }
+        for vote in &aligned.votes {
+            let is_shared = !matches!(vote, CheckVote::Absent | CheckVote::Unread);
+            aligned.shared += usize::from(is_shared);
         }
         aligned
     }

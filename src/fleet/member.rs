@@ -289,6 +289,11 @@ impl FleetMember {
         self.pace.last.is_some() && !self.pace.has_news
     }
 
+    /// Publishes at the next occasion, because others may not have heard the last view.
+    pub fn speak_again(&mut self) {
+        self.pace.has_news = true;
+    }
+
     /// When the next view is due.
     pub fn next_due(&self) -> Duration {
         match self.pace.last {

@@ -21,6 +21,7 @@ use siphasher::sip::SipHasher24;
 use super::check_list::{MOST_BITS, MOST_CHECKS, block_of};
 use super::view_error::ViewError;
 use crate::health::quorum::CheckVote;
+use crate::text::is_plain_name;
 
 /// The longest view, in octets. It has room for [`MOST_CHECKS`], all spelled out.
 pub const MOST_OCTETS: usize = 600_000;
@@ -82,12 +83,6 @@ pub struct RegionFigures {
     pub load: Option<f32>,
 }
 
-/// Whether a text can be the name of a fleet, voter or group: letters, digits, `-` and `_`.
-pub fn is_name(text: &str) -> bool {
-    let is_good = |octet: u8| octet.is_ascii_alphanumeric() || octet == b'-' || octet == b'_';
-    (1..=LONGEST_NAME).contains(&text.len()) && text.bytes().all(is_good)
-}
-
 impl VoterView {
     /// The wire form. Regions beyond [`MOST_REGIONS`] are left out.
     pub fn write(&self) -> Vec<u8> {
@@ -104,12 +99,7 @@ impl VoterView {
         out.push(self.bits);
         self.write_blocks(&mut out);
         self.write_regions(&mut out);
-        let length = u32::try_from(out.len() + CHECKSUM).unwrap_or(u32::MAX);
-        if let Some(field) = out.get_mut(HEAD - 4..HEAD) {
-            field.copy_from_slice(&length.to_le_bytes());
-        }
-        let sum = checksum(&out);
-        out.extend_from_slice(&sum.to_le_bytes());
+        seal(&mut out);
         out
     }
 
@@ -225,6 +215,16 @@ fn checksum(octets: &[u8]) -> u64 {
     hasher.finish()
 }
 
+/// Writes the length into the head, and the checksum behind everything.
+pub(crate) fn seal(out: &mut Vec<u8>) {
+    let length = u32::try_from(out.len() + CHECKSUM).unwrap_or(u32::MAX);
+    if let Some(field) = out.get_mut(HEAD - 4..HEAD) {
+        field.copy_from_slice(&length.to_le_bytes());
+    }
+    let sum = checksum(out);
+    out.extend_from_slice(&sum.to_le_bytes());
+}
+
 fn write_text(out: &mut Vec<u8>, text: &str) {
     let octets = text.as_bytes();
     let octets = octets.get(..LONGEST_NAME).unwrap_or(octets);
@@ -294,7 +294,7 @@ impl<'o> ViewReader<'o> {
 
     fn name(&mut self) -> Result<String, ViewError> {
         let text = self.text()?;
-        if is_name(text) {
+        if is_plain_name(text) {
             Ok(text.to_owned())
         } else {
             Err(ViewError::BadName)
@@ -471,14 +471,6 @@ mod tests {
         }
     }
 
-    /// The octets with a checksum that fits, as a liar sends them.
-    fn resigned(mut octets: Vec<u8>) -> Vec<u8> {
-        let end = octets.len() - CHECKSUM;
-        let sum = checksum(&octets[..end]);
-        octets[end..].copy_from_slice(&sum.to_le_bytes());
-        octets
-    }
-
     proptest! {
         #[test]
         fn what_is_written_is_read(checks in 0u64..2000, is_spelled: bool, epoch: u64) {
@@ -503,7 +495,9 @@ mod tests {
                 let end = octets.len() - CHECKSUM;
                 octets[HEAD + at.index(end - HEAD)] = value;
             }
-            if let Ok(view) = VoterView::read(&resigned(octets), "world") {
+            octets.truncate(octets.len() - CHECKSUM);
+            seal(&mut octets);
+            if let Ok(view) = VoterView::read(&octets, "world") {
                 let own = CheckList::new((0..100).map(testing::spread).collect());
                 prop_assert_eq!(own.align(&view).votes.len(), 100);
                 prop_assert_eq!(VoterView::read(&view.write(), "world").map(|v| v.checks()), Ok(view.checks()));

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Layers from the bottom; a file imports from its own layer or from lower ones.
-const LAYERS: [(&str, u8); 28] = [
+const LAYERS: [(&str, u8); 29] = [
     ("disk", 0),
     ("log_queue", 0),
     ("files", 0),
@@ -29,6 +29,7 @@ const LAYERS: [(&str, u8); 28] = [
     ("answer", 5),
     ("balance", 6),
     ("explain", 6),
+    ("fleet", 6),
     ("server", 6),
     ("foresight", 7),
     ("control", 8),
