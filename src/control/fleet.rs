@@ -69,11 +69,16 @@ impl FleetHandle {
     /// A sentence: this server has no name that others could know it by, or TLS cannot be used.
     pub(super) fn join(config: &FleetConfig, shared: &Shared) -> Result<FleetHandle, String> {
         let settings = member_settings(config)?;
-        let carrier = VoteCarrier::nats(nats_settings(config, &settings.voter)?);
+        let is_alone = config.servers.is_empty();
+        let carrier = if is_alone {
+            VoteCarrier::Local
+        } else {
+            VoteCarrier::nats(nats_settings(config, &settings.voter)?)
+        };
         let epoch = random_epoch();
         let member = FleetMember::new(settings, epoch, Duration::ZERO);
         let (version_sender, version) = watch::channel(0);
-        let (heard_sender, has_heard) = watch::channel(false);
+        let (heard_sender, has_heard) = watch::channel(is_alone);
         let is_silent = Arc::new(AtomicBool::new(false));
         let first = FleetNow {
             turned_at: Instant::now(),

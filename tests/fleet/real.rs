@@ -47,7 +47,7 @@ fn what_one_vantage_sees_changes_nothing_and_what_two_see_goes_out_everywhere() 
         metrics.contains("\nmeridian_fleet_outvoted_checks 1\n"),
         "{metrics}"
     );
-    servers[0].await_log("outvote this server on 1 checks", 1);
+    servers[0].await_log("outvote this server on 1 check;", 1);
     // The second vantage decides: two probes, a view, a verdict.
     let since = Instant::now();
     world.fra.break_for(&["ams", "iad"]);
@@ -104,6 +104,24 @@ fn a_server_that_starts_alone_decides_alone() {
     await_answer(&server, FRA);
     assert_eq!(fleet(&server)["linked"], false);
     assert_eq!(fleet(&server)["quorum"], true, "one of one");
+    server.await_log("no NATS server can be reached", 1);
+}
+
+#[test]
+fn a_fleet_of_one_does_what_a_server_without_a_fleet_does() {
+    let world = World::start();
+    let server = world.server("ams", "voter = \"ams\"\n");
+    await_answer(&server, FRA);
+    world.fra.break_for(&["ams"]);
+    await_answer(&server, IAD);
+    world.iad.break_for(&["ams"]);
+    await_that("both are down", || {
+        get(&server, "/v1/status").matches("\"down\"").count() == 2
+    });
+    assert_eq!(answer(&server), format!("{FRA} {IAD}"), "all are given");
+    world.fra.break_for(&[]);
+    await_answer(&server, FRA);
+    assert_eq!(fleet(&server)["outvoted"], 0);
 }
 
 #[test]

@@ -1,5 +1,9 @@
 //! Who may vote, and what wrong messages do: nothing, with a word and a metric for each.
 
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+
+use crate::harness::free_port;
+
 use crate::engine::{
     Engine, FRA, RawVoter, VOTERS, World, await_answer, await_that, await_voters, fleet, get,
 };
@@ -102,4 +106,80 @@ fn two_servers_with_one_name_count_for_nobody() {
     assert!(other.stop());
     await_voters(&ams, 1);
     await_that("it is alone", || fleet(&one)["disputed"] == false);
+}
+
+/// An authority, and the certificates that it signs.
+struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+impl Authority {
+    fn new() -> Authority {
+        let mut params = CertificateParams::new(Vec::new()).expect("no names");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().expect("a key");
+        Authority(CertifiedIssuer::self_signed(params, key).expect("it signs itself"))
+    }
+
+    /// Certificate and key of a name, as PEM.
+    fn certify(&self, name: &str) -> (String, String) {
+        let params = CertificateParams::new(vec![name.to_owned()]).expect("a name");
+        let key = KeyPair::generate().expect("a key");
+        let signed = params.signed_by(&key, &self.0).expect("it signs");
+        (signed.pem(), key.serialize_pem())
+    }
+}
+
+#[test]
+fn a_certificate_says_who_votes() {
+    let authority = Authority::new();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let (certificate, key) = authority.certify("127.0.0.1");
+    for (name, text) in [
+        ("ca.pem", authority.0.pem()),
+        ("nats.pem", certificate),
+        ("nats.key", key),
+    ] {
+        std::fs::write(at(name), text).expect("it can be written");
+    }
+    let port = free_port();
+    let mut users = String::new();
+    for voter in VOTERS {
+        users.push_str(&format!(
+            "{{ user: \"{voter}\", permissions: {{ publish: \"meridian.world.votes.{voter}\", \
+             subscribe: \"meridian.world.votes.*\" }} }}\n"
+        ));
+    }
+    let text = format!(
+        "listen: 127.0.0.1:{port}\ntls {{ cert_file: \"{}\", key_file: \"{}\", ca_file: \"{}\", \
+         verify_and_map: true }}\nauthorization {{ users: [\n{users}] }}\n",
+        at("nats.pem"),
+        at("nats.key"),
+        at("ca.pem")
+    );
+    let _engine = Engine::with(port, &text);
+    let world = World::start();
+    let member = |voter: &str, owner: &str, scheme: &str| {
+        let (certificate, key) = authority.certify(owner);
+        let file = |kind: &str| at(&format!("{voter}-{owner}-{scheme}.{kind}"));
+        std::fs::write(file("pem"), certificate).expect("it can be written");
+        std::fs::write(file("key"), key).expect("it can be written");
+        let owner_only = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(file("key"), owner_only).expect("it is ours");
+        let keys = format!(
+            "voter = \"{voter}\"\nservers = [\"{scheme}://127.0.0.1:{port}\"]\nca_file = \"{}\"\n\
+             client_cert = \"{}\"\nclient_key = \"{}\"\n",
+            at("ca.pem"),
+            file("pem"),
+            file("key")
+        );
+        world.server(voter, &keys)
+    };
+    let ams = member("ams", "ams", "tls");
+    let iad = member("iad", "iad", "nats");
+    await_voters(&ams, 1);
+    await_voters(&iad, 1);
+    let thief = member("sin", "iad", "tls");
+    thief.await_log("Permissions Violation", 1);
+    await_voters(&thief, 2);
+    assert_eq!(fleet(&ams)["voters"].as_array().map(Vec::len), Some(1));
 }

@@ -17,7 +17,7 @@ tables! {
         group: MemberName => "the name of the server",
         /// The NATS servers, at most 16: `"nats://HOST:PORT"`, or `"tls://HOST:PORT"`; the port is
         /// 4222 where none is given.
-        servers: SpannedList<EngineAddress> => "none; *needed* in `[fleet]`",
+        servers: SpannedList<EngineAddress> => "none, so this server votes alone",
         /// File with the certificates (PEM) of the authorities that the NATS servers' certificates
         /// come from. States TLS for `nats://` too.
         ca_file: PathBuf => "those that the system knows",

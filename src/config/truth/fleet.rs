@@ -1,7 +1,6 @@
 //! `[fleet]`: who votes about health together, and how this server reaches the others.
 //!
-//! The table is either absent, and the server decides alone, or it names the fleet and at least one
-//! NATS server. Certificates and the password are read here, so a missing or broken file is a mistake
+//! The table is either absent, and the server decides alone, or it names the fleet. Certificates and the password are read here, so a missing or broken file is a mistake
 //! of the configuration, reported at the key that names it.
 
 use std::fmt;
@@ -10,7 +9,7 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use super::certificates;
-use crate::config::document::{ConfigReport, TableField, WithOffset};
+use crate::config::document::{ConfigReport, TableField, WithOffset, values_of};
 use crate::config::tables;
 use crate::config::values::fleet::{EngineAddress, QuorumValue};
 use crate::files::FileKind;
@@ -29,7 +28,7 @@ pub struct FleetConfig {
     pub voter: Option<String>,
     /// Its vantage group; absent: the name of the server.
     pub group: Option<String>,
-    /// The NATS servers, at least one.
+    /// The NATS servers; empty: this server votes alone.
     pub servers: Vec<EngineAddress>,
     /// The authorities of the NATS servers; absent: those of the system.
     pub authorities: Option<CheckAuthorities>,
@@ -77,9 +76,7 @@ pub fn resolve(
         "[fleet] needs a `name`, the same on all servers",
         report,
     );
-    let servers = raw
-        .servers
-        .required(at, "[fleet] needs `servers`, the NATS servers", report);
+    let servers = raw.servers.or_default();
     let authorities = raw
         .ca_file
         .given()
@@ -89,15 +86,11 @@ pub fn resolve(
     let login = resolve_login(user, raw.password_file, folder, report);
     let QuorumValue(rule) = raw.quorum.value;
     let min_groups = raw.min_groups.value.as_usize();
-    let servers = servers?;
-    if servers.value.is_empty() {
-        report.error(servers.at, "[fleet] needs at least one server".to_owned());
-    }
-    if let Some(surplus) = servers.value.get(MOST_SERVERS) {
+    if let Some(surplus) = servers.get(MOST_SERVERS) {
         let sentence = format!("there are more than {MOST_SERVERS} NATS servers");
         report.error(surplus.at, sentence);
     }
-    let servers: Vec<EngineAddress> = servers.value.into_iter().map(|it| it.value).collect();
+    let servers = values_of(servers);
     Some(FleetConfig {
         name: name?.value.0,
         voter: raw.voter.value().map(|voter| voter.0),
@@ -196,9 +189,7 @@ mod tests {
     #[test]
     fn mistakes_are_named_at_their_keys() {
         for (keys, sentence) in [
-            ("name = \"world\"", "[fleet] needs `servers`"),
             ("servers = [\"nats://a\"]", "[fleet] needs a `name`"),
-            ("name = \"world\"\nservers = []", "at least one server"),
             (
                 "name = \"a.b\"\nservers = [\"nats://a\"]",
                 "a name of 1 to 63",

@@ -1,7 +1,7 @@
 //! What the log says of the fleet: one line for each change, none for what stays.
 //!
 //! Wrong messages are named once by voter and kind, and again after an hour, because whoever sends
-//! them can send many.
+//! them can send many. Nothing here is counted; `report` has the numbers.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
@@ -10,10 +10,12 @@ use crate::fleet::member::FleetMember;
 use crate::fleet::view_error::HearError;
 use crate::health::check::TargetKey;
 use crate::health::quorum::CheckVote;
-use crate::text::{list, shown};
+use crate::text::{counted, list, shown};
 
 /// Most kinds of wrong messages that are remembered.
 const MOST_NAMED: usize = 256;
+/// Most refusals that are named between two connections.
+const MOST_REFUSALS: usize = 16;
 /// When a kind of wrong message is named again.
 const AGAIN: Duration = Duration::from_secs(3600);
 /// Most checks that a line names.
@@ -24,7 +26,8 @@ const MOST_CHECKS: usize = 4;
 pub(super) struct FleetNews {
     fleet: String,
     is_linked: Option<bool>,
-    refusal: String,
+    /// What NATS has refused since it was last connected.
+    refusals: BTreeSet<String>,
     named: BTreeMap<(String, &'static str), Duration>,
     fresh: BTreeSet<String>,
     has_quorum: Option<bool>,
@@ -40,7 +43,7 @@ impl FleetNews {
     }
 
     pub(super) fn linked(&mut self) {
-        self.refusal.clear();
+        self.refusals.clear();
         if self.is_linked.replace(true) != Some(true) {
             tracing::info!("fleet {}: the NATS server is connected", self.fleet);
         }
@@ -56,10 +59,13 @@ impl FleetNews {
         }
     }
 
-    /// The engine refuses something. The first attempt to connect has no other news.
+    /// The engine, or the way to it, refuses something. A first attempt to connect that fails has no
+    /// other news.
     pub(super) fn refused(&mut self, sentence: &str) {
-        if self.refusal != sentence {
-            self.refusal = sentence.to_owned();
+        if self.is_linked != Some(true) {
+            self.unlinked();
+        }
+        if self.refusals.len() < MOST_REFUSALS && self.refusals.insert(sentence.to_owned()) {
             tracing::warn!("fleet {}: NATS: {}", self.fleet, shown(sentence));
         }
     }
@@ -125,9 +131,10 @@ impl FleetNews {
             self.is_outvoted = outvoted > 0;
             if outvoted > 0 {
                 tracing::warn!(
-                    "fleet {}: the others outvote this server on {outvoted} checks; \
+                    "fleet {}: the others outvote this server on {}; \
                      its own network may be at fault",
-                    self.fleet
+                    self.fleet,
+                    counted(outvoted, "check")
                 );
             } else {
                 tracing::info!("fleet {}: this server sees what the fleet sees", self.fleet);

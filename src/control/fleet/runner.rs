@@ -24,6 +24,7 @@ use crate::fleet::view_error::HearError;
 use crate::fleet::votes::{VoteCarrier, VoteNews};
 use crate::health::check::TargetKey;
 use crate::health::quorum::CheckVote;
+use crate::steering::PickMethod;
 
 /// The least time between two turns, so that many messages are taken at once.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -242,30 +243,68 @@ impl FleetRunner {
         self.output.version.send_modify(|version| *version += 1);
     }
 
-    /// The answers per second of each region, added up over services.
+    /// The answers per second of each region, added up over services, and the mean load that its
+    /// endpoints report.
     fn region_figures(&self) -> Vec<RegionFigures> {
         let view = self.input.view.load();
+        let config = &view.derived.config;
         let catalog = &view.snapshot.catalog;
         let rates = view.traffic.rates(catalog, BootTime::now().elapsed());
         let mut sums: BTreeMap<usize, f64> = BTreeMap::new();
         for (key, rate) in rates.iter() {
-            let service = view.derived.config.services.get(key.service);
+            let service = config.services.get(key.service);
             if let Some(region) = service.and_then(|service| service.regions.get(key.region)) {
                 *sums.entry(usize::from(region.region.0)).or_default() += *rate;
             }
         }
+        let loads = self.region_loads(&view);
         let mut figures = Vec::new();
         for (index, answers) in sums {
-            if let Some(region) = view.derived.config.regions.get(index)
+            if let Some(region) = config.regions.get(index)
                 && figures.len() < MOST_REGIONS
             {
+                let load = loads.get(&index).map(|sum| (sum.total / sum.count) as f32);
                 figures.push(RegionFigures {
                     name: region.name.clone(),
                     answers: answers as f32,
-                    load: None,
+                    load,
                 });
             }
         }
         figures
     }
+
+    /// The loads that endpoints report, by region. Empty where no service follows them.
+    fn region_loads(&self, view: &StateView) -> BTreeMap<usize, LoadSum> {
+        let mut loads: BTreeMap<usize, LoadSum> = BTreeMap::new();
+        let services = &view.derived.config.services;
+        let follows = services
+            .iter()
+            .any(|service| service.pick == PickMethod::LeastLoad);
+        let Some(watch) = self.input.watch.get().filter(|_| follows) else {
+            return loads;
+        };
+        for (key, target) in watch.monitor.health().targets {
+            let Some(load) = target.last.as_ref().and_then(|last| last.load) else {
+                continue;
+            };
+            for place in view.derived.plan.places(&key) {
+                let service = services.get(place.service);
+                let region = service.and_then(|service| service.regions.get(place.region));
+                if let Some(region) = region {
+                    let sum = loads.entry(usize::from(region.region.0)).or_default();
+                    sum.total += load;
+                    sum.count += 1.0;
+                }
+            }
+        }
+        loads
+    }
+}
+
+/// Loads, added up.
+#[derive(Default)]
+struct LoadSum {
+    total: f64,
+    count: f64,
 }
