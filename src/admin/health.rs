@@ -12,7 +12,7 @@ use super::rules::ServiceRules;
 use crate::catalog::availability::RegionAvailability;
 use crate::catalog::keys::{EndpointKey, RegionKey};
 use crate::config::{Endpoint, EndpointTarget, ServiceConfig, ServiceRegion};
-use crate::control::availability::FULL;
+use crate::control::availability::{FULL, OUTVOTED};
 use crate::control::targets::ProbeRef;
 use crate::control::{HealthView, word};
 use crate::foresight::coverage::Coverage;
@@ -290,6 +290,9 @@ impl<'v> ServiceReader<'v> {
             health.since = Some(unix_time().saturating_sub(age).as_secs());
             health.seconds = Some(age.as_secs());
             health.outvoted = target.outvoted;
+            if target.outvoted && !target.state.serves() {
+                health.reason = Some(OUTVOTED.to_owned());
+            }
             let shortage = target.not_made.as_ref();
             health.not_probed = shortage.map(|shortage| shortage.reason.clone());
         }

@@ -40,12 +40,22 @@ const STUCK: Duration = Duration::from_secs(10);
 /// The longest that a start waits for the views of others.
 const FIRST_VIEWS: Duration = Duration::from_secs(2);
 
+/// What is agreed, by target.
+type AgreedVotes = HashMap<TargetKey, AgreedVote>;
+
+/// What is agreed about a target: up or down.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct AgreedVote {
+    vote: CheckVote,
+    since: Instant,
+}
+
 /// What the fleet says now.
 pub struct FleetNow {
     /// When the task has turned last.
     turned_at: Instant,
     /// What is agreed about each target.
-    settled: Arc<HashMap<TargetKey, CheckVote>>,
+    settled: Arc<AgreedVotes>,
     /// For people and metrics.
     pub report: FleetReport,
 }
@@ -144,18 +154,21 @@ impl FleetHandle {
         if now.turned_at.elapsed() > STUCK {
             return;
         }
-        for (key, vote) in now.settled.iter() {
+        for (key, agreed) in now.settled.iter() {
             if let Some(target) = targets.get_mut(key) {
-                overrule(target, *vote);
+                overrule(target, *agreed);
             }
         }
     }
 }
 
-fn overrule(target: &mut TargetHealth, agreed: CheckVote) {
+fn overrule(target: &mut TargetHealth, agreed: AgreedVote) {
     let own = CheckVote::of(target.state, target.held);
-    target.outvoted = own.is_clear() && own != agreed;
-    target.state = state_by_vote(target.state, agreed);
+    target.outvoted = own.is_clear() && own != agreed.vote;
+    if target.outvoted {
+        target.lasting = agreed.since.elapsed();
+    }
+    target.state = state_by_vote(target.state, agreed.vote);
     target.held = false;
 }
 
@@ -212,4 +225,55 @@ fn nats_settings(config: &FleetConfig, voter: &str) -> Result<NatsSettings, Stri
 fn random_epoch() -> u64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(std::process::id())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::health::machine::HealthState;
+
+    fn target(state: HealthState, held: bool) -> TargetHealth {
+        TargetHealth {
+            state,
+            lasting: Duration::from_secs(60),
+            observed_ago: None,
+            last: None,
+            not_made: None,
+            settled: true,
+            held,
+            flip_possible_in: Duration::ZERO,
+            outvoted: false,
+        }
+    }
+
+    #[test]
+    fn what_is_agreed_replaces_what_is_seen_and_keeps_warnings() {
+        use CheckVote::{Down, Up};
+        use HealthState as S;
+        for (seen, held, agreed, state, outvoted) in [
+            (S::Up, false, Up, S::Up, false),
+            (S::Degraded, false, Up, S::Degraded, false),
+            (S::Down, false, Up, S::Up, true),
+            (S::Unknown, false, Up, S::Up, false),
+            (S::Up, true, Up, S::Up, false),
+            (S::Up, true, Down, S::Down, false),
+            (S::Up, false, Down, S::Down, true),
+            (S::Down, false, Down, S::Down, false),
+        ] {
+            let mut target = target(seen, held);
+            let since = Instant::now();
+            overrule(
+                &mut target,
+                AgreedVote {
+                    vote: agreed,
+                    since,
+                },
+            );
+            assert_eq!(target.state, state, "{seen:?} {agreed:?}");
+            assert_eq!(target.outvoted, outvoted, "{seen:?} {agreed:?}");
+            assert!(!target.held);
+            let is_new = target.lasting < Duration::from_secs(60);
+            assert_eq!(is_new, outvoted, "it lasts since it was agreed");
+        }
+    }
 }

@@ -12,7 +12,7 @@ use crate::health::fold::{HealthOverride, RegionInput};
 use crate::health::machine::HealthState;
 
 /// Why an endpoint is down that this server sees up.
-const OUTVOTED: &str = "most of the fleet sees it down, though this server reaches it";
+pub const OUTVOTED: &str = "most of the fleet sees it down, though this server reaches it";
 
 impl AvailabilityFacts<'_> {
     /// Why a region takes less than all of its clients; `None` if it takes them all.

@@ -3,12 +3,12 @@
 //! Wrong messages are named once by voter and kind, and again after an hour, because whoever sends
 //! them can send many. Nothing here is counted; `report` has the numbers.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::AgreedVotes;
 use crate::fleet::member::FleetMember;
 use crate::fleet::view_error::HearError;
-use crate::health::check::TargetKey;
 use crate::health::quorum::CheckVote;
 use crate::text::{counted, list, shown};
 
@@ -143,12 +143,7 @@ impl FleetNews {
     }
 
     /// Says what is agreed now and was not before.
-    pub(super) fn settled(
-        &self,
-        before: &HashMap<TargetKey, CheckVote>,
-        now: &HashMap<TargetKey, CheckVote>,
-        member: &FleetMember,
-    ) {
+    pub(super) fn settled(&self, before: &AgreedVotes, now: &AgreedVotes, member: &FleetMember) {
         if member.groups().fresh < 2 {
             return;
         }
@@ -156,7 +151,7 @@ impl FleetNews {
             let mut names = Vec::new();
             for (target, agreed) in now {
                 let was = before.get(target);
-                if *agreed == vote && was.is_some_and(|was| *was != vote) {
+                if agreed.vote == vote && was.is_some_and(|was| was.vote != vote) {
                     names.push(format!("{} at {}", target.check, target.address));
                 }
             }

@@ -4,7 +4,7 @@
 //! view. It takes all that has arrived, decides once, and publishes. Time is that of `Instant`, which
 //! nobody can set.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
-use super::FleetNow;
 use super::news::FleetNews;
 use super::report::{self, FleetCounts};
+use super::{AgreedVote, AgreedVotes, FleetNow};
 use crate::control::clock::BootTime;
 use crate::control::controller::{MonitorHandle, StateView};
 use crate::fleet::digest::DigestMaker;
@@ -56,7 +56,7 @@ pub(super) struct FleetRunner {
     start: Instant,
     /// The target of each digest.
     targets: BTreeMap<u64, TargetKey>,
-    settled: Arc<HashMap<TargetKey, CheckVote>>,
+    settled: Arc<AgreedVotes>,
     counts: FleetCounts,
     news: FleetNews,
     /// Since when the engine can be reached.
@@ -223,13 +223,19 @@ impl FleetRunner {
 
     /// Publishes what is agreed now.
     fn settle(&mut self) {
-        let mut settled = HashMap::with_capacity(self.targets.len());
+        let mut settled = AgreedVotes::with_capacity(self.targets.len());
         for (digest, vote) in self.member.settled() {
-            if vote.is_clear()
-                && let Some(target) = self.targets.get(&digest)
-            {
-                settled.insert(target.clone(), vote);
-            }
+            let Some(target) = self.targets.get(&digest).filter(|_| vote.is_clear()) else {
+                continue;
+            };
+            let agreed = match self.settled.get(target) {
+                Some(before) if before.vote == vote => *before,
+                _ => AgreedVote {
+                    vote,
+                    since: Instant::now(),
+                },
+            };
+            settled.insert(target.clone(), agreed);
         }
         self.news.settled(&self.settled, &settled, &self.member);
         self.settled = Arc::new(settled);
