@@ -8,6 +8,7 @@
 //! when it is gone, what was agreed last holds.
 
 pub mod board;
+pub mod bounds;
 pub mod check_list;
 pub mod digest;
 pub mod member;

@@ -18,6 +18,7 @@ use crate::control::load::{compile, snapshot};
 use crate::control::{ConfigOrigin, Control, keep, leases, overrides};
 use crate::dns::cookie::{CookieOption, CookieSecret, CookieSecrets};
 use crate::dns::{ClientSubnet, QueryScratch, message as messages, query as parser};
+use crate::fleet::bounds::MOST_OCTETS;
 use crate::fleet::check_list::CheckList;
 use crate::fleet::view::{self as views, VoterView};
 use crate::geo::Atlas;
@@ -55,7 +56,7 @@ pub fn view(octets: &[u8]) {
     for octets in [octets, &sealed] {
         if let Ok(view) = VoterView::read(octets, "world") {
             assert_eq!(own.align(&view).votes.len(), own.digests().len());
-            assert!(view.write().len() <= views::MOST_OCTETS);
+            assert!(view.write().len() <= MOST_OCTETS);
         }
     }
 }

@@ -9,6 +9,7 @@
 //! Deciding takes at most a tenth of a core: after a long turn the next one waits.
 
 mod news;
+mod now;
 pub mod report;
 mod runner;
 
@@ -20,6 +21,9 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
+pub use self::now::FleetNow;
+
+use self::now::AgreedVote;
 use self::report::FleetReport;
 use self::runner::{FleetRunner, RunnerInput, RunnerOutput};
 use super::controller::Shared;
@@ -39,26 +43,6 @@ use crate::text::is_plain_name;
 const STUCK: Duration = Duration::from_secs(10);
 /// The longest that a start waits for the views of others.
 const FIRST_VIEWS: Duration = Duration::from_secs(2);
-
-/// What is agreed, by target.
-type AgreedVotes = HashMap<TargetKey, AgreedVote>;
-
-/// What is agreed about a target: up or down.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct AgreedVote {
-    vote: CheckVote,
-    since: Instant,
-}
-
-/// What the fleet says now.
-pub struct FleetNow {
-    /// When the task has turned last.
-    turned_at: Instant,
-    /// What is agreed about each target.
-    settled: Arc<AgreedVotes>,
-    /// For people and metrics.
-    pub report: FleetReport,
-}
 
 /// What the rest of control knows of the fleet.
 pub struct FleetHandle {

@@ -10,18 +10,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::bounds::{FRESH, MOST_VOTERS};
 use super::check_list::{AlignedVotes, CheckList, DigestRanges};
 use super::speakers::Speakers;
 use super::view::{RegionFigures, VoterView};
 use super::view_error::HearError;
 use crate::health::quorum::FreshView;
 
-/// How long a view counts.
-pub const FRESH: Duration = Duration::from_secs(3);
 /// How long a silent voter's group is still known. Who hears nobody forgets nobody.
 pub const REMEMBERED: Duration = Duration::from_secs(86_400);
-/// The most voters.
-pub const MOST_VOTERS: usize = 512;
 
 /// The views of all other voters.
 #[derive(Debug, Clone, Default)]

@@ -11,12 +11,10 @@ use std::ops::Range;
 
 use siphasher::sip::SipHasher24;
 
+use super::bounds::MOST_CHECKS;
 use super::view::{ViewBlock, VoterView};
 use crate::health::quorum::CheckVote;
 
-/// The most checks that a fleet votes on: those with the smallest digests, the same on all servers.
-/// The others are each server's own.
-pub const MOST_CHECKS: usize = 65_536;
 /// The most bits that number a block.
 pub const MOST_BITS: u8 = 10;
 /// A list is cut so that blocks have between this many checks and twice as many, on average.

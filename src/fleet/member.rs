@@ -11,7 +11,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::board::{FRESH, ViewBoard};
+use super::board::ViewBoard;
+use super::bounds::FRESH;
 use super::check_list::{CheckList, DigestRanges};
 use super::speakers::Speakers;
 use super::view::{RegionFigures, VoterView};

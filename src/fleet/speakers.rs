@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use super::board::FRESH;
+use super::bounds::FRESH;
 use super::view_error::HearError;
 
 /// A message of a process that has ended is not under way for longer than this.

@@ -18,17 +18,11 @@ use std::hash::Hasher as _;
 
 use siphasher::sip::SipHasher24;
 
-use super::check_list::{MOST_BITS, MOST_CHECKS, block_of};
+use super::bounds::{LONGEST_NAME, MOST_CHECKS, MOST_OCTETS, MOST_REGIONS};
+use super::check_list::{MOST_BITS, block_of};
 use super::view_error::ViewError;
 use crate::health::quorum::CheckVote;
 use crate::text::is_plain_name;
-
-/// The longest view, in octets. It has room for [`MOST_CHECKS`], all spelled out.
-pub const MOST_OCTETS: usize = 600_000;
-/// The most regions with figures.
-pub const MOST_REGIONS: usize = 256;
-/// The longest name of a fleet, voter, group or region, in octets.
-pub const LONGEST_NAME: usize = 63;
 
 const MAGIC: &[u8; 4] = b"MVEW";
 const VERSION: u8 = 1;

@@ -59,7 +59,7 @@ impl fmt::Display for ViewError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ViewError::TooLong(octets) => {
-                let most = super::view::MOST_OCTETS;
+                let most = super::bounds::MOST_OCTETS;
                 write!(f, "has {octets} octets, and a view has at most {most}")
             }
             ViewError::NoView => f.write_str("is no view: somebody else publishes on this subject"),
@@ -76,11 +76,11 @@ impl fmt::Display for ViewError {
             ViewError::BadBlocks => f.write_str("is damaged: its checks are out of order"),
             ViewError::BadVote => f.write_str("is damaged: it has a vote that does not exist"),
             ViewError::TooManyChecks(count) => {
-                let most = super::check_list::MOST_CHECKS;
+                let most = super::bounds::MOST_CHECKS;
                 write!(f, "has {count} checks, and a view has at most {most}")
             }
             ViewError::TooManyRegions(count) => {
-                let most = super::view::MOST_REGIONS;
+                let most = super::bounds::MOST_REGIONS;
                 write!(f, "has {count} regions, and a view has at most {most}")
             }
         }
@@ -153,7 +153,7 @@ impl fmt::Display for HearError {
                  give each its own `voter` in [fleet]"
             ),
             HearError::TooMany => {
-                let most = super::board::MOST_VOTERS;
+                let most = super::bounds::MOST_VOTERS;
                 write!(
                     f,
                     "there are {most} fresh voters already, and no room for more"

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::AgreedVotes;
+use super::now::AgreedVotes;
 use crate::fleet::member::FleetMember;
 use crate::fleet::view_error::HearError;
 use crate::health::quorum::CheckVote;

@@ -13,13 +13,14 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 use super::news::FleetNews;
+use super::now::{AgreedVote, AgreedVotes, FleetNow};
 use super::report::{self, FleetCounts};
-use super::{AgreedVote, AgreedVotes, FleetNow};
 use crate::control::clock::BootTime;
 use crate::control::controller::{MonitorHandle, StateView};
+use crate::fleet::bounds::MOST_REGIONS;
 use crate::fleet::digest::DigestMaker;
 use crate::fleet::member::{FleetMember, REGULAR};
-use crate::fleet::view::{MOST_REGIONS, RegionFigures};
+use crate::fleet::view::RegionFigures;
 use crate::fleet::view_error::HearError;
 use crate::fleet::votes::{VoteCarrier, VoteNews};
 use crate::health::check::TargetKey;
