@@ -2,7 +2,7 @@
 //!
 //! The task owns the [`FleetMember`]. It takes the own votes from the monitor, hears the views of
 //! others through a [`VoteCarrier`], and publishes what follows as a [`FleetNow`], which readers take
-//! without a lock. Wherever control reads the results of probes, [`FleetHandle::overrule`] puts what
+//! without a lock. Wherever control reads the results of probes, `FleetHandle::overrule` puts what
 //! the fleet has agreed in the place of what this server sees alone. So brake, ramps and orders work
 //! on agreed health, and without `[fleet]` nothing is different.
 //!
