@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::engine::{
     Engine, FRA, IAD, VOTERS, World, answer, await_answer, await_that, await_voters, fleet, get,
 };
-use crate::harness::Server;
+use crate::harness::{Server, free_port};
 
 /// A fleet of three that hear each other.
 fn three(world: &World, engine: &Engine) -> Vec<Server> {
@@ -136,4 +136,46 @@ fn a_frozen_server_is_missed_and_comes_back() {
     servers[1].signal(libc::SIGCONT);
     await_voters(&servers[0], 2);
     await_answer(&servers[1], IAD);
+}
+
+#[test]
+fn votes_go_on_with_one_of_three_nats_servers() {
+    let world = World::start();
+    let ports: Vec<(u16, u16)> = (0..3).map(|_| (free_port(), free_port())).collect();
+    let mut routes = Vec::new();
+    let mut urls = Vec::new();
+    for (port, cluster) in &ports {
+        routes.push(format!("nats-route://127.0.0.1:{cluster}"));
+        urls.push(format!("\"nats://127.0.0.1:{port}\""));
+    }
+    let mut engines = Vec::new();
+    for (port, cluster) in &ports {
+        let text = format!(
+            "listen: 127.0.0.1:{port}\nserver_name: n{port}\ncluster {{ name: w, \
+             listen: 127.0.0.1:{cluster}, routes: [{}] }}\n",
+            routes.join(", ")
+        );
+        engines.push(Engine::with(*port, &text));
+    }
+    let mut servers = Vec::new();
+    for voter in VOTERS {
+        let keys = format!("voter = \"{voter}\"\nservers = [{}]\n", urls.join(", "));
+        servers.push(world.server(voter, &keys));
+    }
+    for server in &servers {
+        await_voters(server, 2);
+        await_answer(server, FRA);
+    }
+    for left in [2, 1] {
+        engines[left].kill();
+        for server in &servers {
+            await_that("it is connected again", || fleet(server)["linked"] == true);
+            await_voters(server, 2);
+        }
+        stays(&servers, FRA, Duration::from_millis(500));
+    }
+    world.fra.break_for(&["ams", "sin"]);
+    for server in &servers {
+        await_answer(server, IAD);
+    }
 }
