@@ -30,6 +30,7 @@ mod watched;
 
 pub mod comparison;
 mod file_changes;
+pub mod fleet;
 pub mod guard;
 pub mod reload;
 mod reloads;

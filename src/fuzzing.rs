@@ -18,6 +18,9 @@ use crate::control::load::{compile, snapshot};
 use crate::control::{ConfigOrigin, Control, keep, leases, overrides};
 use crate::dns::cookie::{CookieOption, CookieSecret, CookieSecrets};
 use crate::dns::{ClientSubnet, QueryScratch, message as messages, query as parser};
+use crate::fleet::bounds::MOST_OCTETS;
+use crate::fleet::check_list::CheckList;
+use crate::fleet::view::{self as views, VoterView};
 use crate::geo::Atlas;
 use crate::health::state as agreed;
 use crate::net::ClientAddress;
@@ -29,13 +32,14 @@ use crate::{config, geo, zone};
 pub type FuzzTarget = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [FuzzTarget; 12] = [
+pub const TARGETS: [FuzzTarget; 13] = [
     ("query", query),
     ("client_subnet", client_subnet),
     ("cookie", cookie),
     ("message", message),
     ("proxy", proxy),
     ("table", table),
+    ("view", view),
     ("state", state),
     ("request", request),
     ("zone", zone),
@@ -43,6 +47,19 @@ pub const TARGETS: [FuzzTarget; 12] = [
     ("answer", answer),
     ("database", database),
 ];
+
+/// Reads the view of another server of a fleet, as it is and with a checksum that fits.
+pub fn view(octets: &[u8]) {
+    let mut sealed = octets.to_vec();
+    views::seal(&mut sealed);
+    let own = CheckList::new((0..200).map(|number| number << 55).collect());
+    for octets in [octets, &sealed] {
+        if let Ok(view) = VoterView::read(octets, "world") {
+            assert_eq!(own.align(&view).votes.len(), own.digests().len());
+            assert!(view.write().len() <= MOST_OCTETS);
+        }
+    }
+}
 
 /// Parses a message as a query.
 pub fn query(octets: &[u8]) {

@@ -1,7 +1,7 @@
 //! Health checks: probes endpoints and decides which endpoints and regions can take clients.
 //!
 //! The module has three parts. *Rules* ([`machine`], [`cadence`], [`suspicion`], [`fold`],
-//! `spill`) are pure functions and state machines that take the time as an argument. *Probes*
+//! [`quorum`]) are pure functions and state machines that take the time as an argument. *Probes*
 //! ([`probe`]) talk to endpoints over sockets. The [`monitor`] schedules the probes, feeds their
 //! results to the rules, and keeps the history of changes ([`timeline`]). [`state`] saves the
 //! agreed health of every target to disk.
@@ -13,6 +13,7 @@ pub mod cadence;
 pub mod machine;
 
 pub mod fold;
+pub mod quorum;
 
 pub mod check;
 pub mod suspicion;

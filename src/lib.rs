@@ -40,6 +40,7 @@ pub mod answer;
 
 pub mod balance;
 pub mod explain;
+pub mod fleet;
 pub mod foresight;
 pub mod server;
 

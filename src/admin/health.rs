@@ -12,7 +12,7 @@ use super::rules::ServiceRules;
 use crate::catalog::availability::RegionAvailability;
 use crate::catalog::keys::{EndpointKey, RegionKey};
 use crate::config::{Endpoint, EndpointTarget, ServiceConfig, ServiceRegion};
-use crate::control::availability::FULL;
+use crate::control::availability::{FULL, OUTVOTED};
 use crate::control::targets::ProbeRef;
 use crate::control::{HealthView, word};
 use crate::foresight::coverage::Coverage;
@@ -104,6 +104,9 @@ pub struct EndpointHealth {
     /// from before is held.
     #[serde(default)]
     pub not_probed: Option<String>,
+    /// Whether this server sees it otherwise, and `verdict` is what the fleet has agreed.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub outvoted: bool,
     /// The override that applies to it: `is drained by ...`.
     #[serde(default)]
     pub order: Option<String>,
@@ -286,11 +289,20 @@ impl<'v> ServiceReader<'v> {
             let age = target.lasting;
             health.since = Some(unix_time().saturating_sub(age).as_secs());
             health.seconds = Some(age.as_secs());
+            health.outvoted = target.outvoted;
+            if target.outvoted && !target.state.serves() {
+                health.reason = Some(OUTVOTED.to_owned());
+            }
             let shortage = target.not_made.as_ref();
             health.not_probed = shortage.map(|shortage| shortage.reason.clone());
         }
         health
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 fn unix_time() -> Duration {

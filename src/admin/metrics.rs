@@ -5,6 +5,7 @@
 //! list the metrics by theme. Names and labels are an interface: they are listed in
 //! `docs/admin-api.md` and never change.
 
+mod fleet;
 mod writer;
 
 use std::fmt;
@@ -64,6 +65,9 @@ impl Collector for Metrics {
         self.connections(&mut page)?;
         self.reloads(&mut page)?;
         self.health(&mut page, &view)?;
+        if let Some(report) = &view.fleet {
+            fleet::write(&mut page, report)?;
+        }
         self.operators(&mut page, &view)?;
         page.gauges(
             "geodata_age_seconds",

@@ -19,6 +19,7 @@ use super::selection::StatusSelection;
 use crate::answer::Disposition;
 use crate::catalog::CatalogZone;
 use crate::control::clock::ClockReading;
+use crate::control::fleet::report::FleetReport;
 use crate::control::leases::LeaseRecord;
 use crate::control::overrides::OrderRecord;
 use crate::control::{HealthView, ReloadHistory, ReloadResult};
@@ -32,6 +33,9 @@ pub struct ServerStatus {
     pub summary: String,
     /// Whether all probes fail at once, so that the monitor holds the last agreed health.
     pub suspect: bool,
+    /// The servers that vote about health with this one; absent: it decides alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fleet: Option<FleetReport>,
     /// The part of the server that is stuck, with the consequence; absent if none is.
     #[serde(default)]
     pub stuck: Option<String>,
@@ -160,6 +164,7 @@ impl ServerStatus {
                 .unwrap_or_else(|| headline(&services, view.holds())),
             stuck,
             suspect: view.suspect,
+            fleet: view.fleet.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime_seconds: context.started.elapsed().as_secs(),
             configuration: context.control.origin().to_string(),

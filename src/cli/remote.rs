@@ -12,6 +12,7 @@ use crate::admin::{
     EndpointHealth, LastReload, RegionHealth, ReloadBody, ServerStatus, ServiceStatus,
 };
 use crate::config::values::duration_text;
+use crate::control::fleet::report::FleetReport;
 use crate::control::overrides::OrderRecord;
 use crate::explain::percent;
 use crate::foresight::coverage::Coverage;
@@ -125,7 +126,33 @@ fn print_head(output: &TextOutput, status: &ServerStatus, arguments: &StatusArgu
             shown(&status.fingerprint)
         );
     }
+    if let Some(fleet) = &status.fleet {
+        say!("{}", fleet_line(fleet));
+    }
     say!("{}\n", last_reload(status));
+}
+
+/// `fleet world: 3 of 3 groups in touch, outvoted on 2 checks`.
+fn fleet_line(fleet: &FleetReport) -> String {
+    let mut line = format!(
+        "fleet {}: {} of {} groups in touch",
+        shown(&fleet.name),
+        fleet.fresh_groups,
+        fleet.known_groups
+    );
+    if !fleet.linked {
+        line += ", no NATS server can be reached";
+    }
+    if !fleet.quorum {
+        line += ", too few to decide";
+    }
+    if fleet.disputed {
+        line += ", another server has the name of this one";
+    }
+    if fleet.outvoted > 0 {
+        line += &format!(", outvoted on {}", counted(fleet.outvoted, "check"));
+    }
+    line
 }
 
 fn print_zones(output: &TextOutput, status: &ServerStatus, arguments: &StatusArguments) {

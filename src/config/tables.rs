@@ -17,6 +17,7 @@ use crate::net::Cidr;
 
 mod checks;
 mod endpoints;
+mod fleet;
 mod guard;
 mod server;
 mod services;
@@ -25,6 +26,7 @@ mod zones;
 
 pub use checks::{Check, Expect, HeaderEntry, HeaderFile, JsonExpect};
 pub use endpoints::{Endpoint, EndpointEntry, Resolver};
+pub use fleet::Fleet;
 pub use guard::Guard;
 pub use server::{Limits, Server, Tls};
 pub use services::{Fence, FenceClients, Policy, Service, TtlEntry};
@@ -55,6 +57,8 @@ tables! {
         events: Events,
         /// The changes that a reload refuses without confirmation.
         guard: Guard,
+        /// The servers that vote about health together.
+        fleet: Fleet,
         /// The sample of queries that is recorded.
         traffic: Traffic,
         /// The zone files, and which clients may query each zone.

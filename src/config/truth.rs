@@ -14,6 +14,7 @@ mod checks;
 mod combinations;
 mod endpoints;
 mod fences;
+pub mod fleet;
 mod listen;
 mod names;
 mod policies;

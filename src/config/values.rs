@@ -6,6 +6,7 @@
 pub mod addresses;
 pub mod bindings;
 pub mod checks;
+pub mod fleet;
 pub mod hosts;
 pub mod plain;
 pub mod services;

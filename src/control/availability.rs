@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 pub use self::memory::{AvailabilityMemory, SavedRamp};
+pub use self::reasons::OUTVOTED;
 
 use self::memory::Remembered;
 use super::effect::EffectiveOverrides;

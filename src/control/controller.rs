@@ -32,6 +32,7 @@ use super::build::{BuildJob, BuiltServices, LoadedFiles};
 use super::change::{Action, Change, ChangeReply, Effects, KeptFile, Observations, StepFacts};
 use super::clock::ClockReading;
 use super::events::EventLog;
+use super::fleet::FleetHandle;
 use super::inputs::Derived;
 use super::leases::LeaseTable;
 use super::state::ControlState;
@@ -117,6 +118,8 @@ pub struct Shared {
     pub compiled: watch::Sender<u64>,
     /// Absent until probing starts.
     pub watch: Arc<OnceLock<MonitorHandle>>,
+    /// The fleet; absent where none is configured.
+    pub fleet: Arc<OnceLock<FleetHandle>>,
     /// Writes files.
     pub state_writer: Arc<StateWriter>,
     /// The log of events.
@@ -252,8 +255,12 @@ impl TurningController {
         if change.needs_states() {
             states = Some(monitor.states());
         }
+        let mut targets = monitor.health().targets;
+        if let Some(fleet) = self.shared.fleet.get() {
+            fleet.overrule(&mut targets);
+        }
         Some(Observations {
-            targets: monitor.health().targets,
+            targets,
             events: monitor.timeline(self.state.log.event),
             shortages: monitor.shortages(),
             states,

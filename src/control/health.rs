@@ -14,6 +14,8 @@ use super::clock::{BootTime, ClockReading};
 use super::controller::MonitorHandle;
 use super::coverage_cache::CoverageReport;
 use super::effect::EffectiveOverrides;
+use super::fleet::FleetHandle;
+use super::fleet::report::FleetReport;
 use super::health_news::word;
 use super::hold;
 use super::keep::{self, RAMPS};
@@ -45,6 +47,8 @@ pub struct HealthView {
     /// Everything fails at once, so the monitor suspects its own network and holds the last agreed
     /// health.
     pub suspect: bool,
+    /// The fleet, if one is configured.
+    pub fleet: Option<FleetReport>,
     /// Probes that could not be made so far, by what this server lacked.
     pub not_made: Vec<(ShortageKind, u64)>,
     /// The snapshot that clients are answered from.
@@ -157,10 +161,18 @@ impl Control {
             .ask(|reply| Change::Begin { ramps, gap, reply })
             .await
             .map_err(|not_done| not_done.to_string())?;
+        let config = &now.derived.base;
+        if let Some(fleet) = &config.fleet {
+            let joined = FleetHandle::join(fleet, &self.shared)?;
+            self.shared.fleet.get_or_init(|| joined);
+        }
         if !watch.monitor.first_round().await {
             tracing::warn!(
                 "some endpoints have no result yet; they get no clients until they have one"
             );
+        }
+        if let Some(fleet) = self.fleet() {
+            fleet.first_views().await;
         }
         self.controller
             .ask(|reply| Change::Observed { reply })
@@ -178,6 +190,9 @@ impl Control {
             suspect = report.suspect;
             not_made = report.not_made;
         }
+        if let Some(fleet) = self.fleet() {
+            fleet.overrule(&mut targets);
+        }
         let snapshot = &state.snapshot;
         let mut transitions = Vec::new();
         for (health, count) in &state.transitions {
@@ -188,6 +203,7 @@ impl Control {
             plan: state.derived.plan.clone(),
             targets,
             suspect,
+            fleet: self.fleet().map(|fleet| fleet.now().report.clone()),
             not_made,
             availability: snapshot.live.availability().clone(),
             transitions,

@@ -125,6 +125,14 @@ impl Control {
                 self.origin
             ));
         }
+        let fleet = loaded.config.fleet.as_ref();
+        let is_same = match self.fleet() {
+            Some(joined) => joined.is_of(fleet),
+            None => fleet.is_none(),
+        };
+        if !is_same {
+            warnings.push(format!("{}: a new [fleet] needs a restart", self.origin));
+        }
         let databases = if loaded.config.geo.databases == config.geo.databases {
             databases
         } else {

@@ -19,6 +19,7 @@ use super::clock::ClockReading;
 use super::controller::{Controller, MonitorHandle, Shared, StateView};
 use super::coverage_cache::CoverageCache;
 use super::events::EventLog;
+use super::fleet::FleetHandle;
 use super::identity::{self, OfEach};
 use super::inputs::{ControlInputs, Derived};
 use super::keep::{self, LEASES, ORDERS};
@@ -126,6 +127,7 @@ impl Control {
             view: Arc::new(ArcSwap::from_pointee(StateView::of(&state))),
             compiled: tokio::sync::watch::Sender::default(),
             watch: Arc::default(),
+            fleet: Arc::default(),
             state_writer: Arc::new(StateWriter::start()),
             events: Arc::new(EventLog::new(server)),
             watchdog: Arc::default(),
@@ -148,12 +150,18 @@ impl Control {
     /// over.
     pub(super) fn close_for_changes(&self) {
         self.closed.store(true, Ordering::SeqCst);
+        if let Some(fleet) = self.fleet() {
+            fleet.be_silent(true);
+        }
         self.finish_keeping();
     }
 
     /// Accepts changes again, after a takeover has failed.
     pub(super) fn open_for_changes(&self) {
         self.closed.store(false, Ordering::SeqCst);
+        if let Some(fleet) = self.fleet() {
+            fleet.be_silent(false);
+        }
     }
 
     /// Whether another server is about to take over.
@@ -194,6 +202,11 @@ impl Control {
     /// The monitor; `None`: nothing is probed yet.
     pub(super) fn watch(&self) -> Option<&MonitorHandle> {
         self.shared.watch.get()
+    }
+
+    /// The fleet; `None`: this server decides alone.
+    pub fn fleet(&self) -> Option<&FleetHandle> {
+        self.shared.fleet.get()
     }
 
     /// Where the configuration comes from.

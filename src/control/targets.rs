@@ -554,6 +554,7 @@ mod tests {
             settled: true,
             held: false,
             flip_possible_in: std::time::Duration::ZERO,
+            outvoted: false,
         };
         let mut known: HashMap<TargetKey, TargetHealth> = plan
             .targets

@@ -7,8 +7,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use super::change::Change;
 use super::events::EventDraft;
+use super::fleet::FleetHandle;
 use super::leases::Lease;
 use super::outcome::Ended;
 use super::running::Control;
@@ -40,6 +43,7 @@ impl Control {
             return;
         };
         changes.mark_changed();
+        let mut agreed = self.fleet().map(FleetHandle::changes);
         let mut tick = tokio::time::interval(TICK);
         let mut before = self.snapshot();
         // If a change could not be published, the next turn tries again.
@@ -47,6 +51,7 @@ impl Control {
         loop {
             is_due |= tokio::select! {
                 changed = changes.changed() => if changed.is_ok() { true } else { return },
+                () = changed(&mut agreed) => true,
                 _ = tick.tick() => false,
             };
             let done = if is_due {
@@ -138,4 +143,14 @@ impl Control {
             });
         }
     }
+}
+
+/// Waits until the fleet agrees on something else; for ever without a fleet.
+async fn changed(agreed: &mut Option<watch::Receiver<u64>>) {
+    if let Some(agreed) = agreed
+        && agreed.changed().await.is_ok()
+    {
+        return;
+    }
+    std::future::pending().await
 }

@@ -26,6 +26,8 @@ const PATIENCE: Duration = Duration::from_millis(150);
 /// Starts logging to stderr at this level, or at the level in `MERIDIAN_LOG`. At `info` nothing is
 /// logged per query.
 pub fn start(level: &str) {
+    // The NATS client would tell again what the fleet tells.
+    let level = format!("{level},async_nats=off");
     let filter = EnvFilter::try_from_env("MERIDIAN_LOG").unwrap_or_else(|_| EnvFilter::new(level));
     let terminal = io::stderr().is_terminal();
     log_queue::STDERR.start(if terminal { plain_notice } else { json_notice });

@@ -117,6 +117,7 @@ impl BoardEntry {
                 self.next_probe,
                 now,
             ),
+            outvoted: false,
         }
     }
 }

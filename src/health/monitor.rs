@@ -86,6 +86,8 @@ pub struct TargetHealth {
     pub held: bool,
     /// The shortest time until the state can change.
     pub flip_possible_in: Duration,
+    /// This server sees it otherwise: the state is what the fleet has agreed.
+    pub outvoted: bool,
 }
 
 /// How often probes could not be made for one kind of shortage on this machine.
@@ -177,6 +179,17 @@ impl Monitor {
         let mut states = SavedStates::new();
         for (key, entry) in &self.shared.board().entries {
             states.insert(key.clone(), entry.machine.state());
+        }
+        states
+    }
+
+    /// Every target with its agreed state, and whether the state is only held.
+    pub fn target_states(&self) -> Vec<(ProbeTarget, HealthState, bool)> {
+        let board = self.shared.board();
+        let mut states = Vec::with_capacity(board.entries.len());
+        for entry in board.entries.values() {
+            let machine = &entry.machine;
+            states.push((entry.target.clone(), machine.state(), machine.is_held()));
         }
         states
     }

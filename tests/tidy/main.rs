@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Layers from the bottom; a file imports from its own layer or from lower ones.
-const LAYERS: [(&str, u8); 29] = [
+const LAYERS: [(&str, u8); 30] = [
     ("disk", 0),
     ("log_queue", 0),
     ("files", 0),
@@ -30,6 +30,7 @@ const LAYERS: [(&str, u8); 29] = [
     ("answer", 5),
     ("balance", 6),
     ("explain", 6),
+    ("fleet", 6),
     ("server", 6),
     ("foresight", 7),
     ("control", 8),

@@ -39,7 +39,8 @@ pub fn resolve(
     }
 }
 
-fn read_authorities(
+/// The authorities in a file.
+pub(super) fn read_authorities(
     file: &WithOffset<PathBuf>,
     folder: &Path,
     report: &mut ConfigReport,

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use super::endpoints::{Endpoint, EndpointTarget};
+pub use super::fleet::{EngineLogin, FleetConfig};
 pub use super::listen::AdminConfig;
 use super::listen::EncryptedListen;
 pub use crate::config::document::error::SourceLine;
@@ -52,6 +53,8 @@ pub struct Config {
     /// `[guard] min_covered`, 0.0..=1.0: the smallest part of a service's clients that must have a
     /// live region after a reload.
     pub min_covered: Option<f64>,
+    /// `[fleet]`; absent: this server decides about health alone.
+    pub fleet: Option<FleetConfig>,
     /// `[traffic]`; absent: no queries are recorded.
     pub traffic_sample: Option<TrafficSample>,
     /// `[zones] directory`.

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::checks;
 use super::fences::FenceLists;
+use super::fleet;
 use super::listen::{ListenLists, identity_files};
 use super::model::{
     AdminConfig, AdminListen, Config, EventsConfig, GeoConfig, GeoNetwork, NameserverConfig,
@@ -78,6 +79,7 @@ pub fn resolve(raw: RawConfig, file: &Path, report: &mut ConfigReport) -> Config
         resolver: resolve_resolver(raw.resolver.or_default(), report),
         max_move: guard.max_move.value().map(|part| part.0),
         min_covered: guard.min_covered.value().map(|part| part.0),
+        fleet: fleet::resolve(raw.fleet, folder, report),
         traffic_sample: resolve_traffic(raw.traffic.or_default()),
         zones_watch: zones.watch.value,
         zones_directory: folder.join(zones.directory.value),

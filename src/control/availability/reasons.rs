@@ -11,6 +11,9 @@ use crate::control::targets::{Evidence, ProbeRef};
 use crate::health::fold::{HealthOverride, RegionInput};
 use crate::health::machine::HealthState;
 
+/// Why an endpoint is down that this server sees up.
+pub const OUTVOTED: &str = "most of the fleet sees it down, though this server reaches it";
+
 impl AvailabilityFacts<'_> {
     /// Why a region takes less than all of its clients; `None` if it takes them all.
     pub(super) fn reduction_reason(
@@ -62,6 +65,9 @@ impl AvailabilityFacts<'_> {
         let Some(target) = self.targets.get(key) else {
             return Some("is down: no result yet".to_owned());
         };
+        if target.outvoted {
+            return Some(format!("is down: {OUTVOTED}"));
+        }
         let last = target.last.as_ref().and_then(|last| last.reason.as_deref());
         let why = last.unwrap_or("answers again, not yet for long enough");
         Some(format!("is down: {why}"))

@@ -71,6 +71,7 @@ impl Play {
             settled: true,
             held: false,
             flip_possible_in: Duration::from_secs(flip),
+            outvoted: false,
         };
         self.states.insert(self.plan.targets[target].key(), health);
     }

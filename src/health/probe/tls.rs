@@ -258,10 +258,26 @@ impl TrustStore {
             None => self,
         };
         let mut config = trust.settings(rule.verify, protocol);
-        if let Some(identity) = &rule.identity {
-            Arc::make_mut(&mut config).client_auth_cert_resolver = identity.resolver.clone();
-        }
+        show(rule.identity.as_ref(), &mut config);
         config
+    }
+
+    /// The configuration for a client that verifies, and shows this certificate.
+    pub fn settings_with(
+        &self,
+        identity: Option<&ClientIdentity>,
+        protocol: AlpnProtocol,
+    ) -> Arc<ClientConfig> {
+        let mut config = self.settings(true, protocol);
+        show(identity, &mut config);
+        config
+    }
+}
+
+/// Shows a certificate to servers that ask for one.
+fn show(identity: Option<&ClientIdentity>, config: &mut Arc<ClientConfig>) {
+    if let Some(identity) = identity {
+        Arc::make_mut(config).client_auth_cert_resolver = identity.resolver.clone();
     }
 }
 

@@ -1,0 +1,73 @@
+//! The metrics of a fleet. A server without `[fleet]` has none of them.
+//!
+//! See `docs/admin-api.md` for the list. Ages are those of the last turn of the fleet's task, which is
+//! at most a second ago.
+
+use std::fmt;
+
+use super::writer::{MetricSample, MetricsWriter};
+use crate::control::fleet::report::FleetReport;
+
+/// Writes the metrics of a fleet.
+pub fn write(page: &mut MetricsWriter<'_>, report: &FleetReport) -> fmt::Result {
+    page.gauge(
+        "fleet_linked",
+        "Whether a NATS server is connected",
+        i64::from(report.linked),
+    )?;
+    page.counter(
+        "fleet_link_changes",
+        "How often the connection to NATS was made or lost",
+        report.link_changes,
+    )?;
+    page.gauge(
+        "fleet_quorum",
+        "Whether enough groups are in touch to decide",
+        i64::from(report.quorum),
+    )?;
+    let groups = vec![
+        MetricSample::new("state", "fresh", report.fresh_groups as i64),
+        MetricSample::new("state", "known", report.known_groups as i64),
+    ];
+    page.gauges("fleet_groups", "Vantage groups of the fleet", groups)?;
+    page.gauge(
+        "fleet_outvoted_checks",
+        "Checks that this server sees otherwise than the fleet",
+        report.outvoted as i64,
+    )?;
+    page.gauge(
+        "fleet_disputed",
+        "Whether another server has the name of this one",
+        i64::from(report.disputed),
+    )?;
+    let (mut ages, mut differing) = (Vec::new(), Vec::new());
+    for voter in &report.voters {
+        ages.push(MetricSample::new("voter", &voter.name, voter.age_seconds));
+        let count = voter.differing as i64;
+        differing.push(MetricSample::new("voter", &voter.name, count));
+    }
+    page.gauges(
+        "fleet_view_age_seconds",
+        "Age of the last view of each other server",
+        ages,
+    )?;
+    page.gauges(
+        "fleet_differing_checks",
+        "Checks that another server sees otherwise than the fleet",
+        differing,
+    )?;
+    page.counter(
+        "fleet_views",
+        "Messages of other servers that arrived",
+        report.views,
+    )?;
+    let mut refused = Vec::new();
+    for (reason, count) in &report.refused {
+        refused.push(MetricSample::new("reason", reason, *count));
+    }
+    page.counters(
+        "fleet_views_refused",
+        "Messages that were not counted, by reason",
+        refused,
+    )
+}

@@ -1,0 +1,32 @@
+//! What the fleet says now, as a value that readers take without a lock.
+//!
+//! The fleet's task publishes a new one after every turn. It has what is agreed about each target, for
+//! the fold, and a report, for people and metrics.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::report::FleetReport;
+use crate::health::check::TargetKey;
+use crate::health::quorum::CheckVote;
+
+/// What is agreed, by target.
+pub(super) type AgreedVotes = HashMap<TargetKey, AgreedVote>;
+
+/// What is agreed about a target: up or down.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct AgreedVote {
+    pub(super) vote: CheckVote,
+    pub(super) since: Instant,
+}
+
+/// What the fleet says now.
+pub struct FleetNow {
+    /// When the task has turned last.
+    pub(super) turned_at: Instant,
+    /// What is agreed about each target.
+    pub(super) settled: Arc<AgreedVotes>,
+    /// For people and metrics.
+    pub report: FleetReport,
+}

@@ -1,0 +1,317 @@
+//! The loop of the fleet's task.
+//!
+//! Everything that happens wakes it: a view, a change of health, the time to publish or to forget a
+//! view. It takes all that has arrived, decides once, and publishes. Time is that of `Instant`, which
+//! nobody can set.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use tokio::sync::watch;
+
+use super::news::FleetNews;
+use super::now::{AgreedVote, AgreedVotes, FleetNow};
+use super::report::{self, FleetCounts};
+use crate::control::clock::BootTime;
+use crate::control::controller::{MonitorHandle, StateView};
+use crate::fleet::bounds::MOST_REGIONS;
+use crate::fleet::digest::DigestMaker;
+use crate::fleet::member::{FleetMember, REGULAR};
+use crate::fleet::view::RegionFigures;
+use crate::fleet::view_error::HearError;
+use crate::fleet::votes::{VoteCarrier, VoteNews};
+use crate::health::check::TargetKey;
+use crate::health::quorum::CheckVote;
+use crate::steering::PickMethod;
+
+/// The least time between two turns, so that many messages are taken at once.
+const PAUSE: Duration = Duration::from_millis(10);
+/// A turn may take one part in this many of the time.
+const PART: u32 = 10;
+/// How long after the engine was reached every other server has spoken.
+const FIRST_ROUND: Duration = Duration::from_millis(1200);
+
+/// What the runner reads of this server.
+pub(super) struct RunnerInput {
+    pub(super) watch: Arc<OnceLock<MonitorHandle>>,
+    pub(super) view: Arc<ArcSwap<StateView>>,
+}
+
+/// Where the runner puts what it finds.
+pub(super) struct RunnerOutput {
+    pub(super) now: Arc<ArcSwap<FleetNow>>,
+    pub(super) version: watch::Sender<u64>,
+    pub(super) has_heard: watch::Sender<bool>,
+    pub(super) is_silent: Arc<AtomicBool>,
+}
+
+/// The task of the fleet.
+pub(super) struct FleetRunner {
+    member: FleetMember,
+    carrier: VoteCarrier,
+    input: RunnerInput,
+    output: RunnerOutput,
+    start: Instant,
+    /// The target of each digest.
+    targets: BTreeMap<u64, TargetKey>,
+    settled: Arc<AgreedVotes>,
+    counts: FleetCounts,
+    news: FleetNews,
+    /// Since when the engine can be reached.
+    linked_since: Option<Duration>,
+    /// The monitor has something new.
+    has_own: bool,
+    /// Something may be decided otherwise now.
+    is_due: bool,
+    /// When to decide though nothing has happened.
+    decide_at: Duration,
+}
+
+impl FleetRunner {
+    pub(super) fn new(
+        member: FleetMember,
+        carrier: VoteCarrier,
+        input: RunnerInput,
+        output: RunnerOutput,
+    ) -> FleetRunner {
+        FleetRunner {
+            news: FleetNews::new(&member.settings().fleet),
+            member,
+            carrier,
+            input,
+            output,
+            start: Instant::now(),
+            targets: BTreeMap::new(),
+            settled: Arc::default(),
+            counts: FleetCounts::default(),
+            linked_since: None,
+            has_own: true,
+            is_due: true,
+            decide_at: Duration::ZERO,
+        }
+    }
+
+    /// Runs until nobody holds the handle any more, or the monitor ends.
+    pub(super) async fn run(mut self) {
+        let Some(watch) = self.input.watch.get() else {
+            return;
+        };
+        let mut changes = watch.monitor.changes();
+        loop {
+            let wake = self.next_wake();
+            tokio::select! {
+                news = self.carrier.next() => self.take(news),
+                changed = changes.changed() => match changed {
+                    Ok(()) => self.has_own = true,
+                    Err(_) => return,
+                },
+                () = tokio::time::sleep_until((self.start + wake).into()) => {}
+            }
+            while let Some(news) = self.carrier.try_next() {
+                self.take(news);
+            }
+            let began = Instant::now();
+            self.turn();
+            if self.output.version.is_closed() {
+                return;
+            }
+            let pause = PAUSE.max(began.elapsed() * PART);
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    fn now(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    fn next_wake(&self) -> Duration {
+        let mut wake = self.member.next_due().min(self.decide_at);
+        if !*self.output.has_heard.borrow()
+            && let Some(since) = self.linked_since
+        {
+            wake = wake.min(since + FIRST_ROUND);
+        }
+        wake
+    }
+
+    fn take(&mut self, news: VoteNews) {
+        let now = self.now();
+        match news {
+            VoteNews::Linked => {
+                self.linked_since = Some(now);
+                self.counts.link_changes += 1;
+                self.news.linked();
+                self.member.speak_again();
+            }
+            VoteNews::Unlinked => {
+                if self.linked_since.take().is_some() {
+                    self.counts.link_changes += 1;
+                }
+                self.news.unlinked();
+            }
+            VoteNews::Refused(sentence) => self.news.refused(&sentence),
+            VoteNews::View { voter, octets } => {
+                self.counts.views += 1;
+                match self.member.hear(now, &voter, &octets) {
+                    Ok(changed) => self.is_due |= changed,
+                    Err(error) => {
+                        self.is_due |= matches!(error, HearError::TwoServers { .. });
+                        self.counts.refuse(error.word());
+                        self.news.not_counted(now, &voter, &error);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Decides and publishes.
+    fn turn(&mut self) {
+        let now = self.now();
+        if std::mem::take(&mut self.has_own) {
+            self.take_own_votes();
+        }
+        if std::mem::take(&mut self.is_due) || self.decide_at <= now {
+            if self.member.decide(now) {
+                self.settle();
+            }
+            let expiry = self.member.next_expiry(now) + Duration::from_millis(1);
+            self.decide_at = expiry.min(now + REGULAR);
+        }
+        self.news.note(now, &self.member);
+        if self.member.next_due() <= now && !self.output.is_silent.load(Ordering::SeqCst) {
+            self.member.set_regions(self.region_figures());
+            let view = self.member.next_view(now);
+            self.carrier.publish(view);
+        }
+        let has_heard = self
+            .linked_since
+            .is_some_and(|since| now >= since + FIRST_ROUND);
+        if has_heard {
+            self.output
+                .has_heard
+                .send_if_modified(|heard| !std::mem::replace(heard, true));
+        }
+        let link = report::EngineLink {
+            since: self.linked_since,
+            counts: &self.counts,
+        };
+        self.output.now.store(Arc::new(FleetNow {
+            turned_at: Instant::now(),
+            settled: self.settled.clone(),
+            report: report::of(&self.member, &self.targets, &link, now),
+        }));
+    }
+
+    fn take_own_votes(&mut self) {
+        let Some(watch) = self.input.watch.get() else {
+            return;
+        };
+        let states = watch.monitor.target_states();
+        let mut maker = DigestMaker::default();
+        let mut votes = BTreeMap::new();
+        self.targets.clear();
+        for (target, state, is_held) in &states {
+            let digest = maker.digest(target);
+            votes.insert(digest, CheckVote::of(*state, *is_held));
+            self.targets.insert(digest, target.key());
+        }
+        self.member.set_votes(&votes);
+        self.is_due = true;
+    }
+
+    /// Publishes what is agreed now.
+    fn settle(&mut self) {
+        let mut settled = AgreedVotes::with_capacity(self.targets.len());
+        for (digest, vote) in self.member.settled() {
+            let Some(target) = self.targets.get(&digest).filter(|_| vote.is_clear()) else {
+                continue;
+            };
+            let agreed = match self.settled.get(target) {
+                Some(before) if before.vote == vote => *before,
+                _ => AgreedVote {
+                    vote,
+                    since: Instant::now(),
+                },
+            };
+            settled.insert(target.clone(), agreed);
+        }
+        self.news.settled(&self.settled, &settled, &self.member);
+        self.settled = Arc::new(settled);
+        // The version follows the votes, so that who waits for it sees them.
+        let before = self.output.now.load_full();
+        self.output.now.store(Arc::new(FleetNow {
+            turned_at: Instant::now(),
+            settled: self.settled.clone(),
+            report: before.report.clone(),
+        }));
+        self.output.version.send_modify(|version| *version += 1);
+    }
+
+    /// The answers per second of each region, added up over services, and the mean load that its
+    /// endpoints report.
+    fn region_figures(&self) -> Vec<RegionFigures> {
+        let view = self.input.view.load();
+        let config = &view.derived.config;
+        let catalog = &view.snapshot.catalog;
+        let rates = view.traffic.rates(catalog, BootTime::now().elapsed());
+        let mut sums: BTreeMap<usize, f64> = BTreeMap::new();
+        for (key, rate) in rates.iter() {
+            let service = config.services.get(key.service);
+            if let Some(region) = service.and_then(|service| service.regions.get(key.region)) {
+                *sums.entry(usize::from(region.region.0)).or_default() += *rate;
+            }
+        }
+        let loads = self.region_loads(&view);
+        let mut figures = Vec::new();
+        for (index, answers) in sums {
+            if let Some(region) = config.regions.get(index)
+                && figures.len() < MOST_REGIONS
+            {
+                let load = loads.get(&index).map(|sum| (sum.total / sum.count) as f32);
+                figures.push(RegionFigures {
+                    name: region.name.clone(),
+                    answers: answers as f32,
+                    load,
+                });
+            }
+        }
+        figures
+    }
+
+    /// The loads that endpoints report, by region. Empty where no service follows them.
+    fn region_loads(&self, view: &StateView) -> BTreeMap<usize, LoadSum> {
+        let mut loads: BTreeMap<usize, LoadSum> = BTreeMap::new();
+        let services = &view.derived.config.services;
+        let follows = services
+            .iter()
+            .any(|service| service.pick == PickMethod::LeastLoad);
+        let Some(watch) = self.input.watch.get().filter(|_| follows) else {
+            return loads;
+        };
+        for (key, target) in watch.monitor.health().targets {
+            let Some(load) = target.last.as_ref().and_then(|last| last.load) else {
+                continue;
+            };
+            for place in view.derived.plan.places(&key) {
+                let service = services.get(place.service);
+                let region = service.and_then(|service| service.regions.get(place.region));
+                if let Some(region) = region {
+                    let sum = loads.entry(usize::from(region.region.0)).or_default();
+                    sum.total += load;
+                    sum.count += 1.0;
+                }
+            }
+        }
+        loads
+    }
+}
+
+/// Loads, added up.
+#[derive(Default)]
+struct LoadSum {
+    total: f64,
+    count: f64,
+}

@@ -1,0 +1,334 @@
+//! A member of the fleet: what one server says, what it hears, and what follows for its checks.
+//!
+//! [`FleetMember`] is the whole state machine of votes. It has no clock, no socket and no thread:
+//! every method takes the time, and the adapters of [`super::votes`] carry the octets. The simulation
+//! in `tests/fleet` runs the same machine with a simulated engine.
+//!
+//! A member publishes its view when something changed, at most ten times a second, and once a second
+//! regardless. The view is whole, so a message that is lost costs a second, and a server that starts
+//! knows everything after one.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::board::ViewBoard;
+use super::bounds::FRESH;
+use super::check_list::{CheckList, DigestRanges};
+use super::speakers::Speakers;
+use super::view::{RegionFigures, VoterView};
+use super::view_error::HearError;
+use crate::health::quorum::{
+    self, AgreedStates, CheckVote, FreshView, GroupCount, QuorumSettings, QuorumVerdict,
+};
+
+/// A view is published at least this often.
+pub const REGULAR: Duration = Duration::from_secs(1);
+/// A view is published at most this often.
+pub const SOONEST: Duration = Duration::from_millis(100);
+/// The most differences between a voter and the fleet that are remembered with their times.
+const MOST_DISSENTS: usize = 1024;
+
+/// Who a server is in its fleet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemberSettings {
+    /// The name of the fleet.
+    pub fleet: String,
+    /// The name of this server, unique in the fleet.
+    pub voter: String,
+    /// Its vantage group.
+    pub group: String,
+    /// When votes decide.
+    pub quorum: QuorumSettings,
+}
+
+/// One server's part in the fleet.
+#[derive(Debug, Clone)]
+pub struct FleetMember {
+    settings: MemberSettings,
+    epoch: u64,
+    sequence: u64,
+    list: CheckList,
+    own: Vec<CheckVote>,
+    regions: Vec<RegionFigures>,
+    board: ViewBoard,
+    /// Other servers with this server's name.
+    rivals: Speakers,
+    started: Duration,
+    agreed: AgreedStates,
+    settled: Vec<CheckVote>,
+    groups: GroupCount,
+    dissents: BTreeMap<DissentKey, Duration>,
+    pace: PublishPace,
+}
+
+/// A voter that says something else than the fleet about a check.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DissentKey {
+    /// The digest of the check.
+    pub check: u64,
+    /// The voter.
+    pub voter: String,
+}
+
+/// When views are published.
+#[derive(Debug, Clone, Copy, Default)]
+struct PublishPace {
+    last: Option<Duration>,
+    /// Something changed since then.
+    has_news: bool,
+    /// The blocks that were spelled out then.
+    spelled: DigestRanges,
+    /// The number of groups that were known then.
+    known_groups: u16,
+}
+
+impl FleetMember {
+    /// A server that begins at `now`. The epoch is a random number.
+    pub fn new(settings: MemberSettings, epoch: u64, now: Duration) -> FleetMember {
+        FleetMember {
+            settings,
+            epoch,
+            sequence: 0,
+            list: CheckList::default(),
+            own: Vec::new(),
+            regions: Vec::new(),
+            board: ViewBoard::default(),
+            rivals: Speakers::default(),
+            started: now,
+            agreed: AgreedStates::default(),
+            settled: Vec::new(),
+            groups: GroupCount::default(),
+            dissents: BTreeMap::new(),
+            pace: PublishPace::default(),
+        }
+    }
+
+    /// Who this server is.
+    pub fn settings(&self) -> &MemberSettings {
+        &self.settings
+    }
+
+    /// Takes the own votes, by the digest of each check, sorted.
+    pub fn set_votes(&mut self, votes: &BTreeMap<u64, CheckVote>) {
+        let list = CheckList::new(votes.keys().copied().collect());
+        let mut own = Vec::with_capacity(list.digests().len());
+        for digest in list.digests() {
+            own.push(votes.get(digest).copied().unwrap_or_default());
+        }
+        if list != self.list {
+            self.agreed.keep(list.digests());
+            self.board.realign(&list);
+            self.list = list;
+            self.settled.clear();
+            self.pace.has_news = true;
+        }
+        if own != self.own {
+            self.own = own;
+            self.pace.has_news = true;
+        }
+    }
+
+    /// Takes what is measured of each region. It is published with the next view.
+    pub fn set_regions(&mut self, regions: Vec<RegionFigures>) {
+        self.regions = regions;
+    }
+
+    /// Takes a message that arrived at `now` on the subject of a voter. Returns whether
+    /// [`FleetMember::decide`] may now decide otherwise.
+    ///
+    /// # Errors
+    /// The message is no view that counts. Nothing has changed, except that a name that turns out to
+    /// be used twice no longer counts.
+    pub fn hear(&mut self, now: Duration, subject: &str, octets: &[u8]) -> Result<bool, HearError> {
+        let view = VoterView::read(octets, &self.settings.fleet)?;
+        if view.voter != subject {
+            return Err(HearError::OtherVoter {
+                subject: subject.to_owned(),
+                voter: view.voter,
+            });
+        }
+        if view.voter == self.settings.voter {
+            return self.hear_own_name(now, &view);
+        }
+        let changed = self.board.hear(now, view, &self.list)?;
+        if self.board.differing(now) != self.pace.spelled {
+            self.pace.has_news = true;
+        }
+        self.note_groups();
+        Ok(changed)
+    }
+
+    /// A view under the own name: the own one, which the engine sends back, or a rival's.
+    fn hear_own_name(&mut self, now: Duration, view: &VoterView) -> Result<bool, HearError> {
+        if view.epoch == self.epoch {
+            return Ok(false);
+        }
+        let heard = self.rivals.hear(now, view.epoch, view.sequence);
+        if self.is_disputed(now) {
+            return Err(HearError::TwoServers {
+                voter: view.voter.clone(),
+            });
+        }
+        heard.map(|()| false)
+    }
+
+    /// Whether another server has this server's name, so that its votes do not count.
+    pub fn is_disputed(&self, now: Duration) -> bool {
+        self.rivals.go_on_beside(self.started, now)
+    }
+
+    fn note_groups(&mut self) {
+        let known = self.board.known_groups(&self.settings.group);
+        self.pace.has_news |= known != self.pace.known_groups;
+    }
+
+    /// The verdict on every check, in the order of [`FleetMember::settled`].
+    pub fn verdicts(&self, now: Duration) -> Vec<QuorumVerdict> {
+        let views = self.views(now);
+        quorum::decide(self.settings.quorum, &views, self.list.digests().len())
+    }
+
+    /// Decides about every check, and returns whether a settled vote has changed.
+    pub fn decide(&mut self, now: Duration) -> bool {
+        self.board.forget(now);
+        self.note_groups();
+        let verdicts = self.verdicts(now);
+        let groups = GroupCount::of(&self.views(now));
+        let mut settled = Vec::with_capacity(verdicts.len());
+        for ((digest, verdict), own) in self.list.digests().iter().zip(verdicts).zip(&self.own) {
+            settled.push(self.agreed.settle(*digest, verdict, *own));
+        }
+        let changed = settled != self.settled;
+        self.settled = settled;
+        self.groups = groups;
+        self.note_dissents(now);
+        changed
+    }
+
+    /// The views that count now, with the own.
+    fn views(&self, now: Duration) -> Vec<FreshView<'_>> {
+        let mut views = self.board.fresh_views(now);
+        if !self.is_disputed(now) {
+            views.push(FreshView {
+                group: &self.settings.group,
+                known_groups: usize::from(self.board.known_groups(&self.settings.group)),
+                votes: &self.own,
+            });
+        }
+        views
+    }
+
+    fn note_dissents(&mut self, now: Duration) {
+        let mut dissents = BTreeMap::new();
+        let others = self.board.voters().filter(|(_, voter)| voter.is_fresh(now));
+        let others = others.map(|(name, voter)| (name, voter.aligned.votes.as_slice()));
+        let own = (self.settings.voter.as_str(), self.own.as_slice());
+        for (name, votes) in others.chain([own]) {
+            for (check, (vote, settled)) in votes.iter().zip(&self.settled).enumerate() {
+                if !vote.is_clear() || vote == settled || dissents.len() >= MOST_DISSENTS {
+                    continue;
+                }
+                let key = DissentKey {
+                    check: self.list.digests().get(check).copied().unwrap_or_default(),
+                    voter: name.to_owned(),
+                };
+                let since = self.dissents.get(&key).copied().unwrap_or(now);
+                dissents.insert(key, since);
+            }
+        }
+        self.dissents = dissents;
+    }
+
+    /// The settled vote on every check, by digest, in rising order.
+    pub fn settled(&self) -> impl Iterator<Item = (u64, CheckVote)> {
+        self.list
+            .digests()
+            .iter()
+            .copied()
+            .zip(self.settled.iter().copied())
+    }
+
+    /// How many groups decided last, and of how many.
+    pub fn groups(&self) -> GroupCount {
+        self.groups
+    }
+
+    /// Whether so many groups may decide.
+    pub fn has_quorum(&self) -> bool {
+        self.groups.is_enough(self.settings.quorum.min_groups)
+    }
+
+    /// Every voter that says something else than the fleet, and since when.
+    pub fn dissents(&self) -> &BTreeMap<DissentKey, Duration> {
+        &self.dissents
+    }
+
+    /// The other voters.
+    pub fn board(&self) -> &ViewBoard {
+        &self.board
+    }
+
+    /// Epoch and sequence of every view that counts now, the own included, sorted.
+    pub fn fresh_marks(&self, now: Duration) -> Vec<(u64, u64)> {
+        let mut marks = vec![self.mark()];
+        for (_, voter) in self.board.voters() {
+            if voter.is_fresh(now) {
+                marks.push((voter.view.epoch, voter.view.sequence));
+            }
+        }
+        marks.sort_unstable();
+        marks
+    }
+
+    /// Epoch and sequence of the last view that was published.
+    pub fn mark(&self) -> (u64, u64) {
+        (self.epoch, self.sequence)
+    }
+
+    /// Whether the last view that was published says all that there is to say.
+    pub fn is_published(&self) -> bool {
+        self.pace.last.is_some() && !self.pace.has_news
+    }
+
+    /// Publishes at the next occasion, because others may not have heard the last view.
+    pub fn speak_again(&mut self) {
+        self.pace.has_news = true;
+    }
+
+    /// When the next view is due.
+    pub fn next_due(&self) -> Duration {
+        match self.pace.last {
+            None => Duration::ZERO,
+            Some(last) if self.pace.has_news => last + SOONEST,
+            Some(last) => last + REGULAR,
+        }
+    }
+
+    /// When [`FleetMember::decide`] must be called though nothing arrives.
+    pub fn next_expiry(&self, now: Duration) -> Duration {
+        self.board.next_expiry(now).unwrap_or(now + FRESH)
+    }
+
+    /// The view to publish now.
+    pub fn next_view(&mut self, now: Duration) -> Vec<u8> {
+        self.sequence += 1;
+        self.pace = PublishPace {
+            last: Some(now),
+            has_news: false,
+            spelled: self.board.differing(now),
+            known_groups: self.board.known_groups(&self.settings.group),
+        };
+        VoterView {
+            fleet: self.settings.fleet.clone(),
+            voter: self.settings.voter.clone(),
+            group: self.settings.group.clone(),
+            epoch: self.epoch,
+            sequence: self.sequence,
+            known_groups: self.pace.known_groups,
+            bits: self.list.bits(),
+            blocks: self.list.blocks(&self.own, &self.pace.spelled),
+            regions: self.regions.clone(),
+        }
+        .write()
+    }
+}

@@ -1,0 +1,9 @@
+//! Fleets: simulated ones, and real servers that vote through a real NATS server.
+
+#[path = "../harness/mod.rs"]
+mod harness;
+
+mod engine;
+mod real;
+mod rights;
+mod simulation;
