@@ -28,8 +28,10 @@ pub mod steered;
 mod additional;
 mod copies;
 mod hints;
+mod negative;
 mod pointers;
 mod shorten;
+mod signed;
 mod solve;
 
 mod chaos;

@@ -21,6 +21,7 @@
 pub mod keys;
 pub mod names;
 pub mod records;
+pub mod signed;
 
 pub mod availability;
 pub mod live_state;
@@ -52,7 +53,7 @@ use crate::dns::{Name, SearchName};
 use crate::geo::Atlas;
 
 pub use availability::Availability;
-pub use compile::ServiceMistake;
+pub use compile::{CatalogError, ServiceMistake};
 pub use live_state::LiveState;
 pub use names::{Lookup, NameNode, NameRole, NameTable, NodeId, ServiceId, ZoneId};
 pub use records::{RrsetTable, WireRrset};
@@ -60,6 +61,7 @@ pub use sample::ClientSample;
 pub use services::{ServiceView, SteeredService};
 
 use catchments::CatchmentCache;
+use signed::SignedZones;
 
 /// Everything that a query is answered from, except what changes with health.
 #[derive(Debug)]
@@ -78,6 +80,8 @@ pub struct Catalog {
     pub atlas: Arc<Atlas>,
     /// A sample of the clients that ask for the services.
     pub sample: Arc<ClientSample>,
+    /// Signatures and proofs of the signed zones; `None`: no zone is signed.
+    pub signed: Option<Arc<SignedZones>>,
     /// The hashes of all names that records point at and of the names above these, sorted.
     pointed_at: Arc<[u64]>,
 }
@@ -121,6 +125,7 @@ impl Catalog {
             regions: self.regions.clone(),
             atlas: self.atlas.clone(),
             sample: self.sample.clone(),
+            signed: self.signed.clone(),
             pointed_at: self.pointed_at.clone(),
         }
     }

@@ -12,6 +12,7 @@ pub mod explain;
 pub mod generate;
 pub mod geodata;
 pub mod init;
+pub mod keys;
 pub mod locate;
 pub mod orders;
 pub mod plan;
@@ -57,6 +58,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Import(import) => import::run(&import),
         Command::Simulate(simulate) => simulate::run(&simulate),
         Command::VerifyScopes(verify) => verify_scopes::run(&verify),
+        Command::Keys(command) => keys::run(&command),
         Command::Status(status) => remote::status(&status),
         Command::Drain(drain) => orders::drain(&drain),
         Command::Undrain(undrain) => orders::undrain(&undrain),

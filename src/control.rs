@@ -14,6 +14,7 @@ pub mod worker;
 mod memory;
 pub mod private_file;
 mod secrets;
+pub mod signing;
 pub mod state_directory;
 mod state_writer;
 mod threads;

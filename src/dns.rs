@@ -24,6 +24,7 @@
 )]
 pub mod name;
 pub mod name_hash;
+pub mod name_order;
 pub mod rtype;
 pub mod wire;
 

@@ -3,11 +3,11 @@
 //! A [`ZoneKey`] is the public half of a key, a [`KeyPair`] is both halves, to be written to files,
 //! and a [`SigningKey`] is what signs. [`sign_rrset`] makes one signature over an RRset,
 //! and [`verify_rrset`] checks one. [`key_file`] and [`key_folder`] read and write the files of
-//! other nameservers. [`SignatureStore`] keeps signatures over a restart, and [`sign_or_reuse`] signs
+//! other nameservers. [`SignatureStore`] keeps signatures over a restart, and a [`ZoneSigner`] signs
 //! only what it lacks.
 //!
 //! Nothing in here knows the catalog, the configuration or queries. Nothing reads a clock: the time
-//! is an argument, in seconds since 1970.
+//! is an argument, or a function that the caller gives, in seconds since 1970.
 
 #![cfg_attr(
     not(test),
@@ -20,7 +20,6 @@
 )]
 
 pub mod algorithm;
-pub mod canonical;
 pub mod canonical_data;
 mod crc32c;
 mod der;
@@ -29,25 +28,26 @@ pub mod key_file;
 pub mod key_folder;
 pub mod nsec;
 pub mod nsec3;
+mod owner_labels;
 pub mod pkcs8;
-pub mod reuse;
 pub mod rrsig;
 pub mod signed_data;
 pub mod store;
 pub mod validity;
 pub mod zone_key;
+pub mod zone_signer;
 
 pub use algorithm::SigningAlgorithm;
 pub use key::{KeyError, KeyPair, SignatureOctets, SigningKey};
 pub use key_file::{KeyFile, KeyTimes};
 pub use key_folder::KeyFolder;
 pub use nsec::TypeSet;
-pub use reuse::{RrsetSignature, sign_or_reuse};
 pub use rrsig::{SignatureFault, SignatureFields, sign_rrset, verify_rrset};
 pub use signed_data::{RrsetHead, SignatureDigest, SignedData};
 pub use store::{SignatureStore, StoredSignature};
 pub use validity::{ValidityPeriod, ValidityRules};
 pub use zone_key::{DigestType, ZoneKey};
+pub use zone_signer::{MadeSignature, SigningError, SigningRoom, SigningSession, ZoneSigner};
 
 /// The Protocol field of DNSKEY records (RFC 4034 section 2.1.2).
 const DNSKEY_PROTOCOL: u8 = 3;

@@ -14,6 +14,7 @@ use tokio::runtime::Runtime;
 
 use crate::admin::{AdminContext, router};
 use crate::answer::{Snapshot, Transport, answer as answer_message};
+use crate::catalog::signed::ZoneSigners;
 use crate::control::load::{compile, snapshot};
 use crate::control::{ConfigOrigin, Control, keep, leases, overrides};
 use crate::dns::cookie::{CookieOption, CookieSecret, CookieSecrets};
@@ -254,10 +255,21 @@ fn make_snapshot() -> Snapshot {
     let origin = "example.com".parse().ok();
     let zones = zone::load_text(Path::new("z.zone"), ZONE.as_bytes(), origin.as_ref(), None);
     let zones = zones.unwrap_or_else(|mistakes| panic!("{}", mistakes[0]));
-    let (catalog, _) = compile(&config, &zones, Arc::new(Atlas::empty()))
-        .unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
+    let (catalog, _) = compile(
+        &config,
+        &zones,
+        Arc::new(Atlas::empty()),
+        &ZoneSigners::default(),
+    )
+    .unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
     let secret = CookieSecret::new([7; 16]);
-    snapshot(&config, catalog, Some(CookieSecrets::new(secret, None))).expect("no access is stated")
+    snapshot(
+        &config,
+        catalog,
+        Some(CookieSecrets::new(secret, None)),
+        None,
+    )
+    .expect("no access is stated")
 }
 
 const CONFIGURATION: &str = r#"

@@ -40,7 +40,8 @@ pub use known::{OwnerHashes, ZoneEdit};
 pub use known_folder::{FolderEdits, KnownFolder};
 pub use load::{files_in, load_directory, load_text};
 use scanner::{ScanFault, Token};
-use store::{PackedRecord, RecordStore};
+pub use store::StoreFull;
+use store::{PackedRecord, RecordPlace, RecordStore};
 
 /// Zones that loaded without a mistake.
 #[derive(Debug, Clone, Default)]
@@ -103,6 +104,44 @@ impl Zone {
             number,
             count,
         })
+    }
+
+    /// Adds an RRset of the apex that the file does not have, such as its DNSKEY records.
+    ///
+    /// # Errors
+    /// There is no room for it.
+    pub fn add_at_apex(
+        &mut self,
+        rtype: RecordType,
+        ttl: u32,
+        rdata: &[Vec<u8>],
+    ) -> Result<(), StoreFull> {
+        let owner = self.records.add_owner(self.origin.as_wire())?;
+        let place = RecordPlace {
+            file: 0,
+            line: 0,
+            column: 0,
+        };
+        for data in rdata {
+            self.records.add(owner, (rtype, ttl), data, place)?;
+        }
+        Ok(())
+    }
+
+    /// Removes the RRset of a type at the apex, and returns its data.
+    pub fn take_at_apex(&mut self, rtype: RecordType) -> Vec<Vec<u8>> {
+        let mut taken = Vec::new();
+        let mut kept = Vec::new();
+        for record in self.records.take_records() {
+            let owner = self.records.owner(record.owner);
+            if record.rtype == rtype && owner.eq_ignore_ascii_case(self.origin.as_wire()) {
+                taken.push(self.records.data(&record).to_vec());
+            } else {
+                kept.push(record);
+            }
+        }
+        self.records = std::mem::take(&mut self.records).with_records(kept);
+        taken
     }
 
     /// The size of what it holds.
@@ -200,7 +239,7 @@ impl<'z> RRset<'z> {
     }
 
     /// Record data in uncompressed wire form, each once.
-    pub fn rdata(&self) -> impl ExactSizeIterator<Item = &'z [u8]> + use<'z> {
+    pub fn rdata(&self) -> impl ExactSizeIterator<Item = &'z [u8]> + Clone + use<'z> {
         let (first, store) = (self.number as usize, self.store);
         let records = store.records();
         let end = records.len().min(first + self.count as usize);

@@ -6,6 +6,7 @@
 //! `docs/admin-api.md` and never change.
 
 mod fleet;
+mod signatures;
 mod writer;
 
 use std::fmt;
@@ -117,6 +118,7 @@ impl Metrics {
             serials.push(MetricSample::new("zone", origin, i64::from(zone.serial)));
         }
         page.gauges("zone_serial", "SOA SERIAL of each zone", serials)?;
+        signatures::write(page, &control.snapshot().catalog)?;
         let uptime = self.0.started.elapsed().as_secs() as i64;
         page.gauge("uptime_seconds", "Seconds since the start", uptime)?;
         let mut resident = Vec::new();

@@ -50,7 +50,13 @@ impl<'m> Solver<'m, '_, '_, '_> {
                 {
                     continue;
                 }
+                let start = self.reply.position();
                 let written = self.put_plain(Section::Additional, further, at);
+                if let (Ok(()), Some(signed)) = (written, self.signed) {
+                    // Signatures that do not fit may be left out (RFC 4035 section 3.1.1).
+                    let section = Section::Additional;
+                    let _ = self.put_signatures(signed, section, further.number, at, start);
+                }
                 if written.is_err() && cut.is_some() && node.cut == cut {
                     self.reply.truncated = true;
                     return;

@@ -48,9 +48,25 @@ impl<'m> Solver<'m, '_, '_, '_> {
         self.put_above(section, rrset, current, current.owner())
     }
 
-    /// Writes an RRset whose owner is an end of the current name.
+    /// Writes an RRset whose owner is an end of the current name, and its signatures.
     #[inline(always)]
     pub(super) fn put_above(
+        &mut self,
+        section: Section,
+        rrset: &'m WireRrset,
+        current: &ChainName<'_>,
+        owner: RrsetOwner,
+    ) -> Result<RrsetPosition, ReplyFull> {
+        let written = self.put_unsigned(section, rrset, current, owner)?;
+        if let Some(signed) = self.signed {
+            self.put_signatures(signed, section, rrset.number, owner.at, written.at)?;
+        }
+        Ok(written)
+    }
+
+    /// Writes an RRset whose owner is an end of the current name.
+    #[inline(always)]
+    pub(super) fn put_unsigned(
         &mut self,
         section: Section,
         rrset: &'m WireRrset,
@@ -119,8 +135,22 @@ impl<'m> Solver<'m, '_, '_, '_> {
             .map(|end| last_labels(self.reply.octets(), owner, usize::from(end.labels)));
         // Behind an alias or another record, the reply has more names than the owner's.
         if self.reply.position() != self.question_end() || self.repeats_label(data, target) {
-            let (fixed_size, _) = compressible(rtype);
+            let (fixed_size, names) = compressible(rtype);
+            if names == 0 {
+                return self.reply.append_record(
+                    Section::Answer,
+                    owner,
+                    rtype,
+                    ttl,
+                    &[&data.octets],
+                );
+            }
             let (fixed, labels) = data.octets.split_at_checked(fixed_size).unwrap_or_default();
+            // A name without a pointer ends with the root label, which is written with the end.
+            let labels = match (target, labels.split_last()) {
+                (None, Some((_root, labels))) => labels,
+                _ => labels,
+            };
             let mut room = [0; MAX_NAME];
             let name = self
                 .whole_name(labels, target, &mut room)

@@ -10,12 +10,13 @@ use super::solve::Solver;
 use super::steered::decide;
 use crate::catalog::ServiceId;
 use crate::catalog::endpoint_data::EndpointData;
+use crate::catalog::live_state::SignedBinding;
 use crate::catalog::services::{ServiceFamily, SteeredService};
 use crate::dns::ExtendedError;
 use crate::dns::reply::Section;
 use crate::dns::{RecordType, ReplyFull};
 use crate::steering::picked::MAX_ANSWERS;
-use crate::steering::{LastResort, PickMethod};
+use crate::steering::{HandId, LastResort, PickMethod};
 
 const IPV4_HINT: u8 = 4;
 const IPV6_HINT: u8 = 6;
@@ -78,9 +79,12 @@ impl Solver<'_, '_, '_, '_> {
         let (Some(binding), Some(now)) = (service.binding(qtype), context.live.service(id)) else {
             return Ok(None);
         };
-        if binding.is_alias {
+        let signed = now.signed_binding(qtype);
+        if binding.is_alias || signed.is_some_and(|signed| !signed.has_hints) {
+            let data: [&[u8]; 3] = [&binding.head, &binding.middle, &binding.tail];
             self.reply
-                .append_record(Section::Answer, owner, qtype, now.ttl, &[&binding.head])?;
+                .append_record(Section::Answer, owner, qtype, now.ttl, &data)?;
+            self.sign_binding(signed, [None, None], owner, now.ttl)?;
             return Ok(Some(Disposition::Steered));
         }
         let subnet = self.subnet_in_use(service.client_subnet).copied();
@@ -97,7 +101,9 @@ impl Solver<'_, '_, '_, '_> {
         let mut v4 = AddressHint::new(IPV4_HINT);
         let mut v6 = AddressHint::new(IPV6_HINT);
         let mut ending = LastResort::NoData;
-        for (family, hint) in [(ServiceFamily::V4, &mut v4), (ServiceFamily::V6, &mut v6)] {
+        let mut hands = [None; 2];
+        let families = [(ServiceFamily::V4, &mut v4), (ServiceFamily::V6, &mut v6)];
+        for ((family, hint), hand) in families.into_iter().zip(&mut hands) {
             let Some(view) = now.view(family) else {
                 continue;
             };
@@ -119,7 +125,15 @@ impl Solver<'_, '_, '_, '_> {
                     ending = chain.ending;
                 }
             }
-            for (region, endpoint) in decision.picks().iter() {
+            let picks = decision.picks();
+            *hand = view.hand_of(&picks);
+            // The order of hints is part of what is signed.
+            let picks = if signed.is_some() {
+                picks.sorted()
+            } else {
+                picks
+            };
+            for (region, endpoint) in picks.iter() {
                 match view.endpoint(region, endpoint) {
                     Some(EndpointData::V4(address)) => hint.push(address),
                     Some(EndpointData::V6(address)) => hint.push(address),
@@ -139,6 +153,24 @@ impl Solver<'_, '_, '_, '_> {
         ];
         self.reply
             .append_record(Section::Answer, owner, qtype, now.ttl, &data)?;
+        self.sign_binding(signed, hands, owner, now.ttl)?;
         Ok(Some(Disposition::Steered))
+    }
+
+    /// Writes the signatures of a binding with the hints of these hands, if its zone is signed.
+    fn sign_binding(
+        &mut self,
+        signed: Option<&SignedBinding>,
+        [v4, v6]: [Option<HandId>; 2],
+        owner: u16,
+        ttl: u32,
+    ) -> Result<(), ReplyFull> {
+        let (Some(_), Some(binding)) = (self.signed, signed) else {
+            return Ok(());
+        };
+        match binding.signatures.of(binding.pair(v4, v6)) {
+            Some(records) => self.put_signed_hand(records, owner, ttl),
+            None => Err(ReplyFull),
+        }
     }
 }

@@ -12,7 +12,8 @@ use super::disposition::Disposition;
 use super::pointers::{NO_LABEL, NameEnd, expanded, skip_labels};
 use super::policy::ZoneAccess;
 use super::shorten::PointedRecord;
-use crate::catalog::{CatalogZone, Lookup, NameNode, NameRole, ServiceId, WireRrset, ZoneId};
+use crate::catalog::signed::SignedZones;
+use crate::catalog::{CatalogZone, Lookup, NameNode, NameRole, WireRrset, ZoneId};
 use crate::dns::reply::{POINTER_REACH, RECORD_HEADER, Reply, Section};
 use crate::dns::reply_opt::ExtendedError;
 use crate::dns::{Query, Rcode, RecordType, ReplyFull, SearchName, WireReader, name};
@@ -31,6 +32,12 @@ pub struct Solver<'m, 'q, 'r, 'b> {
     pub(super) reply: &'r mut Reply<'b>,
     /// SCOPE PREFIX-LENGTH of the answer.
     pub(super) scope: u8,
+    /// The signatures, if the query sets DO and a zone is signed.
+    pub(super) signed: Option<&'m SignedZones>,
+    /// A name of the chain that a wildcard has answered for; only noted if `signed`.
+    pub(super) expanded: Option<ExpandedName<'m>>,
+    /// No record of a negative answer may have a longer TTL, in seconds.
+    pub(super) max_ttl: u32,
 }
 
 /// A name of an alias chain and its position in the reply.
@@ -61,8 +68,17 @@ impl ChainName<'_> {
     }
 }
 
+/// A name that a wildcard answered for. The reply must prove that the name itself does not exist.
+#[derive(Clone, Copy)]
+pub(super) struct ExpandedName<'m> {
+    /// The position of the name in the reply.
+    pub(super) at: u16,
+    /// The wildcard.
+    pub(super) wildcard: &'m NameNode,
+}
+
 /// What to do after one name of a chain.
-enum Step {
+pub(super) enum Step {
     /// The reply is complete.
     Done(Disposition),
     /// Go on with the name at this position.
@@ -78,12 +94,19 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
         source: &'q ClientAddress,
         reply: &'r mut Reply<'b>,
     ) -> Self {
+        let signed = match (&context.catalog().signed, query.edns) {
+            (Some(signed), Some(edns)) if edns.dnssec_ok => Some(&**signed),
+            _ => None,
+        };
         Solver {
             context,
             query,
             source,
             reply,
             scope: 0,
+            signed,
+            expanded: None,
+            max_ttl: u32::MAX,
         }
     }
 
@@ -91,6 +114,9 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
     #[inline(always)]
     pub fn solve(mut self) -> (Disposition, u8) {
         let disposition = self.solve_question();
+        if self.expanded.is_some() && self.prove_expansion().is_err() {
+            self.truncate();
+        }
         (disposition, self.scope)
     }
 
@@ -203,22 +229,39 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
         {
             return Ok(Step::Done(self.prohibit(hop)));
         }
-        match self.context.catalog().names.look_up(current.name) {
-            Lookup::Found(node) | Lookup::Wildcard(node) => {
-                self.reply.authoritative = true;
-                self.solve_answer(current, node, hop)
-            }
-            Lookup::Missing(encloser) => {
-                self.reply.authoritative = true;
-                self.reply.rcode = Rcode::NxDomain;
-                self.solve_negative(current, encloser.zone)?;
-                Ok(Step::Done(Disposition::NxDomain))
-            }
-            Lookup::Delegated(cut) => self.solve_delegated(current, cut, hop),
-            Lookup::Redirected(owner) => self.solve_redirected(current, owner, hop),
-            Lookup::Outside if hop == 0 => Ok(Step::Done(self.refuse())),
-            Lookup::Outside => Ok(Step::Done(Disposition::Static)),
+        let (node, is_wildcard) = match self.context.catalog().names.look_up(current.name) {
+            Lookup::Found(node) => (node, false),
+            Lookup::Wildcard(node) => (node, true),
+            Lookup::Missing(encloser) => return self.solve_missing(current, encloser),
+            Lookup::Delegated(cut) => return self.solve_delegated(current, cut, hop),
+            Lookup::Redirected(owner) => return self.solve_redirected(current, owner, hop),
+            Lookup::Outside if hop == 0 => return Ok(Step::Done(self.refuse())),
+            Lookup::Outside => return Ok(Step::Done(Disposition::Static)),
+        };
+        self.reply.authoritative = true;
+        if is_wildcard && self.signed.is_some() {
+            return self.solve_expanded(current, node, hop);
         }
+        self.solve_answer(current, node, hop)
+    }
+
+    /// Writes the answer for a name that a wildcard of a zone, which may be signed, matches. One reply
+    /// has the proof of one such name: a chain that leads to another ends there.
+    #[cold]
+    fn solve_expanded(
+        &mut self,
+        current: &ChainName<'_>,
+        node: &'m NameNode,
+        hop: usize,
+    ) -> Result<Step, ReplyFull> {
+        if self.expanded.is_some() {
+            return Ok(Step::Done(Disposition::Static));
+        }
+        self.expanded = Some(ExpandedName {
+            at: current.at,
+            wildcard: node,
+        });
+        self.solve_answer(current, node, hop)
     }
 
     /// Writes the answer for a name that exists or matches a wildcard.
@@ -234,13 +277,16 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
             && let Some(disposition) = self.solve_steered(service, current.at, qtype, hop)?
         {
             return match disposition {
-                Disposition::NoData => self.deny_steered(current, node.zone, service),
+                Disposition::NoData => self.deny_steered(current, node, service),
                 disposition => Ok(Step::Done(disposition)),
             };
         }
         let rrsets = self.context.catalog().records.of(node.rrsets);
         if let Some(found) = rrsets.iter().find(|rrset| rrset.rtype == qtype) {
             let written = self.put(Section::Answer, found, current)?;
+            if self.expanded.is_some() {
+                self.prove_expansion()?;
+            }
             self.solve_additional(found, written, current.at, None);
             return Ok(Step::Done(Disposition::Static));
         }
@@ -248,7 +294,14 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
             return self.solve_alias(current, alias);
         }
         if qtype == RecordType::ANY && (!rrsets.is_empty() || node.service().is_some()) {
-            self.put_any_hinfo(current.at)?;
+            return self.solve_any(current, rrsets);
+        }
+        let is_of_chain = match qtype {
+            RecordType::NSEC => self.solve_nsec(current, node)?,
+            RecordType::RRSIG => self.solve_rrsig(current, rrsets)?,
+            _ => false,
+        };
+        if is_of_chain {
             return Ok(Step::Done(Disposition::Static));
         }
         // The DS of a zone belongs to the parent zone.
@@ -259,26 +312,21 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
         self.no_data(current, zone)
     }
 
-    fn no_data(&mut self, current: &ChainName<'_>, zone: ZoneId) -> Result<Step, ReplyFull> {
-        self.solve_negative(current, zone)?;
-        Ok(Step::Done(Disposition::NoData))
-    }
-
-    /// Writes NODATA for a steered name. Its TTL is at most the service's, so that a denial does
-    /// not outlive the outage or the failed look-up behind it.
+    /// Answers ANY: with one record that stands for all (RFC 8482 section 4.2), which is not signed.
+    /// So a client that wants signatures gets one RRset of the name instead (section 4.1).
     #[cold]
-    fn deny_steered(
+    fn solve_any(
         &mut self,
         current: &ChainName<'_>,
-        zone: ZoneId,
-        service: ServiceId,
+        rrsets: &'m [WireRrset],
     ) -> Result<Step, ReplyFull> {
-        let soa_at = self.reply.position();
-        self.solve_negative(current, zone)?;
-        if let Some(now) = self.context.live.service(service) {
-            self.reply.cap_ttl(soa_at, now.ttl);
+        match (self.signed, rrsets.first()) {
+            (Some(_), Some(first)) => {
+                self.put(Section::Answer, first, current)?;
+            }
+            _ => self.put_any_hinfo(current.at)?,
         }
-        Ok(Step::Done(Disposition::NoData))
+        Ok(Step::Done(Disposition::Static))
     }
 
     /// Writes a CNAME and continues with its target.
@@ -292,19 +340,6 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
             return Ok(Step::Done(Disposition::Static));
         }
         Ok(follow(target_at))
-    }
-
-    /// Writes the SOA record of a negative answer (RFC 2308 section 2).
-    fn solve_negative(&mut self, current: &ChainName<'_>, zone: ZoneId) -> Result<(), ReplyFull> {
-        let Some(zone) = self.zone(zone) else {
-            return Ok(());
-        };
-        let Some(soa) = self.context.catalog().records.get(zone.negative_soa) else {
-            return Ok(());
-        };
-        let owner = self.last_labels(current, usize::from(zone.labels));
-        self.put_above(Section::Authority, soa, current, owner)?;
-        Ok(())
     }
 
     /// Writes a referral (RFC 1034 section 4.3.2 step 3b). The DS of the cut itself is answered
@@ -333,6 +368,14 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
         };
         let owner = self.last_labels(current, usize::from(cut.labels));
         let written = self.put_above(Section::Authority, ns, current, owner)?;
+        if self.signed.is_some() {
+            match rrsets.iter().find(|rrset| rrset.rtype == RecordType::DS) {
+                Some(ds) => {
+                    self.put_above(Section::Authority, ds, current, owner)?;
+                }
+                None => self.deny_signer(current, cut)?,
+            }
+        }
         self.solve_additional(ns, written, owner.at, cut.cut);
         Ok(Step::Done(if hop == 0 {
             Disposition::Referral
@@ -404,13 +447,13 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
         false
     }
 
-    fn zone(&self, zone: ZoneId) -> Option<&'m CatalogZone> {
+    pub(super) fn zone(&self, zone: ZoneId) -> Option<&'m CatalogZone> {
         self.context.catalog().zones.get(zone.0 as usize)
     }
 
     /// The last so many labels of the current name, as an owner.
     #[inline]
-    fn last_labels(&self, current: &ChainName<'_>, labels: usize) -> RrsetOwner {
+    pub(super) fn last_labels(&self, current: &ChainName<'_>, labels: usize) -> RrsetOwner {
         let skip = current.name.label_count().saturating_sub(labels);
         let NameEnd { at, in_front } = skip_labels(self.reply.octets(), current.at, skip);
         RrsetOwner {

@@ -6,6 +6,7 @@
 
 use super::Disposition;
 use super::client::LocatedClient;
+use super::signed::SteeredHand;
 use super::solve::Solver;
 use crate::catalog::ServiceId;
 use crate::catalog::endpoint_data::EndpointData;
@@ -165,7 +166,19 @@ impl Solver<'_, '_, '_, '_> {
             return Ok(Some(self.without_region(ending)));
         }
         let picks = decision.picks();
+        let answer_at = self.reply.position();
         let disposition = self.put_picks(&picks, now, view, owner, qtype)?;
+        if self.signed.is_some()
+            && let Some(signatures) = &view.signed
+        {
+            let hand = SteeredHand {
+                picks,
+                at: answer_at,
+                owner,
+                ttl: now.ttl,
+            };
+            self.put_hand_signatures(&hand, view, signatures)?;
+        }
         // Records that did not fit into the reply are not counted.
         if let (Some(lane), Some((region, _)), Some(view)) =
             (context.lane, picks.iter().next(), service.view(family))

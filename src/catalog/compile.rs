@@ -5,6 +5,7 @@
 //! in them. A compiled catalog never changes.
 
 mod conflicts;
+mod sign;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use super::catchments::CatchmentCache;
 use super::names::{NameNode, NamePlace, NameRole, NameTable, NodeId, ServiceId, ZoneId};
 use super::prints::set_prints;
 use super::records::{AdditionalTarget, PreparedRrset, RrsetTable, UnresolvedTarget};
+use super::signed::{SigningFault, ZoneSigners};
 use super::{Catalog, CatalogZone, ClientSample};
 use crate::config::{Config, SourceLine};
 use crate::dns::name::MAX_NAME;
@@ -32,7 +34,7 @@ pub struct ServiceMistake {
 }
 
 impl Catalog {
-    /// Compiles zones and services.
+    /// Compiles zones and services without signing anything.
     ///
     /// # Errors
     /// The services that do not fit the zones.
@@ -40,7 +42,20 @@ impl Catalog {
         config: &Config,
         zones: &[zone::Zone],
         atlas: Arc<Atlas>,
-    ) -> Result<Catalog, Vec<ServiceMistake>> {
+    ) -> Result<Catalog, CatalogError> {
+        Catalog::compile_signed(config, zones, atlas, &ZoneSigners::default())
+    }
+
+    /// Compiles zones and services, and signs the zones that have a signer.
+    ///
+    /// # Errors
+    /// The services that do not fit the zones, or a zone that could not be signed.
+    pub fn compile_signed(
+        config: &Config,
+        zones: &[zone::Zone],
+        atlas: Arc<Atlas>,
+        signers: &ZoneSigners,
+    ) -> Result<Catalog, CatalogError> {
         let mut draft = Draft::new(zones);
         draft.reserve();
         draft.place_records();
@@ -48,7 +63,7 @@ impl Catalog {
         draft.find_cuts();
         mistakes.extend(draft.check_services(config));
         if !mistakes.is_empty() {
-            return Err(mistakes);
+            return Err(CatalogError::Services(mistakes));
         }
         let wanted = draft.prepare();
         draft.resolve_targets(wanted);
@@ -56,6 +71,7 @@ impl Catalog {
         draft.names.shrink();
         draft.records.settle();
         set_prints(&draft.names, &draft.records, &mut zones);
+        let signed = draft.sign(config, &zones, signers)?;
         let services = CatchmentCache::default().compile_services(config, &atlas);
         let regions = config
             .regions
@@ -71,9 +87,19 @@ impl Catalog {
             regions,
             atlas,
             sample,
+            signed: signed.map(Arc::new),
             pointed_at: draft.pointed_at.into(),
         })
     }
+}
+
+/// Why a catalog cannot be compiled.
+#[derive(Debug)]
+pub enum CatalogError {
+    /// The services that do not fit the zones.
+    Services(Vec<ServiceMistake>),
+    /// A zone that could not be signed.
+    Signing(SigningFault),
 }
 
 /// One RRset and the node that it belongs to.
@@ -84,6 +110,8 @@ struct Placed {
     /// Its first record and the number of its records.
     rrset: (u32, u32),
     rtype: RecordType,
+    /// Its number in the catalog, once it is in wire form.
+    compiled: u32,
 }
 
 /// The names in one RRset whose records belong in the additional section.
@@ -213,6 +241,7 @@ impl<'z> Draft<'z> {
                         zone: zone as u32,
                         rrset: (rrset.number(), rrset.count()),
                         rtype,
+                        compiled: 0,
                     });
                 }
             }
@@ -322,17 +351,18 @@ impl<'z> Draft<'z> {
     /// belong in the additional section.
     fn prepare(&mut self) -> Vec<WantedNames> {
         let mut all_wanted = Vec::new();
-        let placed = std::mem::take(&mut self.placed);
-        for of_node in placed.chunk_by(|a, b| a.node == b.node) {
+        let mut placed = std::mem::take(&mut self.placed);
+        for of_node in placed.chunk_by_mut(|a, b| a.node == b.node) {
             let first = self.records.len();
             let mut dname = None;
-            for placed in of_node {
+            for placed in of_node.iter_mut() {
                 let Some(rrset) = self.rrset(placed) else {
                     continue;
                 };
                 let PreparedRrset { number, targets } =
                     self.records
                         .prepare(rrset.rtype(), rrset.ttl(), rrset.rdata(), rrset.owner());
+                placed.compiled = number;
                 if placed.rtype == RecordType::DNAME {
                     dname = Some(number);
                 }
@@ -351,6 +381,7 @@ impl<'z> Draft<'z> {
                 node.set_dname(dname);
             }
         }
+        self.placed = placed;
         all_wanted
     }
 

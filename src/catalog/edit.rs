@@ -22,6 +22,9 @@ impl Catalog {
     /// The catalog after these edits of zones, with the services of a configuration that differs in
     /// nothing that concerns zones. `None`: all zones must be compiled.
     pub fn edited(&self, config: &Config, edits: &[ZoneEdit]) -> Option<Catalog> {
+        if self.signed.is_some() {
+            return None;
+        }
         let mut editor = Editor {
             names: self.names.clone(),
             records: self.records.clone(),
@@ -46,6 +49,7 @@ impl Catalog {
             names,
             records,
             zones,
+            signed: None,
             pointed_at: self.pointed_at.clone(),
             services: CatchmentCache::of(&self.services).compile_services(config, &self.atlas),
             regions: self.regions.clone(),

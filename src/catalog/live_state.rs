@@ -7,12 +7,17 @@
 
 #[allow(clippy::indexing_slicing)]
 mod compile;
+pub mod hands;
+#[allow(clippy::arithmetic_side_effects)]
+mod sign;
 
 use std::sync::Arc;
 
 use super::availability::Availability;
 use super::endpoint_data::EndpointData;
 use super::services::ServiceFamily;
+use super::signed::ZoneSigners;
+use crate::dns::RecordType;
 use crate::geo::OutcomeTable;
 use crate::steering::pick::PickSource;
 use crate::steering::{
@@ -20,6 +25,8 @@ use crate::steering::{
 };
 
 use compile::{TableKey, Tables};
+use hands::HandSignatures;
+pub use sign::SignedBinding;
 
 /// What queries look up beside the catalog.
 #[derive(Debug)]
@@ -27,6 +34,10 @@ pub struct LiveState {
     services: Vec<LiveService>,
     tables: Tables,
     availability: Availability,
+    /// Sign steered names; `None`: no zone is signed. Queries never use them.
+    signers: Option<Arc<ZoneSigners>>,
+    /// Some hands are not signed yet.
+    is_unsigned: bool,
 }
 
 /// One service under the current availability. A clone shares everything with the original.
@@ -35,6 +46,8 @@ pub struct LiveService {
     /// Seconds.
     pub ttl: u32,
     views: [Option<LiveView>; ServiceFamily::ALL.len()],
+    /// The signatures of its HTTPS and SVCB records; none if its zone is not signed.
+    bindings: Arc<[SignedBinding]>,
 }
 
 /// One family of a service under the current availability.
@@ -51,6 +64,8 @@ pub struct LiveView {
     /// The hands that replies of several endpoints are dealt from; `None` where a reply has one, or
     /// where the hands would be too many.
     pub decks: Option<Arc<ViewDecks>>,
+    /// The signatures of the hands; `None`: the zone is not signed.
+    pub signed: Option<Arc<HandSignatures>>,
     /// What the table was made from.
     key: Arc<TableKey>,
 }
@@ -80,6 +95,11 @@ impl LiveService {
     pub fn view(&self, family: ServiceFamily) -> Option<&LiveView> {
         self.views.get(family as usize)?.as_ref()
     }
+
+    /// The signatures of a binding of this type.
+    pub fn signed_binding(&self, rtype: RecordType) -> Option<&SignedBinding> {
+        self.bindings.iter().find(|binding| binding.rtype == rtype)
+    }
 }
 
 impl LiveView {
@@ -95,22 +115,28 @@ impl LiveView {
     /// The number of the set that a reply carries: first the hands of the decks, then each endpoint
     /// alone. `None` if several endpoints were picked one after the other, or none.
     #[inline]
-    #[expect(
-        clippy::arithmetic_side_effects,
-        reason = "254 regions of 65,536 endpoints at most, and 4,096 hands"
-    )]
     pub fn hand_of(&self, picks: &PickedEndpoints) -> Option<HandId> {
         if let Some(hand) = picks.dealt() {
             return Some(hand);
         }
-        let (1, Some((region, endpoint))) = (picks.len(), picks.iter().next()) else {
-            return None;
-        };
+        match (picks.len(), picks.iter().next()) {
+            (1, Some((region, endpoint))) => Some(self.hand_of_endpoint(region, endpoint)),
+            _ => None,
+        }
+    }
+
+    /// The number of the set of one endpoint.
+    #[inline]
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "254 regions of 65,536 endpoints at most, and 4,096 hands"
+    )]
+    pub fn hand_of_endpoint(&self, region: u8, endpoint: u16) -> HandId {
         let mut number = self.decks.as_deref().map_or(0, |decks| decks.hands().len());
         for before in self.data.iter().take(usize::from(region)) {
             number += before.len();
         }
-        Some(HandId(number as u32 + u32::from(endpoint)))
+        HandId(number as u32 + u32::from(endpoint))
     }
 
     /// The sets that replies may carry whole, in the order of their numbers ([`LiveView::hand_of`]):

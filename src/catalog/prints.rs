@@ -52,14 +52,26 @@ fn zone_of(node: &NameNode, rtype: RecordType) -> usize {
     parent.unwrap_or(node.zone).0 as usize
 }
 
-/// The print of an RRset; its owner is in lower case. The serial of an SOA is left out. `part` is
-/// room for what is hashed.
+/// Whether records of a type tell of the keys that a zone is signed with. They are not part of its
+/// content: they change when keys do.
+fn is_of_keys(rtype: RecordType) -> bool {
+    matches!(
+        rtype,
+        RecordType::DNSKEY | RecordType::CDS | RecordType::CDNSKEY
+    )
+}
+
+/// The print of an RRset; its owner is in lower case. The serial of an SOA is left out, and records
+/// of keys have none. `part` is room for what is hashed.
 pub fn rrset_print(
     owner: &[u8],
     records: &RrsetTable,
     rrset: &WireRrset,
     part: &mut Vec<u8>,
 ) -> u128 {
+    if is_of_keys(rrset.rtype) {
+        return 0;
+    }
     part.clear();
     let mut put = |octets: &[u8]| {
         part.extend_from_slice(&(octets.len() as u64).to_le_bytes());

@@ -18,6 +18,8 @@ pub use build::{PreparedRrset, UnresolvedTarget, has_names};
 /// One RRset, ready to be copied.
 #[derive(Debug, Clone)]
 pub struct WireRrset {
+    /// Its number in the table.
+    pub number: u32,
     /// Type.
     pub rtype: RecordType,
     /// Number of records.

@@ -4,6 +4,7 @@
 //! commands are in the files below.
 
 mod authoring;
+mod keys;
 mod orders;
 mod running;
 
@@ -24,6 +25,9 @@ use crate::geo::builtin;
 pub use crate::import::arguments::ImportCommand;
 use crate::steering::Bias;
 pub use authoring::{CheckArgs, GeodataCommand, InitArgs, PlanArgs, RegionGiven, VerifyScopes};
+pub use keys::{
+    ExportKey, GenerateKey, ImportKey, KeyFolderArgs, KeysCommand, KeysOfZone, ListKeys,
+};
 pub use orders::{
     AuditArgs, DrainArgs, ForceArgs, ForceTo, ShiftArgs, SubjectArgs, UndrainArgs, UnshiftArgs,
     WeightArgs,
@@ -70,6 +74,9 @@ pub enum Command {
     /// Build geodata files
     #[command(subcommand)]
     Geodata(GeodataCommand),
+    /// Make, list and move the keys of signed zones (DNSSEC)
+    #[command(subcommand)]
+    Keys(KeysCommand),
     /// Show the status of a running server
     Status(StatusArguments),
     /// Stop sending clients to a region, a service or an endpoint

@@ -34,7 +34,7 @@ pub use services::{Fence, FenceClients, Policy, Service, TtlEntry};
 #[cfg(test)]
 pub use self::{checks::Damping, services::TtlRange};
 pub use traffic::Traffic;
-pub use zones::{AccessEntry, Zones};
+pub use zones::{AccessEntry, Dnssec, SigningPolicy, Zones};
 
 tables! {
     /// The configuration file of Meridian. Unknown keys are errors.

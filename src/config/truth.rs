@@ -12,6 +12,7 @@ mod answers;
 mod certificates;
 mod checks;
 mod combinations;
+mod dnssec;
 mod endpoints;
 mod fences;
 pub mod fleet;

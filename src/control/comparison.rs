@@ -15,6 +15,7 @@ use super::guard::{self, CoverageChange};
 use super::load::LoadedState;
 use super::running::Control;
 use super::settings::{SettingChange, settings};
+use super::signing::LoadPurpose;
 use super::worker::NotDone;
 use crate::catalog::Catalog;
 use crate::config::{Config, SourceFile};
@@ -121,7 +122,9 @@ impl Control {
     fn compare_now(&self) -> Result<ConfigComparison, Vec<String>> {
         let state = self.state();
         let base = &state.derived.base;
-        let mut loaded = self.origin().load_settled(&state.files.atlas)?;
+        let mut loaded = self
+            .origin()
+            .load_settled(&state.files.atlas, LoadPurpose::Inspect)?;
         let snapshot = &state.snapshot;
         // Leases and weights of overrides are not in the files, and a reload does not change them.
         let catalog = if Arc::ptr_eq(base, &state.derived.config) {

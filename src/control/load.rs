@@ -16,10 +16,12 @@ use edited::KnownZones;
 use super::fingerprint::ContentPrints;
 use super::identity::OfEach;
 use super::memory::{self, MemoryExtent};
+use super::signing::{self, LoadPurpose};
 use super::{identity, process, secrets};
 use crate::answer::policy::{ServerPolicy, ZoneAccess};
 use crate::answer::{RoundRobinCounters, Snapshot};
-use crate::catalog::{Availability, Catalog, LiveState};
+use crate::catalog::signed::ZoneSigners;
+use crate::catalog::{Availability, Catalog, CatalogError, LiveState};
 use crate::config::{self, Config, EncryptedListen, SourceFile};
 use crate::dns::Name;
 use crate::dns::cookie::CookieSecrets;
@@ -42,6 +44,8 @@ pub struct LoadedState {
     pub identity: OfEach<identity::FoundIdentity>,
     /// The configuration and the zone files, with every file that they include.
     pub files: Vec<FileRead>,
+    /// When a load is due that signs anew, in seconds since 1970.
+    pub signing_due: Option<u64>,
     /// Fingerprints of the configuration and the zones.
     pub prints: ContentPrints,
     /// The configuration file and those that it includes.
@@ -156,10 +160,14 @@ impl ConfigOrigin {
     ///
     /// # Errors
     /// The mistakes in the files, or the file that is still being written.
-    pub fn load_settled(&self, before: &AtlasCache) -> Result<LoadedState, Vec<String>> {
+    pub fn load_settled(
+        &self,
+        before: &AtlasCache,
+        purpose: LoadPurpose,
+    ) -> Result<LoadedState, Vec<String>> {
         let mut changed = String::new();
         for _ in 0..ATTEMPTS {
-            let loaded = self.load(Some(before))?;
+            let loaded = self.load_for(purpose, Some(before))?;
             match files::changed_since(&loaded.files, QUIET) {
                 None => return Ok(loaded),
                 Some(path) => {
@@ -170,18 +178,30 @@ impl ConfigOrigin {
         Err(vec![changed])
     }
 
-    /// Reads the configuration and everything that it names.
+    /// Reads the configuration and everything that it names, to look at it.
     ///
     /// # Errors
     /// Every mistake, one line each.
     pub fn load(&self, before: Option<&AtlasCache>) -> Result<LoadedState, Vec<String>> {
+        self.load_for(LoadPurpose::Inspect, before)
+    }
+
+    /// Reads the configuration and everything that it names.
+    ///
+    /// # Errors
+    /// Every mistake, one line each.
+    pub fn load_for(
+        &self,
+        purpose: LoadPurpose,
+        before: Option<&AtlasCache>,
+    ) -> Result<LoadedState, Vec<String>> {
         match self {
             ConfigOrigin::File(file) => {
                 let read = config::load(file).map_err(|it| lines(&it))?;
                 if let Some(loaded) = before.and_then(|before| edited::load(&read, before)) {
                     return Ok(loaded);
                 }
-                load_config(read, before, |config| {
+                load_config(read, before, purpose, |config| {
                     zone::load_directory(&config.zones_directory)
                 })
             }
@@ -191,7 +211,7 @@ impl ConfigOrigin {
             } => {
                 let read = config::parse(configuration, Path::new("built-in.toml"))
                     .map_err(|it| lines(&it))?;
-                load_config(read, before, |_| {
+                load_config(read, before, purpose, |_| {
                     zone::load_text(Path::new("built-in.zone"), zone.as_bytes(), None, None)
                 })
             }
@@ -211,6 +231,7 @@ pub fn load(file: &Path, before: Option<&AtlasCache>) -> Result<LoadedState, Vec
 fn load_config(
     read: config::LoadedConfig,
     before: Option<&AtlasCache>,
+    purpose: LoadPurpose,
     zones: impl FnOnce(&Config) -> Result<zone::LoadedZones, Vec<zone::ZoneError>> + Send,
 ) -> Result<LoadedState, Vec<String>> {
     let config = read.config;
@@ -237,7 +258,9 @@ fn load_config(
     let mut warnings = lines(&read.warnings);
     let mut files = read.files;
     files.append(&mut zones.files);
-    let (catalog, zone_warnings) = compile(&config, &zones, atlas.atlas.clone())?;
+    let mut signing = signing::prepare(&config, &mut zones.zones, purpose)?;
+    files.append(&mut signing.files);
+    let (catalog, zone_warnings) = compile(&config, &zones, atlas.atlas.clone(), &signing.signers)?;
     let prints = ContentPrints::of(&read.sources, &catalog, &zones.zones);
     let known = zones.known.take().filter(|_| zone_warnings.is_empty());
     drop(zones);
@@ -245,7 +268,8 @@ fn load_config(
     warnings.extend(zone_warnings);
     warnings.extend(identity.dns.warning.clone());
     warnings.extend(identity.admin.warning.clone());
-    let snapshot = snapshot(&config, catalog, cookies)?;
+    let snapshot = snapshot(&config, catalog, cookies, signing.steered.take())?;
+    let signing_due = signing.save();
     let sources: Arc<[SourceFile]> = read.sources.into();
     let zones = known.map(|folder| KnownZones {
         folder,
@@ -264,6 +288,7 @@ fn load_config(
         },
         identity,
         files,
+        signing_due,
         prints,
         sources,
     })
@@ -321,6 +346,7 @@ pub(crate) fn snapshot(
     config: &Config,
     catalog: Catalog,
     cookies: Option<CookieSecrets>,
+    signers: Option<Arc<ZoneSigners>>,
 ) -> Result<Snapshot, Vec<String>> {
     let zones = match ZoneAccess::of(&config.zone_access, &catalog.zones) {
         Ok(zones) => zones,
@@ -335,7 +361,7 @@ pub(crate) fn snapshot(
             return Err(mistakes);
         }
     };
-    let live = LiveState::compile(&catalog, &Availability::all_up(config), None);
+    let live = LiveState::first(&catalog, &Availability::all_up(config), signers);
     Ok(Snapshot {
         turns: Arc::new(RoundRobinCounters::new(catalog.services.len())),
         catalog: Arc::new(catalog),
@@ -353,10 +379,15 @@ pub fn compile(
     config: &Config,
     zones: &zone::LoadedZones,
     atlas: Arc<Atlas>,
+    signers: &ZoneSigners,
 ) -> Result<(Catalog, Vec<String>), Vec<String>> {
-    let catalog = match Catalog::compile(config, &zones.zones, atlas) {
+    let catalog = match Catalog::compile_signed(config, &zones.zones, atlas, signers) {
         Ok(catalog) => catalog,
-        Err(found) => {
+        Err(CatalogError::Signing(fault)) => {
+            let (zone, error) = (&fault.zone, &fault.error);
+            return Err(vec![format!("the zone {zone} cannot be signed: {error}")]);
+        }
+        Err(CatalogError::Services(found)) => {
             let mut mistakes = Vec::new();
             for mistake in found {
                 mistakes.push(format!("{}:1: {}", mistake.stated, mistake.sentence));

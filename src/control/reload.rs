@@ -19,6 +19,7 @@ use super::memory;
 use super::probed::ProbeAccount;
 use super::reloads::ReloadResult;
 use super::running::{Control, FileMemory};
+use super::signing::{self, LoadPurpose};
 use super::state_directory::StateDirectory;
 use super::targets::ProbePlan;
 use super::worker::NotDone;
@@ -57,7 +58,10 @@ impl Control {
     fn look_at_files_now(&self) {
         let mut files = self.file_memory();
         let config = self.state().derived.config.clone();
-        if files.databases_changed(&config) || files.files_changed(&config) {
+        if files.databases_changed(&config)
+            || files.files_changed(&config)
+            || signing::is_due(files.signing_due)
+        {
             self.reload_now(&mut files, ConfirmedRisks::default()).log();
         } else {
             self.renew_identity(&mut files.identity, &config);
@@ -77,6 +81,9 @@ impl Control {
         if !ok {
             // A database that was refused is not read again until it changes again.
             files.databases = prints(&self.state().derived.config);
+            if signing::is_due(files.signing_due) {
+                files.signing_due = Some(signing::next_try());
+            }
         }
         let messages = result.unwrap_or_else(|mistakes| mistakes);
         let done = ReloadResult {
@@ -116,7 +123,9 @@ impl Control {
         let config = &state.derived.config;
         // Fingerprints are taken before reading, so a file that changes meanwhile is read again.
         let databases = prints(config);
-        let mut loaded = self.origin.load_settled(&state.files.atlas)?;
+        let mut loaded = self
+            .origin
+            .load_settled(&state.files.atlas, LoadPurpose::Serve)?;
         let mut warnings = std::mem::take(&mut loaded.warnings);
         warnings.extend(loaded.prints.same_serials(&state.files.prints.zones()));
         if needs_restart(&loaded.config, config) {

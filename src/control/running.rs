@@ -66,6 +66,8 @@ pub(super) struct FileMemory {
     pub(super) databases: Vec<Option<FilePrint>>,
     pub(super) identity: OfEach<identity::IdentityPrints>,
     pub(super) watched: WatchedFiles,
+    /// When a load is due that signs anew, in seconds since 1970.
+    pub(super) signing_due: Option<u64>,
 }
 
 impl FileMemory {
@@ -78,6 +80,7 @@ impl FileMemory {
                 admin: loaded.identity.admin.prints.clone(),
             },
             watched: WatchedFiles::of(watched::as_read(&loaded.files)),
+            signing_due: loaded.signing_due,
         }
     }
 }

@@ -23,6 +23,7 @@ use super::{confine, notify, progress, runtime};
 use crate::admin::{AdminContext, AdminServer};
 use crate::config::Config;
 use crate::control::guard::ConfirmedRisks;
+use crate::control::signing::LoadPurpose;
 use crate::control::state_directory::StateDirectory;
 use crate::control::succession::{HandedState, Predecessor, Succession};
 use crate::control::worker::NotDone;
@@ -86,7 +87,7 @@ fn take_over(config: &Config) -> Result<InheritedState, String> {
 /// Loads the configuration, checks what else a start needs, and logs the warnings.
 pub fn load(origin: &ConfigOrigin) -> Result<LoadedState, String> {
     let loaded = progress::during("reading configuration, zones and databases", || {
-        origin.load(None)
+        origin.load_for(LoadPurpose::Serve, None)
     });
     let loaded = loaded.map_err(|mistakes| refusal(origin, &mistakes))?;
     let found = start::examine(&loaded.config, &loaded.prints);

@@ -15,7 +15,7 @@ pub const POINTER_REACH: usize = 0x3fff;
 pub const RECORD_HEADER: usize = 12;
 
 /// The position of the TTL in such a record.
-const TTL_AT: usize = 6;
+pub const TTL_AT: usize = 6;
 
 /// The header of a record whose owner is a pointer: type, class IN, TTL and data length (RFC 1035
 /// section 4.1.3).
@@ -222,6 +222,28 @@ impl<'b> Reply<'b> {
             *total += 1;
         }
         Ok(())
+    }
+
+    /// Appends one record whose owner consists of labels and a pointer to where it goes on.
+    #[cold]
+    pub fn append_named(
+        &mut self,
+        section: Section,
+        (labels, end): (&[u8], u16),
+        rtype: RecordType,
+        ttl: u32,
+        data: &[&[u8]],
+    ) -> Result<(), ReplyFull> {
+        let start = self.length;
+        let owner_end = start + labels.len();
+        let place = self.buffer.get_mut(start..owner_end).ok_or(ReplyFull)?;
+        place.copy_from_slice(labels);
+        self.length = owner_end;
+        let appended = self.append_record(section, end, rtype, ttl, data);
+        if appended.is_err() {
+            self.length = start;
+        }
+        appended
     }
 
     /// Writes OPT and the header, and returns the length of the reply.

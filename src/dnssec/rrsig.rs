@@ -24,8 +24,8 @@ use std::fmt;
 
 use ring::signature::UnparsedPublicKey;
 
-use super::canonical::signed_labels;
 use super::key::KeyError;
+use super::owner_labels::signed_labels;
 use super::{RrsetHead, SignatureOctets, SignedData, SigningKey, ValidityPeriod, ZoneKey};
 use crate::dns::{Name, RecordType, WireReader};
 

@@ -8,8 +8,8 @@
 
 use ring::digest::{Context, SHA256};
 
-use super::canonical::{last_labels, signed_labels};
 use super::canonical_data::canonicalize;
+use super::owner_labels::{last_labels, signed_labels};
 use super::{SignatureFields, ZoneKey};
 use crate::dns::{CLASS_IN, RecordType};
 

@@ -84,6 +84,16 @@ impl ValidityRules {
         !period.contains(now) || !is_before(now as u32, start.wrapping_add(half))
     }
 
+    /// Seconds until a signature is due to be made anew; 0 if it is due.
+    pub fn until_due(self, period: ValidityPeriod, now: u64) -> u32 {
+        if self.is_due(period, now) {
+            return 0;
+        }
+        let start = period.inception.wrapping_add(self.backdate);
+        let half = period.expiration.wrapping_sub(start) / 2;
+        start.wrapping_add(half).wrapping_sub(now as u32)
+    }
+
     /// Seconds between two signatures of an owner.
     pub fn refresh(self) -> u32 {
         self.lifetime / 2
@@ -144,6 +154,8 @@ mod tests {
             prop_assert!(period.left(now) as u32 >= lifetime / 2);
             let then = rules.period(hash, now + later);
             prop_assert_eq!(then != period, rules.is_due(period, now + later));
+            let due = now + u64::from(rules.until_due(period, now));
+            prop_assert!(rules.is_due(period, due) && !rules.is_due(period, due - 1));
         }
     }
 

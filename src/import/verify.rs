@@ -10,7 +10,7 @@ use super::files::ImportedFiles;
 use super::notes::ImportNotes;
 use super::source::ImportSource;
 use super::zones::ImportedZone;
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, CatalogError};
 use crate::config;
 use crate::geo::Atlas;
 use crate::zone;
@@ -49,8 +49,10 @@ pub fn refuse_mistakes(
         Ok(_) if mistakes.is_any() => {}
         Ok(loaded) => {
             let found = Catalog::compile(&loaded.config, &zones, Arc::new(Atlas::empty()));
-            for mistake in found.err().unwrap_or_default() {
-                mistakes.of_configuration(imported, mistake.stated.line, mistake.sentence);
+            if let Err(CatalogError::Services(found)) = found {
+                for mistake in found {
+                    mistakes.of_configuration(imported, mistake.stated.line, mistake.sentence);
+                }
             }
         }
         Err(errors) => {

@@ -1,14 +1,14 @@
 //! Decks: the sets of endpoints that a reply may carry, worked out when something changes.
 //!
 //! A *hand* is a set of endpoints that replies carry whole. A *deck* holds the hands of one tier,
-//! or of one region, each as often as its endpoints' weights require ([`sampling`]). A query draws
+//! or of one region, each as often as its endpoints' weights require (`sampling`). A query draws
 //! one number and looks its hand up. So there are few distinct sets (what is prepared for a set
 //! ahead of time is found by its number), and shares are exact, which drawing one endpoint after
 //! the other is not.
 //!
 //! Every hand is served from a first endpoint onwards. It is drawn so that each endpoint comes first
-//! exactly in proportion to its weight, even if it is in every reply. [`build`] makes the decks of a
-//! view, and [`resettle`] those of sticky picks, which keep clients where they are.
+//! exactly in proportion to its weight, even if it is in every reply. `build` makes the decks of a
+//! view, and `resettle` those of sticky picks, which keep clients where they are.
 //!
 //! This file is part of the query path. It allocates nothing (except in `first_chances`).
 

@@ -50,6 +50,14 @@ impl PickedEndpoints {
             .map(|&chosen| ((chosen >> 16) as u8, chosen as u16))
     }
 
+    /// The same endpoints in the order of their regions and places.
+    pub fn sorted(mut self) -> PickedEndpoints {
+        if let Some(chosen) = self.chosen.get_mut(..self.count) {
+            chosen.sort_unstable();
+        }
+        self
+    }
+
     /// The number of endpoints.
     #[inline]
     pub fn len(&self) -> usize {

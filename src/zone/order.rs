@@ -7,58 +7,12 @@
 use std::cmp::Ordering;
 
 use super::store::{PackedRecord, RecordStore, ZoneRecord};
+use crate::dns::name_order::{compare_names, sort_number};
 use crate::dns::{Name, RecordType};
 use crate::two_threads::both;
 
 /// Owners from which sorting on two threads takes less time than starting a thread.
 const MANY: usize = 4096;
-
-/// Where the labels of a name start.
-struct LabelStarts {
-    starts: [u8; 128],
-    count: usize,
-}
-
-impl LabelStarts {
-    fn of(wire: &[u8]) -> LabelStarts {
-        let mut found = LabelStarts {
-            starts: [0; 128],
-            count: 0,
-        };
-        let mut at = 0;
-        while wire[at] != 0 {
-            found.starts[found.count] = at as u8;
-            found.count += 1;
-            at += 1 + usize::from(wire[at]);
-        }
-        found
-    }
-
-    /// The labels from the right.
-    fn rightmost_first<'w>(&self, wire: &'w [u8]) -> impl Iterator<Item = &'w [u8]> {
-        let starts = self.starts[..self.count].iter().rev();
-        starts.map(|&start| {
-            let start = usize::from(start);
-            &wire[start + 1..=start + usize::from(wire[start])]
-        })
-    }
-}
-
-/// Compares two names in wire form in canonical order (RFC 4034 section 6.1).
-pub fn canonical(a: &[u8], b: &[u8]) -> Ordering {
-    let (labels_a, labels_b) = (LabelStarts::of(a), LabelStarts::of(b));
-    let (mut of_a, mut of_b) = (labels_a.rightmost_first(a), labels_b.rightmost_first(b));
-    loop {
-        let (one, other) = match (of_a.next(), of_b.next()) {
-            (Some(one), Some(other)) => (one, other),
-            (one, other) => return one.is_some().cmp(&other.is_some()),
-        };
-        let lower = |label: &[u8]| label.to_ascii_lowercase();
-        if !one.eq_ignore_ascii_case(other) {
-            return lower(one).cmp(&lower(other));
-        }
-    }
-}
 
 /// Whether a name in wire form is `ancestor` or lies below it.
 pub fn is_within(name: &[u8], ancestor: &[u8]) -> bool {
@@ -67,37 +21,6 @@ pub fn is_within(name: &[u8], ancestor: &[u8]) -> bool {
         rest = &rest[1 + usize::from(rest[0])..];
     }
     rest.len() == ancestor.len() && rest.eq_ignore_ascii_case(ancestor)
-}
-
-/// The first sixteen octets of a key that sorts as the names below an apex do: labels from the
-/// right in lower case, a zero after each; the octets 0 and 1 inside a label become 1 1 and 1 2.
-/// Names with the same number may differ.
-fn sort_number(wire: &[u8], apex_labels: usize) -> u128 {
-    let (mut number, mut room) = (0_u128, 16_u32);
-    let labels = LabelStarts::of(wire);
-    for label in labels.rightmost_first(wire).skip(apex_labels) {
-        for &octet in label {
-            let lower = octet.to_ascii_lowercase();
-            let octets: &[u8] = match lower {
-                0 | 1 => &[1, lower + 1],
-                _ => &[lower],
-            };
-            for &octet in octets {
-                number = number << 8 | u128::from(octet);
-                room -= 1;
-                if room == 0 {
-                    return number;
-                }
-            }
-        }
-        number <<= 8;
-        room -= 1;
-        if room == 0 {
-            return number;
-        }
-    }
-    // Without a label there is nothing to shift, and sixteen octets are too many.
-    number.checked_shl(8 * room).unwrap_or(0)
 }
 
 /// Records that follow one another in the file and have the same owner.
@@ -159,8 +82,9 @@ impl OrderedRecords {
     /// The records from `name` on.
     fn starting_at(&self, name: &[u8]) -> OwnerRecords<'_> {
         let (store, records) = (&self.store, self.store.records());
-        let start = records
-            .partition_point(|record| canonical(store.owner(record.owner), name) == Ordering::Less);
+        let start = records.partition_point(|record| {
+            compare_names(store.owner(record.owner), name) == Ordering::Less
+        });
         OwnerRecords {
             store,
             records: &records[start..],
@@ -275,7 +199,7 @@ fn by_owner(store: &RecordStore, records: &[PackedRecord], a: &OwnerRun, b: &Own
     let owner = |run: &OwnerRun| store.owner(records[run.first as usize].owner);
     a.number
         .cmp(&b.number)
-        .then_with(|| canonical(owner(a), owner(b)))
+        .then_with(|| compare_names(owner(a), owner(b)))
         .then(a.first.cmp(&b.first))
 }
 
@@ -341,7 +265,7 @@ mod tests {
     proptest! {
         #[test]
         fn wire_forms_compare_like_names(a in names(), b in names()) {
-            prop_assert_eq!(a.cmp(&b), canonical(a.as_wire(), b.as_wire()));
+            prop_assert_eq!(a.cmp(&b), compare_names(a.as_wire(), b.as_wire()));
             prop_assert_eq!(a.is_within(&b), is_within(a.as_wire(), b.as_wire()));
             let numbers = [&a, &b].map(|name| sort_number(name.as_wire(), 0));
             match a.cmp(&b) {

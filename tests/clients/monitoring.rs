@@ -77,7 +77,7 @@ fn asked(text: &str) -> BTreeSet<String> {
 /// A server with a region that fails: kept by `max_removed`.
 fn server(region: &Region) -> Server {
     let check = format!(
-        "[checks.web]\ntype = \"http\"\nport = {}\ninterval = \"100ms\"\n[[services]]\nname = \"kept.example.test\"\n\
+        "[fleet]\nname = \"test\"\n[checks.web]\ntype = \"http\"\nport = {}\ninterval = \"100ms\"\n[[services]]\nname = \"kept.example.test\"\n\
          check = \"web\"\nmax_removed = \"0%\"\n[services.endpoints]\nfra = \"127.0.0.1\"\n",
         region.port
     );
@@ -255,8 +255,14 @@ fn a_real_prometheus_scrapes_what_dashboard_and_alerts_ask_for() {
     let missing: Vec<&String> = told.difference(&known).collect();
     assert_eq!(
         missing,
-        ["meridian_certificate_remaining_seconds", "meridian_order"],
-        "no certificate and no order here"
+        [
+            "meridian_certificate_remaining_seconds",
+            "meridian_fleet_differing_checks",
+            "meridian_fleet_view_age_seconds",
+            "meridian_order",
+            "meridian_signatures_left_seconds",
+        ],
+        "no certificate, no other voter, no order and no signed zone here"
     );
 }
 

@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use meridian::dns::{Name, RecordType};
-use meridian::dnssec::canonical::sort_key;
 use meridian::dnssec::nsec3::{NSEC3PARAM, nsec3_hash, nsec3_label, nsec3_rdata};
 use meridian::dnssec::validity::owner_hash;
 use meridian::dnssec::{
@@ -28,7 +27,7 @@ type NameData = BTreeMap<RecordType, Vec<Vec<u8>>>;
 pub struct SignedZone {
     pub apex: Name,
     /// By sort key, so in canonical order.
-    names: BTreeMap<Vec<u8>, (Name, NameData)>,
+    names: BTreeMap<Name, (Name, NameData)>,
 }
 
 impl SignedZone {
@@ -40,7 +39,7 @@ impl SignedZone {
     }
 
     pub fn add(&mut self, owner: &Name, rtype: RecordType, rdata: Vec<u8>) {
-        let key = sort_key(owner.to_lower().as_wire(), 0);
+        let key = owner.to_lower();
         let entry = self
             .names
             .entry(key)

@@ -74,12 +74,13 @@ const PANICS: [&str; 5] = [
 const FUZZING: &str = "src/fuzzing.rs";
 
 /// Where the wall clock is read, which anybody may set, and what for. Nothing that ends after a while is counted on it.
-const WALL_CLOCK: [(&str, &str); 12] = [
+const WALL_CLOCK: [(&str, &str); 14] = [
     (
         "src/admin/health.rs",
         "since when an endpoint is as it is, for people",
     ),
     ("src/admin/metrics.rs", "how old geodata is"),
+    ("src/cli/keys.rs", "the times of keys"),
     ("src/admin/status.rs", "how old geodata is"),
     (
         "src/control/clock.rs",
@@ -95,6 +96,10 @@ const WALL_CLOCK: [(&str, &str); 12] = [
     ),
     ("src/control.rs", "a number by chance"),
     ("src/control/process.rs", "cookies (RFC 9018)"),
+    (
+        "src/control/signing.rs",
+        "when signatures begin and end (RFC 4034 section 3.1.5)",
+    ),
     (
         "src/control/reload.rs",
         "when something happened, for people",

@@ -10,11 +10,13 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use super::sign::{AT_ONCE, HandSigning};
 use super::{LiveService, LiveState, LiveView};
 use crate::catalog::Catalog;
 use crate::catalog::availability::{Availability, ServiceAvailability};
 use crate::catalog::region_states::ViewAvailability;
 use crate::catalog::services::{ServiceFamily, ServiceView, SteeredService, ViewRegion};
+use crate::catalog::signed::ZoneSigners;
 use crate::geo::catchment::{Catchment, Outcomes};
 use crate::geo::each;
 use crate::steering::deck::{DeckRegion, DeckRules};
@@ -128,7 +130,25 @@ impl<'b> TableCache<'b> {
 }
 
 impl LiveState {
-    /// Compiles the live state. Tables that `before` has for the same catalog are shared.
+    /// Compiles the first live state of a catalog, in which these signers sign the steered names.
+    pub fn first(
+        catalog: &Catalog,
+        availability: &Availability,
+        signers: Option<Arc<ZoneSigners>>,
+    ) -> LiveState {
+        LiveStateBuild {
+            catalog,
+            availability,
+            before: None,
+            shares_services: false,
+            signers,
+            budget: u32::MAX,
+        }
+        .build(LiveTable::wide)
+    }
+
+    /// Compiles the live state. Tables that `before` has for the same catalog are shared, and its
+    /// signers sign.
     pub fn compile(
         catalog: &Catalog,
         availability: &Availability,
@@ -139,6 +159,8 @@ impl LiveState {
             availability,
             before,
             shares_services: false,
+            signers: before.and_then(|before| before.signers.clone()),
+            budget: u32::MAX,
         }
         .build(LiveTable::wide)
     }
@@ -156,16 +178,18 @@ impl LiveState {
             availability,
             before,
             shares_services: true,
+            signers: before.and_then(|before| before.signers.clone()),
+            budget: AT_ONCE,
         }
         .build(LiveTable::at_once)
     }
 
-    /// Whether some blocks are narrower than necessary.
+    /// Whether some blocks are narrower than necessary, or some hands are not signed yet.
     pub fn is_narrow(&self) -> bool {
-        self.tables.values().any(|table| !table.wide)
+        self.is_unsigned || self.tables.values().any(|table| !table.wide)
     }
 
-    /// The same state with every block as wide as the outcomes allow.
+    /// The same state with every block as wide as the outcomes allow, and every hand signed.
     pub fn widened(&self, catalog: &Catalog) -> LiveState {
         LiveState::compile(catalog, &self.availability, Some(self))
     }
@@ -179,6 +203,9 @@ struct LiveStateBuild<'b> {
     before: Option<&'b LiveState>,
     /// Services of the state before are shared, too: it is one of the same catalog.
     shares_services: bool,
+    signers: Option<Arc<ZoneSigners>>,
+    /// Signatures that it may make at most.
+    budget: u32,
 }
 
 /// A service whose tables are not made yet.
@@ -211,19 +238,30 @@ impl<'b> LiveStateBuild<'b> {
         tables.make_all(new.into_iter());
         let mut services = Vec::with_capacity(prepared.len());
         let mut decks = DeckCache::default();
+        let signers = self.signers.as_deref();
+        let signing = signers.map(|signers| HandSigning::new(signers, self.budget));
         for (index, service) in prepared.into_iter().enumerate() {
             services.push(match service {
                 PreparedService::Shared(service) => service.clone(),
-                PreparedService::New(views) => LiveService {
-                    ttl: self.ttl(index),
-                    views: views.map(|view| view?.finish(&tables, &mut decks)),
-                },
+                PreparedService::New(views) => {
+                    let mut service = LiveService {
+                        ttl: self.ttl(index),
+                        views: views.map(|view| view?.finish(&tables, &mut decks)),
+                        bindings: Arc::default(),
+                    };
+                    if let Some(signing) = &signing {
+                        self.sign(index, &mut service, signing);
+                    }
+                    service
+                }
             });
         }
         LiveState {
             services,
             tables: tables.tables,
             availability: self.availability.clone(),
+            is_unsigned: signing.is_some_and(|signing| signing.is_incomplete()),
+            signers: self.signers.clone(),
         }
     }
 
@@ -234,8 +272,38 @@ impl<'b> LiveStateBuild<'b> {
         }
         let service = &self.catalog.services[index];
         let now = self.availability.services.get(index);
-        let views = ServiceFamily::ALL.map(|family| PreparedView::new(service, family, now));
+        let is_signed = self.is_signed(service);
+        let views =
+            ServiceFamily::ALL.map(|family| PreparedView::new(service, family, now, is_signed));
         PreparedService::New(views)
+    }
+
+    /// Whether the zone of a service is signed.
+    fn is_signed(&self, service: &SteeredService) -> bool {
+        let Some(signers) = &self.signers else {
+            return false;
+        };
+        let node = self.catalog.names.get(service.name.to_lower().as_wire());
+        node.is_some_and(|node| signers.of(node.zone.0 as usize).is_some())
+    }
+
+    /// Signs everything that a service can answer, if its zone is signed.
+    fn sign(&self, index: usize, live: &mut LiveService, signing: &HandSigning<'_>) {
+        let service = &self.catalog.services[index];
+        let Some(signing) = signing.of_service(self.catalog, service) else {
+            return;
+        };
+        let mut bindings = Vec::with_capacity(service.bindings.len());
+        for binding in &service.bindings {
+            let views = [ServiceFamily::V4, ServiceFamily::V6].map(|family| live.view(family));
+            bindings.push(signing.binding(binding, views));
+        }
+        for family in ServiceFamily::ALL {
+            if let Some(view) = &mut live.views[family as usize] {
+                view.signed = Some(Arc::new(signing.view(family, view)));
+            }
+        }
+        live.bindings = bindings.into();
     }
 
     fn ttl(&self, index: usize) -> u32 {
@@ -271,7 +339,7 @@ impl LiveView {
         now: Option<&ServiceAvailability>,
         make: fn(&Catchment, &RegionStates) -> LiveTable,
     ) -> Option<LiveView> {
-        let prepared = PreparedView::new(service, family, now)?;
+        let prepared = PreparedView::new(service, family, now, false)?;
         let mut tables = TableCache::new(None, make);
         tables.make_all(std::iter::once(&prepared));
         prepared.finish(&tables, &mut DeckCache::default())
@@ -293,6 +361,7 @@ impl<'s> PreparedView<'s> {
         service: &'s SteeredService,
         family: ServiceFamily,
         now: Option<&'s ServiceAvailability>,
+        is_signed: bool,
     ) -> Option<PreparedView<'s>> {
         let view = service.view(family)?;
         let available = ViewAvailability::new(view, now);
@@ -307,8 +376,7 @@ impl<'s> PreparedView<'s> {
             rules: DeckRules {
                 answers: service.answers,
                 pick: service.pick,
-                // True once the sets of a service are signed ahead of time.
-                only_hands: false,
+                only_hands: is_signed,
             },
             live,
             key: Arc::new(key),
@@ -335,6 +403,7 @@ impl<'s> PreparedView<'s> {
             pools: pools.into(),
             data: data.into(),
             decks,
+            signed: None,
             key,
         })
     }

@@ -79,6 +79,7 @@ impl RrsetTable {
         self.edits.octets.extend_from_slice(octets);
         self.edits.pointers.extend_from_slice(pointers);
         self.edits.prepared.push(WireRrset {
+            number,
             rtype,
             count,
             octets: (start as u32, (start + octets.len()) as u32),
@@ -129,6 +130,7 @@ impl RrsetTable {
         }
         let end = self.base.octets.len() + octets.len();
         self.edits.prepared.push(WireRrset {
+            number,
             rtype,
             count,
             octets: (start as u32, end as u32),

@@ -1,9 +1,12 @@
-//! `[zones]` as written: where the zone files are, and which clients may query each zone.
+//! `[zones]` as written: where the zone files are, which clients may query each zone, and how zones
+//! are signed.
 
 use std::path::PathBuf;
 
-use crate::config::document::{SpannedList, tables};
+use crate::config::document::{NamedTables, OneOrMore, SpannedList, tables};
+use crate::config::values::words::{Keyword, ZoneSelector};
 use crate::dns::Name;
+use crate::dnssec::SigningAlgorithm;
 use crate::net::Cidr;
 
 tables! {
@@ -17,6 +20,34 @@ tables! {
         watch: bool = false,
         /// Zones that only some clients may query.
         access: SpannedList<AccessEntry> = [],
+        /// Which zones are signed (DNSSEC), and with which keys.
+        dnssec: Dnssec,
+    }
+
+    /// Which zones are signed (DNSSEC), and with which keys.
+    Dnssec {
+        /// The zones that are signed, by their apexes; `"*"` is every zone.
+        sign: OneOrMore<ZoneSelector> = [],
+        /// Folder with the keys of the zones: `K*.key` and `K*.private` as BIND writes them.
+        /// Relative to the folder of the configuration file.
+        keys: PathBuf = "keys",
+        /// Whether a key is made for a zone that has none.
+        generate: bool = false,
+        /// The policy of zones that no policy names.
+        policy: String => "the defaults of a policy",
+        /// Policies by name (`[a-z0-9-]`, 1 to 63 characters).
+        policies: NamedTables<SigningPolicy>,
+    }
+
+    /// How zones are signed.
+    SigningPolicy {
+        /// The zones that it applies to.
+        zones: OneOrMore<Name> = [],
+        /// The algorithm of keys that are made: `"ecdsap256sha256"`, `"ed25519"` or
+        /// `"ecdsap384sha384"`, which signs no steered names.
+        algorithm: Keyword<SigningAlgorithm> = "ecdsap256sha256",
+        /// Whether two keys are made: one signs the keys (KSK), the other the zone (ZSK).
+        split_keys: bool = false,
     }
 
     /// The clients that may query one zone; others get REFUSED. `[server] allow` and `deny` come

@@ -20,6 +20,7 @@ pub use crate::config::values::hosts::TargetHost;
 pub use crate::config::values::services::Capacity;
 pub use crate::config::values::words::UnknownPlace;
 use crate::dns::{Name, RecordType};
+use crate::dnssec::SigningAlgorithm;
 pub use crate::geo::CoarsePoints;
 use crate::geo::groups::CountryGroup;
 use crate::geo::{OperatorNetwork, PlaceCode};
@@ -63,6 +64,8 @@ pub struct Config {
     pub zones_watch: bool,
     /// `[[zones.access]]`
     pub zone_access: Vec<ZoneAccessConfig>,
+    /// `[zones.dnssec]`; absent: no zone is signed.
+    pub dnssec: Option<DnssecConfig>,
     /// `[resolver]`
     pub resolver: ResolverSettings,
     /// `[geo]`
@@ -73,6 +76,30 @@ pub struct Config {
     pub checks: Vec<CheckConfig>,
     /// `[[services]]` as listed.
     pub services: Vec<ServiceConfig>,
+}
+
+/// `[zones.dnssec]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DnssecConfig {
+    /// The zones that are signed, each with where it is stated; `None`: all.
+    pub zones: Option<Vec<(SourceLine, Name)>>,
+    /// Folder with the keys.
+    pub keys: PathBuf,
+    /// Whether a key is made for a zone that has none.
+    pub generate: bool,
+    /// The policy of zones that no policy names.
+    pub policy: SigningRules,
+    /// The policies of other zones, each with where the zone is stated.
+    pub policies: Vec<(SourceLine, Name, SigningRules)>,
+}
+
+/// `[zones.dnssec.policies.*]`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SigningRules {
+    /// The algorithm of keys that are made.
+    pub algorithm: SigningAlgorithm,
+    /// Whether keys are made in pairs of KSK and ZSK.
+    pub split_keys: bool,
 }
 
 /// Index into [`Config::regions`].

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use super::checks;
+use super::dnssec::resolve_dnssec;
 use super::fences::FenceLists;
 use super::fleet;
 use super::listen::{ListenLists, identity_files};
@@ -81,6 +82,7 @@ pub fn resolve(raw: RawConfig, file: &Path, report: &mut ConfigReport) -> Config
         min_covered: guard.min_covered.value().map(|part| part.0),
         fleet: fleet::resolve(raw.fleet, folder, report),
         traffic_sample: resolve_traffic(raw.traffic.or_default()),
+        dnssec: resolve_dnssec(zones.dnssec.or_default(), folder, report),
         zones_watch: zones.watch.value,
         zones_directory: folder.join(zones.directory.value),
         zone_access: resolve_access(zones.access.value, report),

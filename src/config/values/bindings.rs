@@ -28,6 +28,27 @@ pub struct SvcbTemplate {
     pub tail: Box<[u8]>,
 }
 
+impl SvcbTemplate {
+    /// The whole data with these addresses as hints, each family's one behind the other.
+    pub fn data(&self, v4: &[u8], v6: &[u8]) -> Vec<u8> {
+        let mut data = self.head.to_vec();
+        append_hint(4, v4, &mut data);
+        data.extend_from_slice(&self.middle);
+        append_hint(6, v6, &mut data);
+        data.extend_from_slice(&self.tail);
+        data
+    }
+}
+
+/// Appends a parameter with this key (RFC 9460 section 7.3), if there are addresses.
+fn append_hint(key: u16, addresses: &[u8], data: &mut Vec<u8>) {
+    if !addresses.is_empty() {
+        data.extend_from_slice(&key.to_be_bytes());
+        data.extend_from_slice(&(addresses.len() as u16).to_be_bytes());
+        data.extend_from_slice(addresses);
+    }
+}
+
 /// `https = "1 . alpn=h2,h3"`
 #[derive(Debug, Clone)]
 pub struct HttpsText(pub SvcbTemplate);

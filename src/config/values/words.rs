@@ -5,6 +5,8 @@
 use schemars::{Schema, json_schema};
 
 use crate::config::document::{TextValue, ValueError, nearest};
+use crate::dns::Name;
+use crate::dnssec::SigningAlgorithm;
 use crate::geo::CoarsePoints;
 use crate::health::check::HttpMethod;
 use crate::steering::{AllDown, PickMethod, RegionOrder};
@@ -61,6 +63,40 @@ impl KeywordSet for CoarsePoints {
 impl KeywordSet for UnknownPlace {
     const WORDS: &'static [(&'static str, Self)] =
         &[("allow", UnknownPlace::Allow), ("deny", UnknownPlace::Deny)];
+}
+
+impl KeywordSet for SigningAlgorithm {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("ecdsap256sha256", SigningAlgorithm::EcdsaP256Sha256),
+        ("ed25519", SigningAlgorithm::Ed25519),
+        ("ecdsap384sha384", SigningAlgorithm::EcdsaP384Sha384),
+    ];
+}
+
+/// A zone, or all of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ZoneSelector {
+    /// `"*"`
+    All,
+    /// The zone with this apex.
+    Zone(Name),
+}
+
+impl TextValue for ZoneSelector {
+    fn expected() -> String {
+        "the apex of a zone, or \"*\" for every zone".to_owned()
+    }
+
+    fn from_text(text: &str) -> Result<Self, ValueError> {
+        if text == "*" {
+            return Ok(ZoneSelector::All);
+        }
+        <Name as TextValue>::from_text(text).map(ZoneSelector::Zone)
+    }
+
+    fn schema() -> Schema {
+        json_schema!({ "type": "string" })
+    }
 }
 
 /// One of the words of `T`.

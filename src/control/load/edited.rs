@@ -31,6 +31,10 @@ pub struct KnownZones {
 pub fn load(read: &config::LoadedConfig, before: &AtlasCache) -> Option<LoadedState> {
     let known = before.zones.as_ref()?;
     let config = &read.config;
+    // A signed zone is signed whole; what has not changed is found in the store.
+    if config.dnssec.is_some() {
+        return None;
+    }
     if *known.sources != *read.sources || before.key != AtlasKey::of(config) {
         return None;
     }
@@ -49,7 +53,7 @@ pub fn load(read: &config::LoadedConfig, before: &AtlasCache) -> Option<LoadedSt
     let cookies = cookie_secrets(config).ok()?;
     let identity = identity::read(config).ok()?;
     let prints = known.prints.edited(&read.sources, &catalog, &edits);
-    let snapshot = snapshot(config, catalog, cookies).ok()?;
+    let snapshot = snapshot(config, catalog, cookies, None).ok()?;
     let mut warnings = lines(&read.warnings);
     warnings.extend(identity.dns.warning.clone());
     warnings.extend(identity.admin.warning.clone());
@@ -72,6 +76,7 @@ pub fn load(read: &config::LoadedConfig, before: &AtlasCache) -> Option<LoadedSt
         },
         identity,
         files,
+        signing_due: None,
         prints,
         sources: known.sources.clone(),
     })
@@ -88,6 +93,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
+    use crate::control::signing::LoadPurpose;
     use crate::dns::Name;
     use crate::zone;
 
@@ -198,7 +204,7 @@ mod tests {
         /// Loads everything.
         fn whole(&self, before: Option<&AtlasCache>) -> Result<LoadedState, Vec<String>> {
             let load = |config: &config::Config| zone::load_directory(&config.zones_directory);
-            super::super::load_config(self.read(), before, load)
+            super::super::load_config(self.read(), before, LoadPurpose::Inspect, load)
         }
     }
 

@@ -1,0 +1,43 @@
+//! Hands the RRsets of a draft to the signers of their zones.
+
+use super::{CatalogError, Draft};
+use crate::catalog::CatalogZone;
+use crate::catalog::signed::{RrsetToSign, SignedZones, SigningInput, ZoneSigners};
+use crate::config::Config;
+
+impl Draft<'_> {
+    /// Signs the zones that have a signer; `None`: no zone has one.
+    pub(super) fn sign(
+        &self,
+        config: &Config,
+        zones: &[CatalogZone],
+        signers: &ZoneSigners,
+    ) -> Result<Option<SignedZones>, CatalogError> {
+        if signers.is_empty() {
+            return Ok(None);
+        }
+        let mut rrsets = Vec::with_capacity(self.placed.len());
+        for placed in &self.placed {
+            if let Some(rrset) = self.rrset(placed) {
+                rrsets.push(RrsetToSign {
+                    number: placed.compiled,
+                    node: placed.node,
+                    zone: placed.zone as usize,
+                    rrset,
+                });
+            }
+        }
+        let negative_soas: Vec<u32> = zones.iter().map(|zone| zone.negative_soa).collect();
+        let input = SigningInput {
+            names: &self.names,
+            records: &self.records,
+            zones: self.zones,
+            negative_soas: &negative_soas,
+            rrsets: &rrsets,
+            services: &config.services,
+            signers,
+        };
+        let signed = SignedZones::build(&input).map_err(CatalogError::Signing)?;
+        Ok(Some(signed))
+    }
+}

@@ -1,0 +1,252 @@
+//! Signs the hands of steered names when a live state is compiled.
+//!
+//! Every endpoint alone is a hand, so answers of one endpoint need no new signature whatever fails.
+//! Hands of several endpoints change with what is up. What was signed before is found in the store
+//! of the session; so is what was signed ahead. A step of the controller signs no more than fits into
+//! its time: hands that are left have no signature for the moment, and clients get one of their
+//! endpoints, which always has one.
+
+use std::cell::Cell;
+
+use super::LiveView;
+use super::hands::{HandSignatures, HandSignaturesBuilder};
+use crate::catalog::Catalog;
+use crate::catalog::compression::compressible;
+use crate::catalog::endpoint_data::{EndpointData, EndpointRecord};
+use crate::catalog::services::{ServiceFamily, SteeredService};
+use crate::catalog::signed::ZoneSigners;
+use crate::config::SvcbTemplate;
+use crate::dns::reply::record_header;
+use crate::dns::{Name, RecordType};
+use crate::dnssec::{RrsetHead, SigningError, SigningRoom, ZoneSigner};
+use crate::steering::HandId;
+
+/// Signatures that one step of the controller makes at most: some 50 ms of one core.
+pub const AT_ONCE: u32 = 3000;
+/// Pairs of an IPv4 and an IPv6 hand whose HTTPS or SVCB record is signed; with more, the record has
+/// no address hints.
+const MOST_PAIRS: usize = 4096;
+
+/// Signs for one live state.
+pub struct HandSigning<'s> {
+    signers: &'s ZoneSigners,
+    /// Signatures that may still be made.
+    budget: Cell<u32>,
+    /// Something was left unsigned.
+    is_incomplete: Cell<bool>,
+}
+
+/// Signs for one service.
+pub struct ServiceSigning<'s> {
+    signing: &'s HandSigning<'s>,
+    signer: &'s ZoneSigner,
+    owner: Name,
+    ttl: u32,
+}
+
+impl<'s> HandSigning<'s> {
+    /// Signs at most so many hands that are not in the store.
+    pub fn new(signers: &'s ZoneSigners, budget: u32) -> HandSigning<'s> {
+        HandSigning {
+            signers,
+            budget: Cell::new(budget),
+            is_incomplete: Cell::new(false),
+        }
+    }
+
+    /// Whether something was left unsigned.
+    pub fn is_incomplete(&self) -> bool {
+        self.is_incomplete.get()
+    }
+
+    /// Signs for a service; `None`: its zone is not signed.
+    pub fn of_service(
+        &'s self,
+        catalog: &Catalog,
+        service: &SteeredService,
+    ) -> Option<ServiceSigning<'s>> {
+        let owner = service.name.to_lower();
+        let zone = catalog.names.get(owner.as_wire())?.zone;
+        Some(ServiceSigning {
+            signing: self,
+            signer: self.signers.of(zone.0 as usize)?,
+            owner,
+            ttl: service.ttl,
+        })
+    }
+}
+
+impl ServiceSigning<'_> {
+    /// Signs the hands of a view, in the order of their numbers.
+    pub fn view(&self, family: ServiceFamily, view: &LiveView) -> HandSignatures {
+        let mut signatures = HandSignaturesBuilder::default();
+        let mut room = SigningRoom::default();
+        for hand in view.hands() {
+            let set = HandRecords::of(family, view, &hand);
+            self.add(&set, &mut signatures, &mut room);
+        }
+        signatures.finish()
+    }
+
+    /// Signs the records of a binding for every pair of hands: the number of a pair is that of the
+    /// IPv4 hand times the number of IPv6 hands, plus that of the IPv6 hand; the last hand of each
+    /// family is none. Without hints, if there are too many pairs, there is one record.
+    pub fn binding(&self, binding: &SvcbTemplate, views: [Option<&LiveView>; 2]) -> SignedBinding {
+        let [v4, v6] = views.map(|view| view.map_or(Vec::new(), LiveView::hands));
+        let pairs = (v4.len() + 1) * (v6.len() + 1);
+        let has_hints = !binding.is_alias && pairs <= MOST_PAIRS;
+        let mut signatures = HandSignaturesBuilder::default();
+        let mut room = SigningRoom::default();
+        let (v4_count, v6_count) = if has_hints {
+            (v4.len() + 1, v6.len() + 1)
+        } else {
+            (1, 1)
+        };
+        for first in 0..v4_count {
+            for second in 0..v6_count {
+                let hints = [
+                    hint(views[0], v4.get(first).filter(|_| has_hints)),
+                    hint(views[1], v6.get(second).filter(|_| has_hints)),
+                ];
+                let set = HandRecords {
+                    rtype: binding.rtype,
+                    rdata: vec![binding.data(&hints[0], &hints[1])],
+                };
+                self.add(&set, &mut signatures, &mut room);
+            }
+        }
+        SignedBinding {
+            rtype: binding.rtype,
+            has_hints,
+            v4_count: v4_count as u32,
+            v6_count: v6_count as u32,
+            signatures: signatures.finish(),
+        }
+    }
+
+    fn add(
+        &self,
+        set: &HandRecords,
+        signatures: &mut HandSignaturesBuilder,
+        room: &mut SigningRoom,
+    ) {
+        if set.rdata.is_empty() {
+            return signatures.add(&[], 0);
+        }
+        let head = RrsetHead {
+            owner: self.owner.as_wire(),
+            rtype: set.rtype,
+            ttl: self.ttl,
+        };
+        let rdata = set.rdata.iter().map(|data| &data[..]);
+        let mut budget = self.signing.budget.get();
+        let signed = self.signer.sign_within(&mut budget, head, rdata, room);
+        self.signing.budget.set(budget);
+        match signed {
+            Ok(()) => {
+                let mut records = Vec::new();
+                for made in &room.made {
+                    let data = made.fields.rdata(made.octets.as_slice());
+                    let header = record_header(0, RecordType::RRSIG, 0, data.len() as u16);
+                    records.extend_from_slice(&header);
+                    records.extend_from_slice(&data);
+                }
+                signatures.add(&records, room.made.len() as u8);
+            }
+            Err(error) => {
+                self.signing.is_incomplete.set(true);
+                if error != SigningError::Postponed {
+                    tracing::error!("{} is not signed: {error}", self.owner);
+                }
+                signatures.add(&[], 0);
+            }
+        }
+    }
+}
+
+/// The signatures of an HTTPS or SVCB record.
+#[derive(Debug)]
+pub struct SignedBinding {
+    /// The type of the record.
+    pub rtype: RecordType,
+    /// Whether it has address hints.
+    pub has_hints: bool,
+    v4_count: u32,
+    v6_count: u32,
+    /// By the number of a pair.
+    pub signatures: HandSignatures,
+}
+
+impl SignedBinding {
+    /// The number of the record with the hints of these hands.
+    #[inline]
+    pub fn pair(&self, v4: Option<HandId>, v6: Option<HandId>) -> HandId {
+        let first = v4.map_or(self.v4_count.wrapping_sub(1), |hand| hand.0);
+        let second = v6.map_or(self.v6_count.wrapping_sub(1), |hand| hand.0);
+        HandId(first.wrapping_mul(self.v6_count).wrapping_add(second))
+    }
+}
+
+/// The records of one hand.
+struct HandRecords {
+    rtype: RecordType,
+    /// None: no reply carries this set.
+    rdata: Vec<Vec<u8>>,
+}
+
+impl HandRecords {
+    fn of(family: ServiceFamily, view: &LiveView, hand: &[(u8, u16)]) -> HandRecords {
+        let mut records = HandRecords {
+            rtype: match family {
+                ServiceFamily::V4 => RecordType::A,
+                ServiceFamily::V6 => RecordType::AAAA,
+                ServiceFamily::Mail => RecordType::MX,
+                ServiceFamily::Host => RecordType::SRV,
+            },
+            rdata: Vec::new(),
+        };
+        for &(region, endpoint) in hand {
+            match view.endpoint(region, endpoint) {
+                Some(EndpointData::V4(address)) => records.rdata.push(address.to_vec()),
+                Some(EndpointData::V6(address)) => records.rdata.push(address.to_vec()),
+                Some(EndpointData::Host(host)) => {
+                    records.rdata.push(host_rdata(records.rtype, host));
+                }
+                // A reply has one CNAME, or addresses only.
+                Some(EndpointData::Name(target)) if hand.len() == 1 => {
+                    records.rtype = RecordType::CNAME;
+                    records.rdata.push(target.name.as_wire().to_vec());
+                }
+                Some(EndpointData::Name(_)) | None => {}
+            }
+        }
+        records
+    }
+}
+
+/// The uncompressed data of an MX or SRV record: the fixed fields, then the name.
+fn host_rdata(rtype: RecordType, host: &EndpointRecord) -> Vec<u8> {
+    if host.data.end.is_none() {
+        return host.data.octets.to_vec();
+    }
+    let (fixed, _) = compressible(rtype);
+    let mut rdata = host.data.octets.get(..fixed).unwrap_or_default().to_vec();
+    rdata.extend_from_slice(host.name.as_wire());
+    rdata
+}
+
+/// The addresses of a hand, one behind the other.
+fn hint(view: Option<&LiveView>, hand: Option<&Vec<(u8, u16)>>) -> Vec<u8> {
+    let mut addresses = Vec::new();
+    let (Some(view), Some(hand)) = (view, hand) else {
+        return addresses;
+    };
+    for &(region, endpoint) in hand {
+        match view.endpoint(region, endpoint) {
+            Some(EndpointData::V4(address)) => addresses.extend_from_slice(address),
+            Some(EndpointData::V6(address)) => addresses.extend_from_slice(address),
+            _ => {}
+        }
+    }
+    addresses
+}

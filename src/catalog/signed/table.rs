@@ -1,0 +1,108 @@
+//! Collects signatures and type bitmaps while zones are signed.
+//!
+//! Two threads sign parts of the same zone, each into a table of its own; the tables are put together in
+//! the order of their numbers. What many signatures or names share is kept once.
+
+use std::collections::HashMap;
+
+use super::{SignaturePlace, SignatureTable, SignatureTerms};
+use crate::dns::RecordType;
+use crate::dnssec::{MadeSignature, TypeSet};
+
+/// Octets of an RRSIG record's data in front of the terms: type, algorithm, labels and TTL.
+const SIGNATURE_HEAD: usize = 8;
+
+/// Bitmaps, each once.
+#[derive(Default)]
+pub(super) struct BitmapTable {
+    pub(super) bitmaps: Vec<Box<[u8]>>,
+    known: HashMap<Box<[u8]>, u32>,
+}
+
+impl BitmapTable {
+    pub(super) fn index(&mut self, types: &[RecordType]) -> u32 {
+        let set: TypeSet = types.iter().copied().collect();
+        let mut bitmap = Vec::new();
+        set.append_to(&mut bitmap);
+        let bitmap = bitmap.into_boxed_slice();
+        if let Some(known) = self.known.get(&bitmap) {
+            return *known;
+        }
+        let index = self.bitmaps.len() as u32;
+        self.bitmaps.push(bitmap.clone());
+        self.known.insert(bitmap, index);
+        index
+    }
+}
+
+/// A table of signatures that is being made.
+#[derive(Default)]
+pub(super) struct TableBuilder {
+    table: SignatureTable,
+    known: HashMap<SignatureTerms, u32>,
+}
+
+impl TableBuilder {
+    /// Begins with the next number.
+    pub(super) fn next(&mut self) {
+        self.table.firsts.push(self.table.places.len() as u32);
+    }
+
+    /// Adds the signatures of the present number.
+    pub(super) fn add(&mut self, made: &[MadeSignature]) {
+        for signature in made {
+            let mut fields = Vec::new();
+            signature.fields.append_to(&mut fields);
+            let terms = self.terms(SignatureTerms {
+                algorithm: signature.fields.algorithm,
+                length: signature.octets.as_slice().len() as u16,
+                tail: fields[SIGNATURE_HEAD..].into(),
+            });
+            self.table.places.push(SignaturePlace {
+                at: self.table.octets.len() as u32,
+                terms: terms | u32::from(signature.fields.labels) << 24,
+            });
+            self.table
+                .octets
+                .extend_from_slice(signature.octets.as_slice());
+        }
+    }
+
+    fn terms(&mut self, terms: SignatureTerms) -> u32 {
+        if let Some(known) = self.known.get(&terms) {
+            return *known;
+        }
+        let index = self.table.terms.len() as u32;
+        self.table.terms.push(terms.clone());
+        self.known.insert(terms, index);
+        index
+    }
+
+    /// Adds the numbers of another table behind those of this one.
+    pub(super) fn append(&mut self, other: TableBuilder) {
+        let (places, octets) = (self.table.places.len(), self.table.octets.len());
+        let mut indices = Vec::with_capacity(other.table.terms.len());
+        for terms in other.table.terms {
+            indices.push(self.terms(terms));
+        }
+        for first in other.table.firsts {
+            self.table.firsts.push(first + places as u32);
+        }
+        for place in other.table.places {
+            let index = indices[(place.terms & 0xff_ffff) as usize];
+            self.table.places.push(SignaturePlace {
+                at: place.at + octets as u32,
+                terms: index | place.terms & 0xff00_0000,
+            });
+        }
+        self.table.octets.extend_from_slice(&other.table.octets);
+    }
+
+    pub(super) fn finish(mut self) -> SignatureTable {
+        self.next();
+        self.table.firsts.shrink_to_fit();
+        self.table.places.shrink_to_fit();
+        self.table.octets.shrink_to_fit();
+        self.table
+    }
+}

@@ -1,0 +1,147 @@
+//! Arguments of `meridian keys`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use crate::dns::Name;
+use crate::dnssec::SigningAlgorithm;
+
+/// `meridian keys`
+#[derive(Debug, Subcommand)]
+pub enum KeysCommand {
+    /// Make a key for a zone
+    Generate(GenerateKey),
+    /// List the keys of all zones
+    List(ListKeys),
+    /// Print the DS records that the parent of a zone needs
+    Ds(KeysOfZone),
+    /// Take in a private key in PKCS#8 form (PEM)
+    Import(ImportKey),
+    /// Print a private key in PKCS#8 form (PEM)
+    Export(ExportKey),
+}
+
+/// Where the keys are.
+#[derive(Debug, Args)]
+pub struct KeyFolderArgs {
+    /// Use the folder that this configuration file names
+    #[arg(long, value_name = "FILE", default_value = "meridian.toml")]
+    pub config: PathBuf,
+    /// Use this folder instead
+    #[arg(long, value_name = "FOLDER", conflicts_with = "config")]
+    pub folder: Option<PathBuf>,
+}
+
+/// `meridian keys generate`
+#[derive(Debug, Args)]
+pub struct GenerateKey {
+    /// The zone
+    #[arg(value_name = "ZONE")]
+    pub zone: Name,
+    /// The algorithm
+    #[arg(long, value_enum, default_value = "ecdsap256sha256")]
+    pub algorithm: AlgorithmWord,
+    /// What the key signs
+    #[arg(long, value_enum, default_value = "csk")]
+    pub role: KeyRoleWord,
+    /// The folder
+    #[command(flatten)]
+    pub keys: KeyFolderArgs,
+}
+
+/// `meridian keys list`
+#[derive(Debug, Args)]
+pub struct ListKeys {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// The folder
+    #[command(flatten)]
+    pub keys: KeyFolderArgs,
+}
+
+/// `meridian keys ds`
+#[derive(Debug, Args)]
+pub struct KeysOfZone {
+    /// The zone
+    #[arg(value_name = "ZONE")]
+    pub zone: Name,
+    /// The folder
+    #[command(flatten)]
+    pub keys: KeyFolderArgs,
+}
+
+/// `meridian keys import`
+#[derive(Debug, Args)]
+pub struct ImportKey {
+    /// The zone
+    #[arg(value_name = "ZONE")]
+    pub zone: Name,
+    /// The file with the private key
+    #[arg(value_name = "PEM")]
+    pub file: PathBuf,
+    /// What the key signs
+    #[arg(long, value_enum, default_value = "csk")]
+    pub role: KeyRoleWord,
+    /// The folder
+    #[command(flatten)]
+    pub keys: KeyFolderArgs,
+}
+
+/// `meridian keys export`
+#[derive(Debug, Args)]
+pub struct ExportKey {
+    /// The zone
+    #[arg(value_name = "ZONE")]
+    pub zone: Name,
+    /// The key tag, if the zone has several keys
+    #[arg(long, value_name = "TAG")]
+    pub tag: Option<u16>,
+    /// The folder
+    #[command(flatten)]
+    pub keys: KeyFolderArgs,
+}
+
+/// The algorithms of keys that can be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum AlgorithmWord {
+    /// ECDSA on P-256, for every zone
+    Ecdsap256sha256,
+    /// Ed25519
+    Ed25519,
+    /// ECDSA on P-384, for zones without steered names
+    Ecdsap384sha384,
+}
+
+impl AlgorithmWord {
+    /// The algorithm.
+    pub fn algorithm(self) -> SigningAlgorithm {
+        match self {
+            AlgorithmWord::Ecdsap256sha256 => SigningAlgorithm::EcdsaP256Sha256,
+            AlgorithmWord::Ed25519 => SigningAlgorithm::Ed25519,
+            AlgorithmWord::Ecdsap384sha384 => SigningAlgorithm::EcdsaP384Sha384,
+        }
+    }
+}
+
+/// What a key signs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum KeyRoleWord {
+    /// Everything: one key for a zone
+    Csk,
+    /// The keys of the zone
+    Ksk,
+    /// The zone without its keys
+    Zsk,
+}
+
+impl KeyRoleWord {
+    /// The flags of its DNSKEY record (RFC 4034 section 2.1.1).
+    pub fn flags(self) -> u16 {
+        match self {
+            KeyRoleWord::Csk | KeyRoleWord::Ksk => 257,
+            KeyRoleWord::Zsk => 256,
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! `meridian keys`: makes, lists and moves the keys of signed zones.
+//!
+//! The commands work on the folder of keys alone and need no running server. A server takes new keys
+//! in with its next reload.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::Serialize;
+
+use super::arguments::{
+    ExportKey, GenerateKey, ImportKey, KeyFolderArgs, KeysCommand, KeysOfZone, ListKeys,
+};
+use crate::config;
+use crate::control::signing::new_key;
+use crate::dns::Name;
+use crate::dnssec::{DigestType, KeyFile, KeyFolder, KeyTimes, pkcs8};
+use crate::files::{self, FileKind};
+use crate::terminal::{put_octets, say, say_json};
+
+/// Runs one of the commands.
+pub fn run(command: &KeysCommand) -> Result<ExitCode, String> {
+    match command {
+        KeysCommand::Generate(generate) => self::generate(generate),
+        KeysCommand::List(list) => self::list(list),
+        KeysCommand::Ds(ds) => self::ds(ds),
+        KeysCommand::Import(import) => self::import(import),
+        KeysCommand::Export(export) => self::export(export),
+    }
+}
+
+/// The folder of the keys.
+fn folder(arguments: &KeyFolderArgs) -> Result<PathBuf, String> {
+    if let Some(folder) = &arguments.folder {
+        return Ok(folder.clone());
+    }
+    let file = &arguments.config;
+    let loaded = config::load(file).map_err(|mistakes| {
+        let mut lines = Vec::new();
+        for mistake in mistakes {
+            lines.push(mistake.to_string());
+        }
+        lines.join("\nmeridian: ")
+    })?;
+    match loaded.config.dnssec {
+        Some(dnssec) => Ok(dnssec.keys),
+        None => Err(format!(
+            "{}: no zone is signed; add [zones.dnssec] with sign = [\"*\"], or name a folder with \
+             --folder",
+            file.display()
+        )),
+    }
+}
+
+fn read(arguments: &KeyFolderArgs) -> Result<KeyFolder, String> {
+    KeyFolder::read(&folder(arguments)?).map_err(|mistakes| mistakes.join("\nmeridian: "))
+}
+
+fn now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}
+
+fn generate(generate: &GenerateKey) -> Result<ExitCode, String> {
+    let algorithm = generate.algorithm.algorithm();
+    let key = new_key(&generate.zone, generate.role.flags(), algorithm, now())?;
+    write(&key, &generate.keys)
+}
+
+/// Writes a key and says where it is.
+fn write(key: &KeyFile, keys: &KeyFolderArgs) -> Result<ExitCode, String> {
+    let folder = folder(keys)?;
+    fs::create_dir_all(&folder)
+        .map_err(|error| format!("{}: cannot be made: {error}", folder.display()))?;
+    let path = key.write(&folder)?;
+    say!("{}", path.display());
+    if key.public.is_entry() {
+        say!(
+            "When the zone is served with it, give its parent: {}",
+            ds_text(key, DigestType::Sha256)
+        );
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// One key in JSON.
+#[derive(Debug, Serialize)]
+struct ListedKey {
+    zone: String,
+    algorithm: &'static str,
+    tag: u16,
+    /// `CSK or KSK`, or `ZSK`.
+    role: &'static str,
+    /// `signs`, `published`, `waits` or `gone`.
+    state: &'static str,
+    /// Whether the private half is there.
+    private: bool,
+}
+
+impl ListedKey {
+    fn of(key: &KeyFile, now: u64) -> ListedKey {
+        let state = if key.times.is_active(now) && key.pair.is_some() {
+            "signs"
+        } else if key.times.is_published(now) {
+            "published"
+        } else if key.times.delete.is_some_and(|delete| delete <= now) {
+            "gone"
+        } else {
+            "waits"
+        };
+        ListedKey {
+            zone: key.public.zone().to_string(),
+            algorithm: key.public.algorithm().mnemonic(),
+            tag: key.public.tag(),
+            role: if key.public.is_entry() {
+                "KSK or CSK"
+            } else {
+                "ZSK"
+            },
+            state,
+            private: key.pair.is_some(),
+        }
+    }
+}
+
+fn list(list: &ListKeys) -> Result<ExitCode, String> {
+    let folder = read(&list.keys)?;
+    let now = now();
+    let mut keys = Vec::new();
+    for key in folder.zones.values().flatten() {
+        keys.push(ListedKey::of(key, now));
+    }
+    if list.json {
+        let text = serde_json::to_string_pretty(&keys).map_err(|error| error.to_string())?;
+        say_json(format_args!("{text}"));
+        return Ok(ExitCode::SUCCESS);
+    }
+    if keys.is_empty() {
+        say!("There are no keys.");
+    }
+    for key in keys {
+        let private = if key.private {
+            ""
+        } else {
+            ", without its private half"
+        };
+        say!(
+            "{}  {:>5}  {:<15}  {:<10}  {}{private}",
+            key.zone,
+            key.tag,
+            key.algorithm,
+            key.role,
+            key.state
+        );
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A DS record as zone files have it.
+fn ds_text(key: &KeyFile, digest: DigestType) -> String {
+    let rdata = key.public.ds_rdata(digest);
+    let mut digits = String::new();
+    for octet in rdata.iter().skip(4) {
+        digits.push_str(&format!("{octet:02X}"));
+    }
+    // Every name ends with a dot here.
+    let zone = key.public.zone().to_string();
+    format!(
+        "{}. IN DS {} {} {} {digits}",
+        zone.trim_end_matches('.'),
+        key.public.tag(),
+        key.public.algorithm().number(),
+        digest.number()
+    )
+}
+
+/// The keys of a zone.
+fn of_zone<'f>(folder: &'f KeyFolder, zone: &Name) -> Result<&'f [KeyFile], String> {
+    match folder.of_zone(zone.to_lower().as_wire()) {
+        [] => Err(format!(
+            "there is no key of {zone}; `meridian keys generate {zone}` makes one"
+        )),
+        keys => Ok(keys),
+    }
+}
+
+fn ds(ds: &KeysOfZone) -> Result<ExitCode, String> {
+    let folder = read(&ds.keys)?;
+    let now = now();
+    let mut is_any = false;
+    for key in of_zone(&folder, &ds.zone)? {
+        if key.public.is_entry() && key.times.is_published(now) {
+            is_any = true;
+            say!("{}", ds_text(key, DigestType::Sha256));
+        }
+    }
+    if is_any {
+        Ok(ExitCode::SUCCESS)
+    } else {
+        Err(format!(
+            "no published key of {} is an entry point; DS records are of a KSK or a CSK",
+            ds.zone
+        ))
+    }
+}
+
+fn import(import: &ImportKey) -> Result<ExitCode, String> {
+    let path = &import.file;
+    let (octets, _) = files::read_secret(path, FileKind::Key)
+        .map_err(|error| format!("{}: the file {error}", path.display()))?;
+    let text =
+        std::str::from_utf8(&octets).map_err(|_| format!("{}: is no text", path.display()))?;
+    let pair = pkcs8::from_pem(&import.zone, import.role.flags(), text)
+        .map_err(|error| format!("{}: {error}", path.display()))?;
+    write(&KeyFile::new(pair, KeyTimes::from_now(now())), &import.keys)
+}
+
+fn export(export: &ExportKey) -> Result<ExitCode, String> {
+    let folder = read(&export.keys)?;
+    let mut found = Vec::new();
+    for key in of_zone(&folder, &export.zone)? {
+        if export.tag.is_none_or(|tag| tag == key.public.tag()) {
+            found.push(key);
+        }
+    }
+    let [key] = found[..] else {
+        let count = found.len();
+        return Err(format!(
+            "{} has {count} such keys; name one with --tag",
+            export.zone
+        ));
+    };
+    match &key.pair {
+        Some(pair) => {
+            put_octets(pkcs8::to_pem(pair).as_bytes());
+            Ok(ExitCode::SUCCESS)
+        }
+        None => Err(format!("the private half of {} is not there", key.public)),
+    }
+}

@@ -1,0 +1,98 @@
+//! `[zones.dnssec]`: which zones are signed, and by which policy.
+//!
+//! The zones are loaded later, so this module cannot check that a zone exists. A policy that is named
+//! but not declared is an error, and so is a zone that two policies name. A policy without zones that
+//! nothing names is probably a mistake.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use super::model::{DnssecConfig, SigningRules};
+use super::names::DeclaredNames;
+use crate::config::document::error::SourceLine;
+use crate::config::document::{ConfigReport, NamedEntry, TableField, WithOffset};
+use crate::config::tables::{Dnssec, SigningPolicy};
+use crate::config::values::words::ZoneSelector;
+use crate::dns::Name;
+
+/// Checks the table. `None`: no zone is signed.
+pub fn resolve_dnssec(
+    raw: Dnssec,
+    folder: &Path,
+    report: &mut ConfigReport,
+) -> Option<DnssecConfig> {
+    let raw_policies = raw.policies.or_default().0;
+    let mut names = DeclaredNames::declare("signing policy", &raw_policies, report);
+    let mut zones = PolicyZones::default();
+    let mut rules = Vec::new();
+    for NamedEntry { value, .. } in raw_policies {
+        rules.push(zones.add(value.or_default(), report));
+    }
+    let default = SigningPolicy::default();
+    let mut policy = rules_of(&default);
+    if let TableField::Given(named) = raw.policy
+        && let Some(id) = names.find(&named, report)
+        && let Some(found) = rules.get(usize::from(id))
+    {
+        policy = *found;
+    }
+    let selected = selected_zones(raw.sign.value.0, report)?;
+    Some(DnssecConfig {
+        zones: selected,
+        keys: folder.join(raw.keys.value),
+        generate: raw.generate.value,
+        policy,
+        policies: zones.policies,
+    })
+}
+
+/// The zones that policies name.
+#[derive(Default)]
+struct PolicyZones {
+    stated: HashMap<Name, SourceLine>,
+    policies: Vec<(SourceLine, Name, SigningRules)>,
+}
+
+impl PolicyZones {
+    fn add(&mut self, raw: SigningPolicy, report: &mut ConfigReport) -> SigningRules {
+        let rules = rules_of(&raw);
+        for WithOffset { at, value: zone } in raw.zones.value.0 {
+            let line = report.line(at);
+            match self.stated.insert(zone.clone(), line.clone()) {
+                Some(before) => {
+                    let before = before.seen_from(&line);
+                    report.error(at, format!("{zone} has its policy already in {before}"));
+                }
+                None => self.policies.push((line, zone, rules)),
+            }
+        }
+        rules
+    }
+}
+
+fn rules_of(raw: &SigningPolicy) -> SigningRules {
+    SigningRules {
+        algorithm: raw.algorithm.value.0,
+        split_keys: raw.split_keys.value,
+    }
+}
+
+/// The zones that are signed; `Some(None)`: all of them; `None`: none.
+fn selected_zones(
+    selectors: Vec<WithOffset<ZoneSelector>>,
+    report: &mut ConfigReport,
+) -> Option<Option<Vec<(SourceLine, Name)>>> {
+    let mut zones = Vec::new();
+    let mut all = false;
+    for WithOffset { at, value } in selectors {
+        match value {
+            ZoneSelector::All => all = true,
+            ZoneSelector::Zone(zone) => zones.push((report.line(at), zone)),
+        }
+    }
+    match (all, zones.is_empty()) {
+        (true, _) => Some(None),
+        (false, true) => None,
+        (false, false) => Some(Some(zones)),
+    }
+}

@@ -1,0 +1,527 @@
+//! The keys of signed zones: reads them, makes those that are missing, and puts their public halves
+//! into the zones.
+//!
+//! A zone is signed with every key in the folder that is active by its own times; keys that are
+//! published only have their DNSKEY records in the zone. Where a configuration is only looked at
+//! (`check`, `plan`), keys are read and their mistakes are reported, but nothing is made or signed.
+//! Signatures are kept in the state directory, so a restart and a reload sign what is new.
+
+use std::collections::HashSet;
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::catalog::signed::ZoneSigners;
+use crate::config::{Config, DnssecConfig, SigningRules};
+use crate::dns::{Name, RecordType};
+use crate::dnssec::{
+    DigestType, KeyFile, KeyFolder, KeyPair, KeyTimes, SignatureStore, SigningAlgorithm,
+    SigningError, SigningKey, SigningSession, ValidityRules, ZoneSigner,
+};
+use crate::files::FileRead;
+use crate::zone::Zone;
+
+/// The file in the state directory that keeps the signatures of zones.
+const OF_ZONES: &str = "signatures";
+/// The file that keeps those of steered names.
+const OF_SERVICES: &str = "signatures-steered";
+/// Seconds until a failed load that was due is tried again.
+const RETRY: u64 = 600;
+/// Flags of a key that signs everything or the keys (RFC 4034 section 2.1.1).
+const ENTRY: u16 = 257;
+/// Flags of a key that signs everything but the keys.
+const ZONE_ONLY: u16 = 256;
+
+/// The purpose of a load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LoadPurpose {
+    /// The result answers queries: missing keys are made, and zones are signed.
+    Serve,
+    /// The result is looked at.
+    Inspect,
+}
+
+/// The signers of a load, and the key files that were read.
+#[derive(Default)]
+pub struct PreparedSigning {
+    /// By zone; none if the load is not for serving.
+    pub signers: ZoneSigners,
+    /// The signers of steered names; `None`: nothing is signed. They stay in use after the load.
+    pub steered: Option<Arc<ZoneSigners>>,
+    /// The sessions of zones and of steered names.
+    sessions: Option<[Arc<SigningSession>; 2]>,
+    /// When the times of a key change something next, in seconds since 1970.
+    next_change: Option<u64>,
+    /// Every key file that was read.
+    pub files: Vec<FileRead>,
+}
+
+impl PreparedSigning {
+    /// Saves the signatures that were made. Those of zones are not needed any more. Returns when a
+    /// load is due that signs anew, in seconds since 1970; `None`: nothing is signed.
+    pub fn save(self) -> Option<u64> {
+        let mut due = self.next_change;
+        for session in self.sessions.into_iter().flatten() {
+            due = earliest(due, session.next_due());
+            if session.made() == 0 {
+                continue;
+            }
+            if let Err(reason) = session.flush() {
+                tracing::warn!("signatures are not kept for a restart: {reason}");
+            }
+        }
+        due
+    }
+}
+
+fn earliest(one: Option<u64>, other: Option<u64>) -> Option<u64> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}
+
+/// Whether a load that signs anew is due.
+pub fn is_due(due: Option<u64>) -> bool {
+    due.is_some_and(|due| due <= now())
+}
+
+/// When to try again after a load that was due has failed.
+pub fn next_try() -> u64 {
+    now().saturating_add(RETRY)
+}
+
+/// Seconds since 1970.
+fn now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}
+
+/// Reads the keys, makes missing ones, and adds the records of keys to the zones that are signed.
+///
+/// # Errors
+/// Every mistake, one line each: a zone without keys, a file that is no key, a zone that is not
+/// there, or one that is signed already.
+pub fn prepare(
+    config: &Config,
+    zones: &mut [Zone],
+    purpose: LoadPurpose,
+) -> Result<PreparedSigning, Vec<String>> {
+    let Some(dnssec) = &config.dnssec else {
+        return Ok(PreparedSigning::default());
+    };
+    let mut mistakes = unknown_zones(dnssec, zones);
+    if purpose == LoadPurpose::Serve && dnssec.generate {
+        make_folder(&dnssec.keys).map_err(|mistake| vec![mistake])?;
+    }
+    let mut folder = if dnssec.generate && !dnssec.keys.exists() {
+        KeyFolder::default()
+    } else {
+        KeyFolder::read(&dnssec.keys)?
+    };
+    let now = now();
+    let steered = steered_zones(config, zones);
+    let mut active = Vec::with_capacity(zones.len());
+    for zone in zones.iter_mut() {
+        let found = if is_selected(dnssec, zone) {
+            let is_steered = steered.contains(&zone.origin);
+            zone_keys(dnssec, &mut folder, zone, is_steered, (purpose, now))
+        } else {
+            Ok(Vec::new())
+        };
+        match found {
+            Ok(keys) => active.push(keys),
+            Err(mistake) => mistakes.push(mistake),
+        }
+    }
+    if !mistakes.is_empty() {
+        return Err(mistakes);
+    }
+    let mut next_change = None;
+    for key in folder.zones.values().flatten() {
+        next_change = earliest(next_change, key.times.next_change(now));
+    }
+    let mut prepared = PreparedSigning {
+        next_change,
+        files: folder.files,
+        ..PreparedSigning::default()
+    };
+    if purpose == LoadPurpose::Serve {
+        let of_zones = Arc::new(session(config, OF_ZONES));
+        let of_services = Arc::new(session(config, OF_SERVICES));
+        prepared.signers = signers(zones, &active, &of_zones);
+        prepared.steered = Some(Arc::new(signers(zones, &active, &of_services)));
+        prepared.sessions = Some([of_zones, of_services]);
+    }
+    Ok(prepared)
+}
+
+fn signers(
+    zones: &[Zone],
+    active: &[Vec<Arc<SigningKey>>],
+    session: &Arc<SigningSession>,
+) -> ZoneSigners {
+    let mut signers = ZoneSigners::default();
+    for (zone, keys) in zones.iter().zip(active) {
+        signers.zones.push(match keys.is_empty() {
+            true => None,
+            false => Some(ZoneSigner::new(&zone.origin, keys, session.clone())),
+        });
+    }
+    signers
+}
+
+/// A session whose signatures outlive a restart, if there is a place for them.
+fn session(config: &Config, file: &str) -> SigningSession {
+    let store = match config.state_directory.as_deref().map(|it| open(it, file)) {
+        Some(Ok(store)) => store,
+        Some(Err(reason)) => {
+            tracing::warn!("signatures are not kept for a restart: {reason}");
+            SignatureStore::in_memory()
+        }
+        None => SignatureStore::in_memory(),
+    };
+    let session = SigningSession::new(self::now, ValidityRules::default(), store);
+    if session.is_clock_wrong() {
+        tracing::error!(
+            "{}; until then signatures that are there are served, and none is made",
+            SigningError::Clock(now())
+        );
+    }
+    session
+}
+
+fn open(directory: &Path, file: &str) -> Result<SignatureStore, String> {
+    make_folder(directory)?;
+    let (store, damage) = SignatureStore::open(&directory.join(file))?;
+    if let Some(sentence) = damage {
+        tracing::warn!("{sentence}");
+    }
+    Ok(store)
+}
+
+/// The apexes of the zones in which a name is steered.
+fn steered_zones(config: &Config, zones: &[Zone]) -> HashSet<Name> {
+    let apexes: HashSet<&Name> = zones.iter().map(|zone| &zone.origin).collect();
+    let mut steered = HashSet::new();
+    for service in &config.services {
+        let mut name = Some(service.name.clone());
+        while let Some(above) = name {
+            if apexes.contains(&above) {
+                steered.insert(above);
+                break;
+            }
+            name = above.parent();
+        }
+    }
+    steered
+}
+
+/// Refuses an algorithm that signs too slowly for steered names: a change of health may need
+/// thousands of signatures.
+fn check_speed(zone: &Zone, algorithm: SigningAlgorithm, is_steered: bool) -> Result<(), String> {
+    if !is_steered || algorithm.may_sign_steered() {
+        return Ok(());
+    }
+    Err(format!(
+        "{}: names of this zone are steered, and {algorithm} signs too slowly for that; take \
+         ecdsap256sha256 or ed25519",
+        zone.file.display()
+    ))
+}
+
+/// The zones that the configuration names and that are not there.
+fn unknown_zones(dnssec: &DnssecConfig, zones: &[Zone]) -> Vec<String> {
+    let mut mistakes = Vec::new();
+    let is_known = |name: &Name| zones.iter().any(|zone| zone.origin == *name);
+    for (stated, name) in dnssec.zones.iter().flatten() {
+        if !is_known(name) {
+            mistakes.push(format!(
+                "{stated}:1: there is no zone {name} to sign; name the apex of a zone"
+            ));
+        }
+    }
+    for (stated, name, _) in &dnssec.policies {
+        if !is_known(name) {
+            mistakes.push(format!(
+                "{stated}:1: there is no zone {name} that a policy could apply to; name the apex of a zone"
+            ));
+        }
+    }
+    mistakes
+}
+
+/// Whether a zone is signed here. With `"*"`, zones that are signed already stay as they are.
+fn is_selected(dnssec: &DnssecConfig, zone: &Zone) -> bool {
+    match &dnssec.zones {
+        None => !is_signed_already(zone),
+        Some(named) => named.iter().any(|(_, name)| *name == zone.origin),
+    }
+}
+
+fn is_signed_already(zone: &Zone) -> bool {
+    zone.rrsets()
+        .take_while(|rrset| rrset.owner().eq_ignore_ascii_case(zone.origin.as_wire()))
+        .any(|rrset| rrset.rtype() == RecordType::RRSIG)
+}
+
+/// The keys that sign a zone. Adds the records of its keys to it.
+///
+/// # Errors
+/// A sentence that begins with the file of the zone.
+fn zone_keys(
+    dnssec: &DnssecConfig,
+    folder: &mut KeyFolder,
+    zone: &mut Zone,
+    is_steered: bool,
+    (purpose, now): (LoadPurpose, u64),
+) -> Result<Vec<Arc<SigningKey>>, String> {
+    let (file, origin) = (zone.file.display().to_string(), zone.origin.to_lower());
+    if is_signed_already(zone) {
+        return Err(format!(
+            "{file}: the zone has signatures of its own, so it is not signed again; take it out of \
+             [zones.dnssec] sign, or remove its RRSIG and NSEC records"
+        ));
+    }
+    if folder.of_zone(origin.as_wire()).is_empty() && dnssec.generate {
+        let rules = rules_of(dnssec, &origin);
+        check_speed(zone, rules.algorithm, is_steered)?;
+        for key in new_keys(&origin, rules, now)? {
+            if purpose == LoadPurpose::Serve {
+                let path = key.write(&dnssec.keys)?;
+                tracing::info!(zone = %origin, key = %path.display(), "made a key");
+            }
+            folder
+                .zones
+                .entry(origin.as_wire().to_vec())
+                .or_default()
+                .push(key);
+        }
+    }
+    let keys = folder.of_zone(origin.as_wire());
+    let mut active = Vec::new();
+    for key in keys {
+        if let Some(pair) = key.pair.as_ref().filter(|_| key.times.is_active(now)) {
+            check_speed(zone, key.public.algorithm(), is_steered)?;
+            let key = SigningKey::new(pair).map_err(|error| format!("{file}: {error}"))?;
+            active.push(Arc::new(key));
+        }
+    }
+    if active.is_empty() {
+        let folder = dnssec.keys.display();
+        return Err(format!(
+            "{file}: {folder} has no key that signs {origin}; `meridian keys generate {origin}` \
+             makes one, and so does generate = true in [zones.dnssec]"
+        ));
+    }
+    add_key_records(zone, keys, now).map_err(|_| format!("{file}: the zone is too large"))?;
+    Ok(active)
+}
+
+/// Adds DNSKEY, CDS and CDNSKEY records to those that the file has.
+fn add_key_records(
+    zone: &mut Zone,
+    keys: &[KeyFile],
+    now: u64,
+) -> Result<(), crate::zone::StoreFull> {
+    let ttl = zone.soa().map_or(3600, |soa| soa.ttl());
+    let mut dnskeys = zone.take_at_apex(RecordType::DNSKEY);
+    let (mut cds, mut cdnskeys) = (Vec::new(), Vec::new());
+    for key in keys {
+        let dnskey = key.public.dnskey_rdata();
+        if key.times.is_published(now) && !dnskeys.contains(&dnskey) {
+            dnskeys.push(dnskey.clone());
+        }
+        if key.public.is_entry() && key.times.is_synced(now) {
+            cds.push(key.public.ds_rdata(DigestType::Sha256));
+            cdnskeys.push(dnskey);
+        }
+    }
+    zone.add_at_apex(RecordType::DNSKEY, ttl, &dnskeys)?;
+    for (rtype, made) in [(RecordType::CDS, cds), (RecordType::CDNSKEY, cdnskeys)] {
+        // What the file says goes.
+        let stated = zone.take_at_apex(rtype);
+        let records = if stated.is_empty() { made } else { stated };
+        zone.add_at_apex(rtype, ttl, &records)?;
+    }
+    Ok(())
+}
+
+fn rules_of(dnssec: &DnssecConfig, origin: &Name) -> SigningRules {
+    let own = dnssec.policies.iter().find(|(_, zone, _)| zone == origin);
+    own.map_or(dnssec.policy, |(_, _, rules)| *rules)
+}
+
+/// New keys of a zone, which are published and sign from now on.
+fn new_keys(origin: &Name, rules: SigningRules, now: u64) -> Result<Vec<KeyFile>, String> {
+    let flags: &[u16] = if rules.split_keys {
+        &[ENTRY, ZONE_ONLY]
+    } else {
+        &[ENTRY]
+    };
+    let mut keys = Vec::new();
+    for &flags in flags {
+        keys.push(new_key(origin, flags, rules.algorithm, now)?);
+    }
+    Ok(keys)
+}
+
+/// A new key, which is published and signs from now on. The zone asks its parent for a DS record of
+/// an entry key (RFC 7344).
+///
+/// # Errors
+/// A sentence.
+pub fn new_key(
+    origin: &Name,
+    flags: u16,
+    algorithm: SigningAlgorithm,
+    now: u64,
+) -> Result<KeyFile, String> {
+    let pair = KeyPair::generate(origin, flags, algorithm).map_err(|error| error.to_string())?;
+    let mut times = KeyTimes::from_now(now);
+    times.sync_publish = (flags == ENTRY).then_some(now);
+    Ok(KeyFile::new(pair, times))
+}
+
+/// Makes a folder for its owner alone, if it is missing.
+fn make_folder(folder: &Path) -> Result<(), String> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.map_err(|error| format!("{}: cannot be made: {error}", folder.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::config;
+    use crate::zone;
+
+    const ZONE: &str = "@ 300 SOA ns1 host 1 2 3 4 60\n@ 300 NS ns1\nns1 300 A 192.0.2.1\n";
+
+    struct Folder(tempfile::TempDir);
+
+    impl Folder {
+        fn new(zones: &[&str]) -> Folder {
+            let folder = tempfile::tempdir().unwrap();
+            fs::create_dir(folder.path().join("zones")).unwrap();
+            for zone in zones {
+                fs::write(folder.path().join(format!("zones/{zone}.zone")), ZONE).unwrap();
+            }
+            Folder(folder)
+        }
+
+        fn keys(&self) -> PathBuf {
+            self.0.path().join("keys")
+        }
+
+        fn prepared(
+            &self,
+            dnssec: &str,
+            purpose: LoadPurpose,
+        ) -> Result<(PreparedSigning, Vec<Zone>), Vec<String>> {
+            let text = format!(
+                "[zones.dnssec]\n{dnssec}\n[regions.fra]\n[[services]]\nname = \"www.one.test\"\n\
+                 order = \"none\"\nendpoints = {{ fra = \"192.0.2.1\" }}\n"
+            );
+            let file = self.0.path().join("meridian.toml");
+            let config = config::parse(&text, &file).unwrap().config;
+            let mut zones = zone::load_directory(&config.zones_directory).unwrap().zones;
+            prepare(&config, &mut zones, purpose).map(|prepared| (prepared, zones))
+        }
+
+        #[track_caller]
+        fn refusal(&self, dnssec: &str) -> String {
+            match self.prepared(dnssec, LoadPurpose::Serve) {
+                Ok(_) => panic!("it was taken"),
+                Err(mistakes) => mistakes.join("\n"),
+            }
+        }
+    }
+
+    fn types(zone: &Zone) -> Vec<RecordType> {
+        zone.rrsets().map(|rrset| rrset.rtype()).collect()
+    }
+
+    #[test]
+    fn missing_keys_are_made_once_and_only_for_serving() {
+        let folder = Folder::new(&["one.test", "two.test"]);
+        let all = "sign = \"*\"\ngenerate = true";
+        let looked_at = folder.prepared(all, LoadPurpose::Inspect).unwrap();
+        assert!(looked_at.0.signers.is_empty() && !folder.keys().exists());
+        let (prepared, zones) = folder.prepared(all, LoadPurpose::Serve).unwrap();
+        assert!((0..2).all(|zone| prepared.signers.of(zone).is_some()));
+        for zone in &zones {
+            let types = types(zone);
+            for rtype in [RecordType::DNSKEY, RecordType::CDS, RecordType::CDNSKEY] {
+                assert_eq!(
+                    types.iter().filter(|it| **it == rtype).count(),
+                    1,
+                    "{rtype}"
+                );
+            }
+        }
+        assert_eq!(fs::read_dir(folder.keys()).unwrap().count(), 4);
+        folder.prepared(all, LoadPurpose::Serve).unwrap();
+        assert_eq!(fs::read_dir(folder.keys()).unwrap().count(), 4);
+    }
+
+    #[test]
+    fn a_policy_says_which_keys_are_made() {
+        let folder = Folder::new(&["one.test", "two.test"]);
+        let split = "sign = \"*\"\ngenerate = true\n\
+                     policies.split = { zones = [\"two.test\"], algorithm = \"ed25519\", split_keys = true }";
+        folder.prepared(split, LoadPurpose::Serve).unwrap();
+        let keys = KeyFolder::read(&folder.keys()).unwrap();
+        let two: Name = "two.test".parse().unwrap();
+        let mut flags = Vec::new();
+        for key in keys.of_zone(two.as_wire()) {
+            assert_eq!(key.public.algorithm(), SigningAlgorithm::Ed25519);
+            flags.push(key.public.flags());
+        }
+        flags.sort_unstable();
+        assert_eq!(flags, [256, 257]);
+    }
+
+    #[test]
+    fn what_cannot_be_signed_is_refused_with_the_way_out() {
+        let folder = Folder::new(&["one.test"]);
+        fs::create_dir(folder.keys()).unwrap();
+        let refusal = folder.refusal("sign = \"*\"");
+        assert!(refusal.contains("keys has no key that signs one.test; `meridian keys generate"));
+        let refusal = folder.refusal("sign = [\"other.test\"]");
+        assert!(
+            refusal.contains("there is no zone other.test to sign"),
+            "{refusal}"
+        );
+        let slow = "sign = \"*\"\ngenerate = true\npolicies.p = { zones = [\"one.test\"], \
+                    algorithm = \"ecdsap384sha384\" }";
+        let refusal = folder.refusal(slow);
+        assert!(refusal.contains("signs too slowly for that"), "{refusal}");
+        assert_eq!(
+            fs::read_dir(folder.keys()).unwrap().count(),
+            0,
+            "no key is made"
+        );
+    }
+
+    #[test]
+    fn a_zone_that_is_signed_already_stays_as_it_is() {
+        let folder = Folder::new(&["one.test", "two.test"]);
+        let signature = "@ 300 RRSIG SOA 13 2 300 20300101000000 20200101000000 1 one.test. AAAA\n";
+        let path = folder.0.path().join("zones/one.test.zone");
+        fs::write(path, format!("{ZONE}{signature}")).unwrap();
+        let all = "sign = \"*\"\ngenerate = true";
+        let (prepared, _) = folder.prepared(all, LoadPurpose::Serve).unwrap();
+        assert!(prepared.signers.of(0).is_none() && prepared.signers.of(1).is_some());
+        let refusal = folder.refusal("sign = [\"one.test\"]\ngenerate = true");
+        assert!(
+            refusal.contains("the zone has signatures of its own"),
+            "{refusal}"
+        );
+    }
+}

@@ -1,0 +1,442 @@
+//! Signs the RRsets of a zone with the keys that are due for each, and remembers what it signed.
+//!
+//! A [`SigningSession`] is shared by all zones: it has the time, and the store in which a signature of
+//! the same data by the same key may be found that is good for some time yet. Only what is not there
+//! is signed. Two threads may sign at once.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use super::key::KeyError;
+use super::key_file::time_text;
+use super::validity::{ValidityRules, is_before, owner_hash};
+use super::{
+    RrsetHead, SignatureFields, SignatureOctets, SignatureStore, SignedData, SigningKey,
+    ValidityPeriod,
+};
+use crate::dns::{Name, RecordType};
+
+/// A clock that shows an earlier time is wrong: 1 November 2026.
+const EARLIEST: u64 = 1_793_491_200;
+
+/// Why an RRset is not signed. It displays as a sentence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SigningError {
+    /// The key does not sign.
+    Key(KeyError),
+    /// It is not in the store, and enough was signed for now.
+    Postponed,
+    /// The clock has gone back: it shows a time before the newest signature, or before this program
+    /// was written. Seconds since 1970.
+    Clock(u64),
+}
+
+impl fmt::Display for SigningError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SigningError::Key(error) => error.fmt(f),
+            SigningError::Postponed => f.write_str("enough was signed for now"),
+            SigningError::Clock(now) => write!(
+                f,
+                "the clock shows {} (UTC), which is before the newest signature or before this \
+                 program was written; set the clock",
+                time_text(*now)
+            ),
+        }
+    }
+}
+
+impl std::error::Error for SigningError {}
+
+/// What the signers of all zones share.
+pub struct SigningSession {
+    /// Tells the seconds since 1970.
+    clock: fn() -> u64,
+    rules: ValidityRules,
+    store: RwLock<SignatureStore>,
+    made: AtomicU64,
+    /// When the first signature in use is due, in seconds since 1970.
+    next_due: AtomicU64,
+}
+
+impl SigningSession {
+    /// Signs with signatures of the store as far as they last. The clock tells the seconds since
+    /// 1970.
+    pub fn new(clock: fn() -> u64, rules: ValidityRules, store: SignatureStore) -> SigningSession {
+        SigningSession {
+            clock,
+            rules,
+            store: RwLock::new(store),
+            made: AtomicU64::new(0),
+            next_due: AtomicU64::new(u64::MAX),
+        }
+    }
+
+    /// How many signatures were made, and not found in the store.
+    pub fn made(&self) -> u64 {
+        self.made.load(Ordering::Relaxed)
+    }
+
+    /// Whether the clock shows a time that cannot be right, so that nothing is signed by it.
+    pub fn is_clock_wrong(&self) -> bool {
+        let store = self.store.read().unwrap_or_else(PoisonError::into_inner);
+        is_clock_wrong(&store, (self.clock)())
+    }
+
+    /// When the first of the signatures that were made or found is due to be made anew, in seconds
+    /// since 1970; `None`: there were none.
+    pub fn next_due(&self) -> Option<u64> {
+        match self.next_due.load(Ordering::Relaxed) {
+            u64::MAX => None,
+            due => Some(due),
+        }
+    }
+
+    fn note(&self, times: ValidityPeriod, now: u64) {
+        let due = now.saturating_add(self.rules.until_due(times, now).into());
+        self.next_due.fetch_min(due, Ordering::Relaxed);
+    }
+
+    /// Writes new signatures to the file of the store, and drops old ones if they are many.
+    ///
+    /// # Errors
+    /// A sentence: the file cannot be written.
+    pub fn flush(&self) -> Result<(), String> {
+        let now = (self.clock)();
+        let mut store = self.store.write().unwrap_or_else(PoisonError::into_inner);
+        store.flush()?;
+        store.compact(now).map(|_| ())
+    }
+}
+
+impl fmt::Debug for SigningSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SigningSession")
+    }
+}
+
+/// One signature with its fields.
+#[derive(Debug, Clone)]
+pub struct MadeSignature {
+    /// Everything in front of the signature.
+    pub fields: SignatureFields,
+    /// The signature.
+    pub octets: SignatureOctets,
+}
+
+/// Memory for signing one RRset after the other.
+#[derive(Debug, Default)]
+pub struct SigningRoom {
+    data: SignedData,
+    /// The signatures of the RRset that was signed last.
+    pub made: Vec<MadeSignature>,
+}
+
+/// The keys that sign a zone.
+#[derive(Debug, Clone)]
+pub struct ZoneSigner {
+    apex: Name,
+    /// They sign the keys themselves: KSKs and CSKs.
+    entry_keys: Vec<Arc<SigningKey>>,
+    /// They sign everything else: ZSKs and CSKs.
+    zone_keys: Vec<Arc<SigningKey>>,
+    session: Arc<SigningSession>,
+}
+
+impl ZoneSigner {
+    /// A signer with these keys. Keys with the flag of an entry point sign the keys, the others sign
+    /// the zone; where one kind is missing, the other signs both (RFC 4035 section 2.1).
+    pub fn new(apex: &Name, keys: &[Arc<SigningKey>], session: Arc<SigningSession>) -> ZoneSigner {
+        let (mut entry_keys, mut zone_keys) = (Vec::new(), Vec::new());
+        for key in keys {
+            if key.public().is_entry() {
+                entry_keys.push(key.clone());
+            } else {
+                zone_keys.push(key.clone());
+            }
+        }
+        // Each algorithm must sign everything (RFC 4035 section 2.2).
+        for key in keys {
+            let algorithm = key.public().algorithm();
+            let has = |keys: &[Arc<SigningKey>]| {
+                keys.iter().any(|key| key.public().algorithm() == algorithm)
+            };
+            if !has(&zone_keys) {
+                zone_keys.push(key.clone());
+            }
+            if !has(&entry_keys) {
+                entry_keys.push(key.clone());
+            }
+        }
+        ZoneSigner {
+            apex: apex.to_lower(),
+            entry_keys,
+            zone_keys,
+            session,
+        }
+    }
+
+    /// The zone, in lower case.
+    pub fn apex(&self) -> &Name {
+        &self.apex
+    }
+
+    /// Whether every key may sign steered names.
+    pub fn may_sign_steered(&self) -> bool {
+        self.zone_keys
+            .iter()
+            .all(|key| key.public().algorithm().may_sign_steered())
+    }
+
+    /// Signs an RRset with every key that is due; the result is in `room`.
+    ///
+    /// # Errors
+    /// The system has no random octets, or its clock cannot be right.
+    pub fn sign<'d>(
+        &self,
+        rrset: RrsetHead<'_>,
+        rdatas: impl Iterator<Item = &'d [u8]> + Clone,
+        room: &mut SigningRoom,
+    ) -> Result<(), SigningError> {
+        self.sign_within(&mut u32::MAX.clone(), rrset, rdatas, room)
+    }
+
+    /// The same with at most `budget` signatures that are not in the store; what is made is taken
+    /// off.
+    ///
+    /// # Errors
+    /// The budget is used up, the system has no random octets, or its clock cannot be right.
+    pub fn sign_within<'d>(
+        &self,
+        budget: &mut u32,
+        rrset: RrsetHead<'_>,
+        rdatas: impl Iterator<Item = &'d [u8]> + Clone,
+        room: &mut SigningRoom,
+    ) -> Result<(), SigningError> {
+        room.made.clear();
+        let is_of_keys = matches!(
+            rrset.rtype,
+            RecordType::DNSKEY | RecordType::CDS | RecordType::CDNSKEY
+        );
+        let keys = if is_of_keys {
+            &self.entry_keys
+        } else {
+            &self.zone_keys
+        };
+        for key in keys {
+            let made = self.signature(key, rrset, rdatas.clone(), &mut room.data, budget)?;
+            room.made.push(made);
+        }
+        Ok(())
+    }
+
+    fn signature<'d>(
+        &self,
+        key: &SigningKey,
+        rrset: RrsetHead<'_>,
+        rdatas: impl Iterator<Item = &'d [u8]>,
+        data: &mut SignedData,
+        budget: &mut u32,
+    ) -> Result<MadeSignature, SigningError> {
+        let session = &self.session;
+        let now = (session.clock)();
+        let times = session.rules.period(owner_hash(rrset.owner), now);
+        let mut fields = SignatureFields::of(key.public(), rrset, times);
+        data.fill(&fields, rrset, rdatas);
+        let digest = data.digest(key.public());
+        let store = session.store.read().unwrap_or_else(PoisonError::into_inner);
+        let is_clock_wrong = is_clock_wrong(&store, now);
+        if let Some(stored) = store.get(&digest)
+            && (is_clock_wrong || !session.rules.is_due(stored.times, now))
+        {
+            fields.times = stored.times;
+            session.note(stored.times, now);
+            let octets = SignatureOctets::from_slice(stored.signature);
+            return Ok(MadeSignature { fields, octets });
+        }
+        drop(store);
+        if is_clock_wrong {
+            return Err(SigningError::Clock(now));
+        }
+        *budget = budget.checked_sub(1).ok_or(SigningError::Postponed)?;
+        let octets = key.sign(data.octets()).map_err(SigningError::Key)?;
+        session.made.fetch_add(1, Ordering::Relaxed);
+        session.note(times, now);
+        let mut store = session
+            .store
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        // A full store means signing again after a restart, and nothing worse.
+        let _ = store.add(&digest, times, octets.as_slice());
+        Ok(MadeSignature { fields, octets })
+    }
+}
+
+/// Whether a time is before the newest inception of a store, or before this program was written.
+fn is_clock_wrong(store: &SignatureStore, now: u64) -> bool {
+    let newest = store.newest_inception();
+    now < EARLIEST || newest.is_some_and(|newest| is_before(now as u32, newest))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::dnssec::{KeyPair, SigningAlgorithm, verify_rrset};
+
+    const DAY: u64 = 86_400;
+
+    thread_local! {
+        static CLOCK: std::cell::Cell<u64> = const { std::cell::Cell::new(1_800_000_000) };
+    }
+
+    fn clock() -> u64 {
+        CLOCK.get()
+    }
+
+    fn advance(seconds: i64) {
+        CLOCK.set(CLOCK.get().wrapping_add_signed(seconds));
+    }
+
+    fn signer(flags: &[u16], session: &Arc<SigningSession>) -> ZoneSigner {
+        let zone = "example".parse().unwrap();
+        let mut keys = Vec::new();
+        for flags in flags {
+            let pair = KeyPair::generate(&zone, *flags, SigningAlgorithm::EcdsaP256Sha256).unwrap();
+            keys.push(Arc::new(SigningKey::new(&pair).unwrap()));
+        }
+        ZoneSigner::new(&zone, &keys, session.clone())
+    }
+
+    fn session() -> Arc<SigningSession> {
+        let store = SignatureStore::in_memory();
+        Arc::new(SigningSession::new(clock, ValidityRules::default(), store))
+    }
+
+    fn head(owner: &[u8], rtype: RecordType) -> RrsetHead<'_> {
+        RrsetHead {
+            owner,
+            rtype,
+            ttl: 60,
+        }
+    }
+
+    fn sign(signer: &ZoneSigner, rrset: RrsetHead<'_>, data: &[u8]) -> Vec<MadeSignature> {
+        let mut room = SigningRoom::default();
+        signer
+            .sign(rrset, std::iter::once(data), &mut room)
+            .unwrap();
+        room.made
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+        #[test]
+        fn over_months_every_signature_is_good_and_few_are_made(
+            label in "[a-z]{1,8}",
+            hours in prop::collection::vec(1..40_i64, 50),
+        ) {
+            let start = clock();
+            let session = session();
+            let signer = signer(&[257], &session);
+            let owner = signer.apex().child(label.as_bytes()).unwrap();
+            let rrset = head(owner.as_wire(), RecordType::A);
+            for hour in hours {
+                advance(hour * 3600);
+                let data = [192, 0, 2, 1];
+                for made in sign(&signer, rrset, &data) {
+                    // A client may keep it for its TTL and more.
+                    let later = clock() + 6 * DAY;
+                    let key = signer.zone_keys[0].public();
+                    let octets = made.octets.as_slice();
+                    let data = std::iter::once(&data[..]);
+                    prop_assert_eq!(
+                        verify_rrset(key, &made.fields, octets, rrset, data, later),
+                        Ok(())
+                    );
+                }
+            }
+            prop_assert!(session.made() <= (clock() - start) / (7 * DAY) + 2);
+        }
+    }
+
+    #[test]
+    fn a_signature_of_other_data_or_another_key_is_never_taken() {
+        let session = session();
+        let mut wanted = 0;
+        for _ in 0..2 {
+            let signer = signer(&[257], &session);
+            for (owner, data) in [
+                (&b"\x01a\x07example\0"[..], [1, 2, 3, 4]),
+                (b"\x01a\x07example\0", [1, 2, 3, 5]),
+                (b"\x01b\x07example\0", [1, 2, 3, 4]),
+            ] {
+                wanted += 1;
+                let rrset = head(owner, RecordType::A);
+                let made = sign(&signer, rrset, &data);
+                assert_eq!(session.made(), wanted);
+                let again = sign(&signer, rrset, &data);
+                assert_eq!(made[0].octets, again[0].octets);
+                assert_eq!(session.made(), wanted);
+            }
+        }
+    }
+
+    #[test]
+    fn keys_are_signed_by_the_entry_key_and_the_rest_by_the_other() {
+        let session = session();
+        let signer = signer(&[257, 256], &session);
+        let apex = b"\x07example\0";
+        let entry = signer.entry_keys[0].public().tag();
+        let zone = signer.zone_keys[0].public().tag();
+        for (rtype, tag) in [
+            (RecordType::DNSKEY, entry),
+            (RecordType::CDS, entry),
+            (RecordType::CDNSKEY, entry),
+            (RecordType::SOA, zone),
+            (RecordType::NSEC, zone),
+        ] {
+            let made = sign(&signer, head(apex, rtype), b"x");
+            assert_eq!(made.len(), 1);
+            assert_eq!(made[0].fields.key_tag, tag, "{rtype}");
+        }
+    }
+
+    #[test]
+    fn a_clock_that_has_gone_back_signs_nothing_and_takes_what_there_is() {
+        let session = session();
+        let signer = signer(&[257], &session);
+        let rrset = head(b"\x01a\x07example\0", RecordType::A);
+        let made = sign(&signer, rrset, b"1234");
+        advance(-30 * 86_400);
+        assert!(session.is_clock_wrong());
+        assert_eq!(sign(&signer, rrset, b"1234")[0].octets, made[0].octets);
+        let mut room = SigningRoom::default();
+        let data = std::iter::once(&b"5678"[..]);
+        let refused = signer.sign(rrset, data, &mut room);
+        assert_eq!(refused, Err(SigningError::Clock(clock())));
+    }
+
+    #[test]
+    fn a_budget_is_for_new_signatures_only() {
+        let session = session();
+        let signer = signer(&[257], &session);
+        let rrset = head(b"\x01a\x07example\0", RecordType::A);
+        let mut room = SigningRoom::default();
+        let mut budget = 1;
+        for (data, expected) in [
+            (b"1234", Ok(())),
+            (b"1234", Ok(())),
+            (b"5678", Err(SigningError::Postponed)),
+        ] {
+            let data = std::iter::once(&data[..]);
+            assert_eq!(
+                signer.sign_within(&mut budget, rrset, data, &mut room),
+                expected
+            );
+        }
+        assert_eq!(budget, 0);
+    }
+}

@@ -1,0 +1,12 @@
+//! Signed zones as others see them: delv and unbound validate every kind of answer while regions die, keys change and the
+//! clock is moved. A program that is not installed fails its test, with the name of the Debian package that has it.
+
+#[path = "../harness/mod.rs"]
+mod harness;
+
+mod programs;
+mod world;
+
+mod answers;
+mod failover;
+mod time;

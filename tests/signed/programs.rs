@@ -1,0 +1,208 @@
+//! delv, unbound and dig, with the keys of a server as trust anchors.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::harness::server::Process;
+use crate::harness::{Server, free_port};
+
+/// Runs a program to its end, whatever its exit code, and returns what it printed.
+#[track_caller]
+pub fn printed(program: &str, package: &str, arguments: &[&str]) -> String {
+    let path = std::env::var("PATH").unwrap_or_default();
+    let output = Command::new(program)
+        .args(arguments)
+        .env("PATH", format!("{path}:/usr/sbin:/usr/local/sbin"))
+        .stdin(Stdio::null())
+        .output();
+    let output = output.unwrap_or_else(|error| {
+        panic!("{program}: {error}; install it with: sudo apt-get install {package}")
+    });
+    let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
+    text.push_str(&String::from_utf8_lossy(&output.stderr));
+    text
+}
+
+/// The zone, flags, protocol, algorithm and key of every DNSKEY record in a folder of keys.
+fn keys(folder: &Path) -> Vec<Vec<String>> {
+    let mut keys = Vec::new();
+    for entry in fs::read_dir(folder).expect("a folder of keys").flatten() {
+        let path = entry.path();
+        if path.extension().is_none_or(|end| end != "key") {
+            continue;
+        }
+        let text = fs::read_to_string(path).expect("a key");
+        for line in text.lines().filter(|line| !line.starts_with(';')) {
+            let mut words = line.split_whitespace();
+            let zone = words.next().expect("an owner").to_owned();
+            let mut fields = vec![zone];
+            for word in words.skip_while(|word| *word != "DNSKEY").skip(1) {
+                fields.push(word.to_owned());
+            }
+            keys.push(fields);
+        }
+    }
+    keys
+}
+
+/// Writes the entry keys of a folder as trust anchors for delv.
+pub fn write_anchors(server: &Server) {
+    let mut text = String::from("trust-anchors {\n");
+    for key in keys(&server.folder().join("keys")) {
+        let [zone, flags, protocol, algorithm, data @ ..] = &key[..] else {
+            panic!("{key:?}");
+        };
+        if flags == "257" {
+            let data = data.concat();
+            writeln!(
+                text,
+                "{zone} static-key {flags} {protocol} {algorithm} \"{data}\";"
+            )
+            .expect("it is memory");
+        }
+    }
+    text.push_str("};\n");
+    fs::write(server.folder().join("anchors"), text).expect("the folder is ours");
+}
+
+/// What delv says of an answer of the server, with the keys of `zone` as trust anchors.
+pub fn delv(server: &Server, zone: &str, name: &str, rtype: &str) -> String {
+    let port = server.address().port().to_string();
+    let anchors = server.folder().join("anchors").display().to_string();
+    let root = format!("+root={zone}");
+    let arguments = [
+        "@127.0.0.1",
+        "-p",
+        &port,
+        "-a",
+        &anchors,
+        &root,
+        name,
+        rtype,
+    ];
+    printed("delv", "bind9-dnsutils", &arguments)
+}
+
+/// Asserts that delv validates an answer.
+#[track_caller]
+pub fn expect_secure(server: &Server, zone: &str, name: &str, rtype: &str) {
+    let said = delv(server, zone, name, rtype);
+    assert!(said.contains("fully validated"), "{name} {rtype}:\n{said}");
+}
+
+/// A running unbound that validates, with a server as the only authority for its zone.
+pub struct Unbound {
+    port: u16,
+    _process: Process,
+    folder: tempfile::TempDir,
+}
+
+impl Unbound {
+    pub fn start(server: &Server, zone: &str) -> Unbound {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let port = free_port();
+        let path = folder.path().display();
+        let mut anchors = String::new();
+        for key in keys(&server.folder().join("keys")) {
+            let [owner, flags, fields @ ..] = &key[..] else {
+                panic!("{key:?}");
+            };
+            if flags == "257" {
+                writeln!(
+                    anchors,
+                    "  trust-anchor: \"{owner} DNSKEY {flags} {}\"",
+                    fields.join(" ")
+                )
+                .expect("it is memory");
+            }
+        }
+        let server_port = server.address().port();
+        let config = format!(
+            r#"
+server:
+  directory: "{path}"
+  username: ""
+  chroot: ""
+  pidfile: ""
+  logfile: "{path}/log"
+  use-syslog: no
+  verbosity: 2
+  val-log-level: 2
+  interface: 127.0.0.1
+  port: {port}
+  access-control: 127.0.0.0/8 allow
+  do-not-query-localhost: no
+  do-daemonize: no
+  module-config: "validator iterator"
+  local-zone: "test." nodefault
+  qname-minimisation: yes
+  cache-max-ttl: 0
+  cache-max-negative-ttl: 0
+{anchors}
+stub-zone:
+  name: "{zone}"
+  stub-addr: 127.0.0.1@{server_port}
+remote-control:
+  control-enable: no
+"#
+        );
+        let file = folder.path().join("unbound.conf");
+        fs::write(&file, config).expect("the temporary folder can be written");
+        let path = std::env::var("PATH").unwrap_or_default();
+        let child = Command::new("unbound")
+            .env("PATH", format!("{path}:/usr/sbin:/usr/local/sbin"))
+            .arg("-d")
+            .arg("-c")
+            .arg(&file)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        let child = child.unwrap_or_else(|error| {
+            panic!("unbound: {error}; install it with: sudo apt-get install unbound")
+        });
+        let unbound = Unbound {
+            port,
+            _process: Process(child),
+            folder,
+        };
+        unbound.await_ready();
+        unbound
+    }
+
+    fn await_ready(&self) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while std::net::TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+            assert!(Instant::now() < deadline, "unbound: {}", self.log());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    /// The reply to a query, as dig prints it, which must be secure.
+    #[track_caller]
+    pub fn ask(&self, name: &str, rtype: &str) -> String {
+        let port = self.port.to_string();
+        let arguments = [
+            "@127.0.0.1",
+            "-p",
+            &port,
+            "+dnssec",
+            "+time=10",
+            "+tries=1",
+            name,
+            rtype,
+        ];
+        let reply = printed("dig", "bind9-dnsutils", &arguments);
+        let flags = reply.lines().find(|line| line.starts_with(";; flags:"));
+        let is_secure = flags.is_some_and(|flags| flags.contains(" ad"));
+        assert!(is_secure, "{name} {rtype}:\n{reply}\n{}", self.log());
+        reply
+    }
+}
