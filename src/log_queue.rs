@@ -359,8 +359,10 @@ mod tests {
     #[test]
     fn a_blocked_stream_delays_no_caller_and_lost_lines_are_counted() {
         static IS_STUCK: Mutex<()> = Mutex::new(());
+        static IS_TAKING: AtomicUsize = AtomicUsize::new(0);
         static TAKEN: Taken = Mutex::new(Vec::new());
         fn take(octets: &[u8]) -> io::Result<usize> {
+            IS_TAKING.store(1, Ordering::SeqCst);
             drop(IS_STUCK.lock());
             TAKEN.lock().unwrap().extend_from_slice(octets);
             Ok(octets.len())
@@ -370,7 +372,14 @@ mod tests {
         QUEUE.start(notice);
         let line = [vec![b'x'; 1000], vec![b'\n']].concat();
         let count = 2 * ROOM / line.len();
-        (0..count).for_each(|_| QUEUE.put(line.clone()));
+        QUEUE.put(line.clone());
+        // Lines that are lost before the stream is stuck would be reported before it is.
+        let start = Instant::now();
+        while IS_TAKING.load(Ordering::SeqCst) == 0 {
+            assert!(start.elapsed() < LONG, "nothing is taken");
+            std::thread::yield_now();
+        }
+        (1..count).for_each(|_| QUEUE.put(line.clone()));
         let lost = QUEUE.lost();
         assert!(lost as usize > count / 3, "{lost} of {count}");
         assert!(QUEUE.lines().octets <= ROOM);
