@@ -6,7 +6,6 @@
 use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 
@@ -14,7 +13,7 @@ use super::arguments::{
     ExportKey, GenerateKey, ImportKey, KeyFolderArgs, KeysCommand, KeysOfZone, ListKeys,
 };
 use crate::config;
-use crate::control::signing::new_key;
+use crate::control::signing::{new_key, now};
 use crate::dns::Name;
 use crate::dnssec::{DigestType, KeyFile, KeyFolder, KeyTimes, pkcs8};
 use crate::files::{self, FileKind};
@@ -56,12 +55,6 @@ fn folder(arguments: &KeyFolderArgs) -> Result<PathBuf, String> {
 
 fn read(arguments: &KeyFolderArgs) -> Result<KeyFolder, String> {
     KeyFolder::read(&folder(arguments)?).map_err(|mistakes| mistakes.join("\nmeridian: "))
-}
-
-fn now() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
 }
 
 fn generate(generate: &GenerateKey) -> Result<ExitCode, String> {

@@ -93,8 +93,8 @@ pub fn next_try() -> u64 {
     now().saturating_add(RETRY)
 }
 
-/// Seconds since 1970.
-fn now() -> u64 {
+/// Seconds since 1970, by the wall clock, as the times of keys and signatures are counted.
+pub fn now() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs())

@@ -74,13 +74,12 @@ const PANICS: [&str; 5] = [
 const FUZZING: &str = "src/fuzzing.rs";
 
 /// Where the wall clock is read, which anybody may set, and what for. Nothing that ends after a while is counted on it.
-const WALL_CLOCK: [(&str, &str); 14] = [
+const WALL_CLOCK: [(&str, &str); 13] = [
     (
         "src/admin/health.rs",
         "since when an endpoint is as it is, for people",
     ),
     ("src/admin/metrics.rs", "how old geodata is"),
-    ("src/cli/keys.rs", "the times of keys"),
     ("src/admin/status.rs", "how old geodata is"),
     (
         "src/control/clock.rs",
