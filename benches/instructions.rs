@@ -3,6 +3,7 @@
 //! - `cargo bench --bench instructions`: the answer alone, each kind of query, compared with `instructions.txt`;
 //!   fails when a kind takes 3 % more.
 //! - `cargo bench --bench instructions -- record`: writes that file.
+//! - `cargo bench --bench instructions -- signed`: queries with DO, for a world that is signed and for one that is not.
 //! - `cargo bench --bench instructions -- server [KIND]`: the worker as it runs, sockets included: what N queries sent
 //!   one by one take, less what none take. With `MERIDIAN_CITY_DB=file` it has that database loaded.
 //!
@@ -19,6 +20,8 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
 use meridian::answer::{Snapshot, Transport, answer};
+use meridian::control::signing::LoadPurpose;
+use meridian::control::{ConfigOrigin, LoadedState};
 use meridian::dns::QueryScratch;
 use meridian::net::ClientAddress;
 use wire::Kind;
@@ -42,8 +45,13 @@ fn main() -> ExitCode {
         ["server", name] => Kind::named(name)
             .ok_or_else(|| format!("no kind is called {name}"))
             .and_then(|kind| server(&[kind])),
+        ["signed"] => compare_signed(),
         ["drive"] => drive(),
-        _ => Err("usage: cargo bench --bench instructions [-- record | server [KIND]]".to_owned()),
+        ["drive-signed"] => drive_signed(),
+        _ => Err(
+            "usage: cargo bench --bench instructions [-- record | signed | server [KIND]]"
+                .to_owned(),
+        ),
     };
     done.map_or_else(
         |mistake| {
@@ -104,29 +112,51 @@ fn record() -> Result<(), String> {
     std::fs::write(baseline(), format!("{head}{lines}")).map_err(|error| error.to_string())
 }
 
-/// Runs the driver in valgrind; each kind has a function of its own, whose cost is read from the profile.
-fn measure_answers() -> Result<Vec<(Kind, f64)>, String> {
+/// Compares answers with signatures to the same answers of a world that is not signed.
+fn compare_signed() -> Result<(), String> {
+    let functions = drive_in_valgrind("drive-signed")?;
+    for kind in SIGNED {
+        let name = kind.name().replace('-', "_");
+        let plain = cost_of(&functions, &format!("asks_do_{name}"))?;
+        let signed = cost_of(&functions, &format!("asks_signed_{name}"))?;
+        println!(
+            "{:18} {plain:8.0} instructions with DO, {signed:8.0} signed: {:.2}",
+            kind.name(),
+            signed / plain
+        );
+    }
+    Ok(())
+}
+
+/// The cost of a function for each of its queries.
+fn cost_of(functions: &[(String, f64)], name: &str) -> Result<f64, String> {
+    let found = functions.iter().find(|(function, _)| function == name);
+    match found {
+        Some((_, cost)) => Ok(*cost / QUERIES as f64),
+        None => Err(format!("{name} is not in the profile")),
+    }
+}
+
+/// Runs a driver in valgrind; each kind has a function of its own, whose cost is read from the profile.
+fn drive_in_valgrind(driver: &str) -> Result<Vec<(String, f64)>, String> {
     let scratch = Folder::new()?;
     let program = std::env::current_exe().map_err(|error| error.to_string())?;
     let mut command = valgrind(&scratch, "out");
     command
         .args(["--toggle-collect=asks_*", "--separate-threads=no"])
         .arg(program)
-        .arg("drive");
+        .arg(driver);
     run(&mut command)?;
-    let functions = costs(&scratch.0.join("out"))?;
+    costs(&scratch.0.join("out"))
+}
+
+fn measure_answers() -> Result<Vec<(Kind, f64)>, String> {
+    let functions = drive_in_valgrind("drive")?;
     Kind::ALL
         .into_iter()
         .map(|kind| {
             let name = format!("asks_{}", kind.name().replace('-', "_"));
-            let cost = functions
-                .iter()
-                .find(|(function, _)| *function == name)
-                .map(|(_, cost)| *cost);
-            Ok((
-                kind,
-                cost.ok_or_else(|| format!("{name} is not in the profile"))? / QUERIES as f64,
-            ))
+            Ok((kind, cost_of(&functions, &name)?))
         })
         .collect()
 }
@@ -172,6 +202,60 @@ fn drive() -> Result<(), String> {
     Ok(())
 }
 
+/// The kinds that are compared with and without signatures.
+const SIGNED: [Kind; 5] = [
+    Kind::SteeredSubnet,
+    Kind::Steered,
+    Kind::Static,
+    Kind::NoName,
+    Kind::NoData,
+];
+
+/// What runs in valgrind for [`compare_signed`].
+fn drive_signed() -> Result<(), String> {
+    let scratch = Folder::new()?;
+    let file = scratch.configuration()?;
+    let plain = load(&file)?;
+    let text = std::fs::read_to_string(&file).map_err(|error| error.to_string())?;
+    let signed = "[zones.dnssec]\nsign = \"*\"\ngenerate = true\n\n[regions]";
+    std::fs::write(&file, text.replace("[regions]", signed)).map_err(|error| error.to_string())?;
+    let signed = load(&file)?;
+    for kind in SIGNED {
+        let queries = kind.queries_with_do(QUERIES);
+        let (plain, signed) = (&plain.snapshot, &signed.snapshot);
+        match kind {
+            Kind::SteeredSubnet => {
+                asks_do_steered_subnet(plain, &queries);
+                asks_signed_steered_subnet(signed, &queries);
+            }
+            Kind::Steered => {
+                asks_do_steered(plain, &queries);
+                asks_signed_steered(signed, &queries);
+            }
+            Kind::Static => {
+                asks_do_static(plain, &queries);
+                asks_signed_static(signed, &queries);
+            }
+            Kind::NoName => {
+                asks_do_no_name(plain, &queries);
+                asks_signed_no_name(signed, &queries);
+            }
+            _ => {
+                asks_do_no_data(plain, &queries);
+                asks_signed_no_data(signed, &queries);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn load(file: &Path) -> Result<LoadedState, String> {
+    let origin = ConfigOrigin::File(file.to_owned());
+    origin
+        .load_for(LoadPurpose::Serve, None)
+        .map_err(|mistakes| mistakes.join("\n"))
+}
+
 /// A function that valgrind can tell from the others.
 macro_rules! asks {
     ($($name:ident)+) => {$(
@@ -184,6 +268,8 @@ macro_rules! asks {
 }
 
 asks!(asks_steered_subnet asks_steered asks_steered_subnet_v6 asks_static asks_no_name asks_no_data asks_referral);
+asks!(asks_do_steered_subnet asks_do_steered asks_do_static asks_do_no_name asks_do_no_data);
+asks!(asks_signed_steered_subnet asks_signed_steered asks_signed_static asks_signed_no_name asks_signed_no_data);
 
 #[inline(always)]
 fn ask(snapshot: &Snapshot, queries: &[Vec<u8>], name: &str) {

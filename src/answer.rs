@@ -30,6 +30,7 @@ mod copies;
 mod hints;
 mod negative;
 mod pointers;
+mod refused;
 mod shorten;
 mod signed;
 mod solve;
@@ -48,7 +49,6 @@ use crate::dns::reply_opt::{ExtendedError, ReplyExtras, ReplyOpt};
 use crate::dns::{Query, Rcode, Reject, UDP_PAYLOAD, UDP_PLAIN};
 use crate::net::ClientAddress;
 use policy::ServerPolicy;
-use solve::Solver;
 
 pub use context::{QueryContext, RoundRobinCounters, Snapshot};
 pub use disposition::Disposition;
@@ -220,7 +220,7 @@ fn reply_to(
         // The buffer is too short for the question and OPT.
         return ReplySummary::NOTHING;
     };
-    let (disposition, scope) = Solver::new(context, query, source, &mut reply).solve();
+    let (disposition, scope) = solve::solve(context, query, source, &mut reply);
     let length = match reply.error {
         None => reply.finish(id_and_flags(message), 1, &opt, scope),
         Some(error) => finish_with_error(error, reply, message, &opt, scope),

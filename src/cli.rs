@@ -17,6 +17,7 @@ pub mod locate;
 pub mod orders;
 pub mod plan;
 pub mod remote;
+pub mod sign;
 pub mod simulate;
 
 mod access;
@@ -59,6 +60,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Simulate(simulate) => simulate::run(&simulate),
         Command::VerifyScopes(verify) => verify_scopes::run(&verify),
         Command::Keys(command) => keys::run(&command),
+        Command::Sign(sign) => sign::run(&sign),
         Command::Status(status) => remote::status(&status),
         Command::Drain(drain) => orders::drain(&drain),
         Command::Undrain(undrain) => orders::undrain(&undrain),

@@ -15,6 +15,7 @@ mod memory;
 pub mod private_file;
 mod secrets;
 pub mod signing;
+mod signing_ahead;
 pub mod state_directory;
 mod state_writer;
 mod threads;

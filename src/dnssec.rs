@@ -4,7 +4,7 @@
 //! and a [`SigningKey`] is what signs. [`sign_rrset`] makes one signature over an RRset,
 //! and [`verify_rrset`] checks one. [`key_file`] and [`key_folder`] read and write the files of
 //! other nameservers. [`SignatureStore`] keeps signatures over a restart, and a [`ZoneSigner`] signs
-//! only what it lacks.
+//! only what it lacks. A [`SignatureBundle`] takes signatures to servers without keys.
 //!
 //! Nothing in here knows the catalog, the configuration or queries. Nothing reads a clock: the time
 //! is an argument, or a function that the caller gives, in seconds since 1970.
@@ -20,6 +20,7 @@
 )]
 
 pub mod algorithm;
+pub mod bundle;
 pub mod canonical_data;
 mod crc32c;
 mod der;
@@ -38,6 +39,7 @@ pub mod zone_key;
 pub mod zone_signer;
 
 pub use algorithm::SigningAlgorithm;
+pub use bundle::SignatureBundle;
 pub use key::{KeyError, KeyPair, SignatureOctets, SigningKey};
 pub use key_file::{KeyFile, KeyTimes};
 pub use key_folder::KeyFolder;

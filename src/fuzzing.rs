@@ -19,6 +19,8 @@ use crate::control::load::{compile, snapshot};
 use crate::control::{ConfigOrigin, Control, keep, leases, overrides};
 use crate::dns::cookie::{CookieOption, CookieSecret, CookieSecrets};
 use crate::dns::{ClientSubnet, QueryScratch, message as messages, query as parser};
+use crate::dnssec::bundle as bundles;
+use crate::dnssec::{KeyFile, SignatureBundle, SignatureStore, SigningKey};
 use crate::fleet::bounds::MOST_OCTETS;
 use crate::fleet::check_list::CheckList;
 use crate::fleet::view::{self as views, VoterView};
@@ -33,7 +35,7 @@ use crate::{config, geo, zone};
 pub type FuzzTarget = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [FuzzTarget; 13] = [
+pub const TARGETS: [FuzzTarget; 15] = [
     ("query", query),
     ("client_subnet", client_subnet),
     ("cookie", cookie),
@@ -41,6 +43,8 @@ pub const TARGETS: [FuzzTarget; 13] = [
     ("proxy", proxy),
     ("table", table),
     ("view", view),
+    ("key", key),
+    ("bundle", bundle),
     ("state", state),
     ("request", request),
     ("zone", zone),
@@ -59,6 +63,39 @@ pub fn view(octets: &[u8]) {
             assert_eq!(own.align(&view).votes.len(), own.digests().len());
             assert!(view.write().len() <= MOST_OCTETS);
         }
+    }
+}
+
+/// Reads the files of a key, `.key` first and `.private` behind an octet 0.
+pub fn key(octets: &[u8]) {
+    let mut halves = octets.splitn(2, |octet| *octet == 0);
+    let public = halves.next().unwrap_or_default();
+    let Ok(mut key) = KeyFile::from_public_text(&String::from_utf8_lossy(public)) else {
+        return;
+    };
+    let written = KeyFile::from_public_text(&key.public_text()).expect("it is a key's text");
+    assert_eq!(written.public.dnskey_rdata(), key.public.dnskey_rdata());
+    if let Some(private) = halves.next()
+        && key.add_private(private, Path::new("K.private")).is_ok()
+    {
+        let pair = key.pair.as_ref().expect("it was added");
+        SigningKey::new(pair).expect("both halves were checked");
+    }
+}
+
+/// Reads a bundle of signatures, as it is and with a digest that fits, and a store of them.
+pub fn bundle(octets: &[u8]) {
+    let mut sealed = octets.to_vec();
+    bundles::seal(&mut sealed);
+    for octets in [octets, &sealed] {
+        if let Ok(bundle) = SignatureBundle::parse(octets) {
+            let again = SignatureBundle::parse(&bundle.to_octets()).expect("it was written here");
+            assert_eq!(again.signatures.len(), bundle.signatures.len());
+            assert_eq!(again.keys.len(), bundle.keys.len());
+        }
+    }
+    if let Some(store) = SignatureStore::from_octets(octets) {
+        assert_eq!(store.as_octets(), octets);
     }
 }
 

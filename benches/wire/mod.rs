@@ -60,6 +60,22 @@ impl Kind {
             .collect()
     }
 
+    /// The same queries with the DO flag, which asks for signatures.
+    pub fn queries_with_do(self, count: usize) -> Vec<Vec<u8>> {
+        let mut queries = self.queries(count);
+        let option = match self {
+            Kind::SteeredSubnet => 11,
+            Kind::SteeredSubnetV6 => 14,
+            _ => 0,
+        };
+        for query in &mut queries {
+            // The flags stand before the length of the options and the option itself.
+            let at = query.len() - option - 4;
+            query[at] |= 0x80;
+        }
+        queries
+    }
+
     /// Queries without an end.
     pub fn endless(self) -> Endless {
         Endless {

@@ -14,7 +14,7 @@ use crate::dns::reply::{POINTER_REACH, Section};
 /// section 3.1).
 const MAX_TARGETS: usize = 16;
 
-impl<'m> Solver<'m, '_, '_, '_> {
+impl<'m, const SIGNED: bool> Solver<'m, '_, '_, '_, SIGNED> {
     /// Adds the addresses, and what else a client asks for next, of names in an RRset that was just
     /// written.
     ///
@@ -52,7 +52,7 @@ impl<'m> Solver<'m, '_, '_, '_> {
                 }
                 let start = self.reply.position();
                 let written = self.put_plain(Section::Additional, further, at);
-                if let (Ok(()), Some(signed)) = (written, self.signed) {
+                if let (Ok(()), Some(signed)) = (written, self.signatures()) {
                     // Signatures that do not fit may be left out (RFC 4035 section 3.1.1).
                     let section = Section::Additional;
                     let _ = self.put_signatures(signed, section, further.number, at, start);

@@ -13,7 +13,7 @@ const HEADER: [u8; 10] = [0xc0, 12, 0, 16, 0, CLASS as u8, 0, 0, 0, 0];
 /// The longest text: one character string.
 const MAX_TEXT: usize = 255;
 
-impl Solver<'_, '_, '_, '_> {
+impl<const SIGNED: bool> Solver<'_, '_, '_, '_, SIGNED> {
     /// Answers a question of another class than IN; `None`: there is no text for it.
     #[cold]
     #[expect(

@@ -36,7 +36,7 @@ impl RrsetPosition {
     }
 }
 
-impl<'m> Solver<'m, '_, '_, '_> {
+impl<'m, const SIGNED: bool> Solver<'m, '_, '_, '_, SIGNED> {
     /// Writes an RRset of the current name.
     #[inline(always)]
     pub(super) fn put(
@@ -58,7 +58,7 @@ impl<'m> Solver<'m, '_, '_, '_> {
         owner: RrsetOwner,
     ) -> Result<RrsetPosition, ReplyFull> {
         let written = self.put_unsigned(section, rrset, current, owner)?;
-        if let Some(signed) = self.signed {
+        if let Some(signed) = self.signatures() {
             self.put_signatures(signed, section, rrset.number, owner.at, written.at)?;
         }
         Ok(written)

@@ -63,7 +63,7 @@ impl AddressHint {
     }
 }
 
-impl Solver<'_, '_, '_, '_> {
+impl<const SIGNED: bool> Solver<'_, '_, '_, '_, SIGNED> {
     /// Answers a type that the service has a binding of. `None`: it has none, so the type comes
     /// from the zone file.
     #[cold]
@@ -165,7 +165,7 @@ impl Solver<'_, '_, '_, '_> {
         owner: u16,
         ttl: u32,
     ) -> Result<(), ReplyFull> {
-        let (Some(_), Some(binding)) = (self.signed, signed) else {
+        let (Some(_), Some(binding)) = (self.signatures(), signed) else {
             return Ok(());
         };
         match binding.signatures.of(binding.pair(v4, v6)) {

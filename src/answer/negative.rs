@@ -9,7 +9,7 @@ use crate::catalog::{NameNode, ServiceId, ZoneId};
 use crate::dns::reply::Section;
 use crate::dns::{Rcode, ReplyFull};
 
-impl<'m> Solver<'m, '_, '_, '_> {
+impl<'m, const SIGNED: bool> Solver<'m, '_, '_, '_, SIGNED> {
     /// Writes the answer for a name that does not exist.
     #[inline(always)]
     pub(super) fn solve_missing(
@@ -20,7 +20,7 @@ impl<'m> Solver<'m, '_, '_, '_> {
         self.reply.authoritative = true;
         self.reply.rcode = Rcode::NxDomain;
         self.solve_negative(current, encloser.zone)?;
-        if self.signed.is_some() {
+        if SIGNED {
             self.deny_name(current, encloser)?;
         }
         Ok(Step::Done(Disposition::NxDomain))
@@ -32,7 +32,7 @@ impl<'m> Solver<'m, '_, '_, '_> {
         zone: ZoneId,
     ) -> Result<Step, ReplyFull> {
         self.solve_negative(current, zone)?;
-        if self.signed.is_some() {
+        if SIGNED {
             self.deny_data(current, zone)?;
         }
         Ok(Step::Done(Disposition::NoData))
@@ -47,14 +47,13 @@ impl<'m> Solver<'m, '_, '_, '_> {
         node: &'m NameNode,
         service: ServiceId,
     ) -> Result<Step, ReplyFull> {
-        let soa_at = self.reply.position();
-        if let Some(now) = self.context.live.service(service) {
-            self.max_ttl = now.ttl;
-        }
+        let start = self.reply.position();
         self.solve_negative(current, node.zone)?;
-        self.reply.cap_ttl(soa_at, self.max_ttl);
-        if self.signed.is_some() {
+        if SIGNED {
             self.deny_steered_data(current, node, service)?;
+        }
+        if let Some(now) = self.context.live.service(service) {
+            self.reply.cap_ttls(start, now.ttl);
         }
         Ok(Step::Done(Disposition::NoData))
     }
@@ -73,7 +72,7 @@ impl<'m> Solver<'m, '_, '_, '_> {
         };
         let owner = self.last_labels(current, usize::from(zone.labels));
         let soa = self.put_unsigned(Section::Authority, soa, current, owner)?;
-        if let Some(signed) = self.signed {
+        if let Some(signed) = self.signatures() {
             self.put_soa_signatures(signed, id, owner.at, soa.at)?;
         }
         Ok(())

@@ -118,7 +118,7 @@ pub(super) fn can_be_shortened(rrset: &WireRrset) -> bool {
     (1..=MAX_NAMES).contains(&names.saturating_mul(usize::from(rrset.count)))
 }
 
-impl<'m> Solver<'m, '_, '_, '_> {
+impl<'m, const SIGNED: bool> Solver<'m, '_, '_, '_, SIGNED> {
     /// Writes an RRset with names as short as possible, or nothing if it does not fit.
     #[cold]
     #[inline(never)]

@@ -39,7 +39,7 @@ pub(super) struct SteeredHand {
     pub(super) ttl: u32,
 }
 
-impl<'m> Solver<'m, '_, '_, '_> {
+impl<'m, const SIGNED: bool> Solver<'m, '_, '_, '_, SIGNED> {
     /// Writes the signatures of a steered answer. A set that is not signed yet gives way to its first
     /// endpoint.
     pub(super) fn put_hand_signatures(
@@ -58,7 +58,7 @@ impl<'m> Solver<'m, '_, '_, '_> {
         {
             return self.put_signed_hand(signed, hand.owner, hand.ttl);
         }
-        let alone = signatures.of(view.hand_of_endpoint(region, endpoint));
+        let alone = signatures.of_endpoint(region, endpoint);
         if !is_alias {
             self.keep_first_answer(hand.at)?;
         }
@@ -77,12 +77,15 @@ impl<'m> Solver<'m, '_, '_, '_> {
         owner: u16,
         ttl: u32,
     ) -> Result<(), ReplyFull> {
-        let count = u16::from(signed.count);
-        let written = self.reply.append(Section::Answer, signed.records, count)?;
-        let mut rest = written;
+        let mut rest = self
+            .reply
+            .append(Section::Answer, signed.records, signed.count)?;
         while let Some((header, data)) = rest.split_first_chunk_mut::<RECORD_HEADER>() {
             let length = u16::from_be_bytes([header[10], header[11]]);
             *header = record_header(owner, RecordType::RRSIG, ttl, length);
+            if data.len() <= usize::from(length) {
+                break;
+            }
             rest = data.get_mut(usize::from(length)..).unwrap_or_default();
         }
         Ok(())
@@ -124,7 +127,7 @@ impl<'m> Solver<'m, '_, '_, '_> {
             section,
             rtype: rrset.rtype,
             owner,
-            ttl: ttl_at(self.reply.octets(), at).min(self.max_ttl),
+            ttl: ttl_at(self.reply.octets(), at),
             original_ttl: ttl_at(records.octets(rrset), 0),
         };
         for signature in signed.of_rrset(number) {
@@ -347,7 +350,7 @@ impl<'m> Solver<'m, '_, '_, '_> {
     }
 
     fn signed_zone(&self, zone: ZoneId) -> Option<&'m SignedZone> {
-        self.signed?.zone(zone)
+        self.signatures()?.zone(zone)
     }
 
     /// Writes the NSEC records of these names, each once.
@@ -399,7 +402,7 @@ impl<'m> Solver<'m, '_, '_, '_> {
             Section::Authority,
             (labels, apex),
             RecordType::NSEC,
-            zone.chain.ttl.min(self.max_ttl),
+            zone.chain.ttl,
             &self.nsec_data(&record),
         )?;
         self.put_nsec_signatures(Section::Authority, zone, &record, at as u16)
@@ -413,7 +416,7 @@ impl<'m> Solver<'m, '_, '_, '_> {
         owner: u16,
     ) -> Result<(), ReplyFull> {
         let data = self.nsec_data(record);
-        let ttl = zone.chain.ttl.min(self.max_ttl);
+        let ttl = zone.chain.ttl;
         self.reply
             .append_record(section, owner, RecordType::NSEC, ttl, &data)?;
         self.put_nsec_signatures(section, zone, record, owner)
@@ -437,7 +440,7 @@ impl<'m> Solver<'m, '_, '_, '_> {
             section,
             rtype: RecordType::NSEC,
             owner,
-            ttl: zone.chain.ttl.min(self.max_ttl),
+            ttl: zone.chain.ttl,
             original_ttl: zone.chain.ttl,
         };
         for signature in zone.chain.signatures(record) {

@@ -10,12 +10,10 @@ use super::context::QueryContext;
 use super::copies::RrsetPosition;
 use super::disposition::Disposition;
 use super::pointers::{NO_LABEL, NameEnd, expanded, skip_labels};
-use super::policy::ZoneAccess;
 use super::shorten::PointedRecord;
 use crate::catalog::signed::SignedZones;
 use crate::catalog::{CatalogZone, Lookup, NameNode, NameRole, WireRrset, ZoneId};
 use crate::dns::reply::{POINTER_REACH, RECORD_HEADER, Reply, Section};
-use crate::dns::reply_opt::ExtendedError;
 use crate::dns::{Query, Rcode, RecordType, ReplyFull, SearchName, WireReader, name};
 use crate::net::ClientAddress;
 
@@ -24,20 +22,44 @@ const MAX_CHAIN: usize = 16;
 /// The position of the question's name in every reply.
 pub(super) const QUESTION_NAME: u16 = crate::dns::rcode::HEADER as u16;
 
-/// Writes one reply, from the question to its last section.
-pub struct Solver<'m, 'q, 'r, 'b> {
+/// Writes one reply, from the question to its last section. `SIGNED`: the query sets DO and a zone is
+/// signed; the code of other replies has no trace of signatures.
+pub struct Solver<'m, 'q, 'r, 'b, const SIGNED: bool> {
     pub(super) context: &'m QueryContext<'m>,
     pub(super) query: &'q Query<'q>,
     pub(super) source: &'q ClientAddress,
     pub(super) reply: &'r mut Reply<'b>,
     /// SCOPE PREFIX-LENGTH of the answer.
     pub(super) scope: u8,
-    /// The signatures, if the query sets DO and a zone is signed.
-    pub(super) signed: Option<&'m SignedZones>,
-    /// A name of the chain that a wildcard has answered for; only noted if `signed`.
+    /// A name of the chain that a wildcard has answered for; only noted if `SIGNED`.
     pub(super) expanded: Option<ExpandedName<'m>>,
-    /// No record of a negative answer may have a longer TTL, in seconds.
-    pub(super) max_ttl: u32,
+}
+
+/// Writes the sections of a reply. Returns the disposition and the scope of the query's client subnet.
+#[inline(always)]
+pub fn solve(
+    context: &QueryContext<'_>,
+    query: &Query<'_>,
+    source: &ClientAddress,
+    reply: &mut Reply<'_>,
+) -> (Disposition, u8) {
+    let is_signed = context.catalog().signed.is_some();
+    if is_signed && query.edns.is_some_and(|edns| edns.dnssec_ok) {
+        solve_signed(context, query, source, reply)
+    } else {
+        Solver::<false>::new(context, query, source, reply).solve()
+    }
+}
+
+/// A function of its own, so that other replies have the registers for themselves.
+#[inline(never)]
+fn solve_signed(
+    context: &QueryContext<'_>,
+    query: &Query<'_>,
+    source: &ClientAddress,
+    reply: &mut Reply<'_>,
+) -> (Disposition, u8) {
+    Solver::<true>::new(context, query, source, reply).solve()
 }
 
 /// A name of an alias chain and its position in the reply.
@@ -85,36 +107,29 @@ pub(super) enum Step {
     Follow(u16),
 }
 
-impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
+impl<'m, 'q, 'r, 'b, const SIGNED: bool> Solver<'m, 'q, 'r, 'b, SIGNED> {
     /// Starts with a reply that has its question and nothing else.
-    #[inline]
-    pub fn new(
+    #[inline(always)]
+    fn new(
         context: &'m QueryContext<'m>,
         query: &'q Query<'q>,
         source: &'q ClientAddress,
         reply: &'r mut Reply<'b>,
     ) -> Self {
-        let signed = match (&context.catalog().signed, query.edns) {
-            (Some(signed), Some(edns)) if edns.dnssec_ok => Some(&**signed),
-            _ => None,
-        };
         Solver {
             context,
             query,
             source,
             reply,
             scope: 0,
-            signed,
             expanded: None,
-            max_ttl: u32::MAX,
         }
     }
 
-    /// Writes every section. Returns the disposition and the scope of the query's client subnet.
     #[inline(always)]
-    pub fn solve(mut self) -> (Disposition, u8) {
+    fn solve(mut self) -> (Disposition, u8) {
         let disposition = self.solve_question();
-        if self.expanded.is_some() && self.prove_expansion().is_err() {
+        if SIGNED && self.expanded.is_some() && self.prove_expansion().is_err() {
             self.truncate();
         }
         (disposition, self.scope)
@@ -135,6 +150,16 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
             Ok(Step::Done(disposition)) => disposition,
             Ok(Step::Follow(at)) => self.solve_chain(at),
             Err(ReplyFull) => self.truncate(),
+        }
+    }
+
+    /// The signatures, in a reply that has them.
+    #[inline(always)]
+    pub(super) fn signatures(&self) -> Option<&'m SignedZones> {
+        if SIGNED {
+            self.context.catalog().signed.as_deref()
+        } else {
+            None
         }
     }
 
@@ -184,44 +209,6 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
         Disposition::Static
     }
 
-    #[cold]
-    fn refuse(&mut self) -> Disposition {
-        self.reply.rcode = Rcode::Refused;
-        self.reply.error = Some(&ExtendedError::NOT_AUTHORITATIVE);
-        Disposition::Refused
-    }
-
-    /// Whether access rules keep this client out of the name's zone. This looks the name up a
-    /// second time, so that servers without such rules do not pay for it.
-    #[cold]
-    fn is_prohibited(&self, zones: &ZoneAccess, current: &ChainName<'_>) -> bool {
-        let zone = self.context.catalog().names.look_up(current.name).zone();
-        zone.is_some_and(|zone| !zones.admits(zone, *self.source))
-    }
-
-    /// Refuses a name whose zone is not for this client. An alias into such a zone is not followed.
-    #[cold]
-    fn prohibit(&mut self, hop: usize) -> Disposition {
-        if hop > 0 {
-            return Disposition::Static;
-        }
-        self.reply.rcode = Rcode::Refused;
-        self.reply.error = Some(&ExtendedError::PROHIBITED);
-        Disposition::Refused
-    }
-
-    /// Answers a question of another class, and refuses zone transfers.
-    #[cold]
-    fn solve_non_internet(&mut self) -> Disposition {
-        if !self.query.question.is_internet()
-            && let Some(disposition) = self.solve_chaos()
-        {
-            return disposition;
-        }
-        self.reply.rcode = Rcode::Refused;
-        Disposition::Refused
-    }
-
     #[inline(always)]
     fn solve_name(&mut self, current: &ChainName<'_>, hop: usize) -> Result<Step, ReplyFull> {
         if let Some(zones) = &self.context.snapshot.policy.zones
@@ -239,7 +226,7 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
             Lookup::Outside => return Ok(Step::Done(Disposition::Static)),
         };
         self.reply.authoritative = true;
-        if is_wildcard && self.signed.is_some() {
+        if SIGNED && is_wildcard {
             return self.solve_expanded(current, node, hop);
         }
         self.solve_answer(current, node, hop)
@@ -284,7 +271,7 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
         let rrsets = self.context.catalog().records.of(node.rrsets);
         if let Some(found) = rrsets.iter().find(|rrset| rrset.rtype == qtype) {
             let written = self.put(Section::Answer, found, current)?;
-            if self.expanded.is_some() {
+            if SIGNED && self.expanded.is_some() {
                 self.prove_expansion()?;
             }
             self.solve_additional(found, written, current.at, None);
@@ -320,7 +307,7 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
         current: &ChainName<'_>,
         rrsets: &'m [WireRrset],
     ) -> Result<Step, ReplyFull> {
-        match (self.signed, rrsets.first()) {
+        match (self.signatures(), rrsets.first()) {
             (Some(_), Some(first)) => {
                 self.put(Section::Answer, first, current)?;
             }
@@ -368,7 +355,7 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
         };
         let owner = self.last_labels(current, usize::from(cut.labels));
         let written = self.put_above(Section::Authority, ns, current, owner)?;
-        if self.signed.is_some() {
+        if SIGNED {
             match rrsets.iter().find(|rrset| rrset.rtype == RecordType::DS) {
                 Some(ds) => {
                     self.put_above(Section::Authority, ds, current, owner)?;

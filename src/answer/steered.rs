@@ -15,7 +15,7 @@ use crate::catalog::services::{ServiceFamily, SteeredService};
 use crate::dns::ExtendedError;
 use crate::dns::{ClientSubnet, Rcode, RecordType, ReplyFull};
 use crate::net::ClientAddress;
-use crate::steering::pick::{PickPolicy, pick};
+use crate::steering::pick::{PickPolicy, pick, pick_by_weight, pick_several};
 use crate::steering::{ActiveTier, FailoverChain, LastResort, PickMethod, PickedEndpoints};
 
 /// How a service serves one client: what is answered, and what `explain` prints.
@@ -85,6 +85,41 @@ impl Decision<'_> {
             None => PickedEndpoints::default(),
         }
     }
+
+    /// The endpoint, if nothing but weights decides ([`pick_by_weight`]).
+    #[inline(always)]
+    fn one_pick(&self) -> Option<(u8, u16)> {
+        pick_by_weight(self.tier?, &self.view.pools, self.policy)
+    }
+
+    /// The endpoints where [`Decision::one_pick`] has none.
+    #[inline(always)]
+    fn several_picks(&self) -> PickedEndpoints {
+        match self.tier {
+            Some(tier) => pick_several(tier, self.view.source(), self.located.client, self.policy),
+            None => PickedEndpoints::default(),
+        }
+    }
+}
+
+/// A steered answer that is being written.
+#[derive(Clone, Copy)]
+struct SteeredAnswer<'m> {
+    now: &'m LiveService,
+    view: &'m LiveView,
+    owner: u16,
+    qtype: RecordType,
+}
+
+/// What was written for a pick.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum PutPick {
+    /// The endpoint has no record of the type.
+    Nothing,
+    /// A record of the type.
+    Record,
+    /// A CNAME, beside which there is nothing.
+    Alias,
 }
 
 /// The family of a service that answers a type; `None`: the type comes from the zone file.
@@ -119,7 +154,7 @@ pub fn family_shown(service: &SteeredService, qtype: RecordType) -> Option<Servi
         .find(|family| service.view(*family).is_some())
 }
 
-impl Solver<'_, '_, '_, '_> {
+impl<const SIGNED: bool> Solver<'_, '_, '_, '_, SIGNED> {
     /// Answers from a service. `None`: the service does not answer this type, so it comes from the
     /// zone file. `Some(NoData)`: the service has no record of the type for this client.
     #[inline(always)]
@@ -165,27 +200,102 @@ impl Solver<'_, '_, '_, '_> {
                 .map_or(LastResort::NoData, |chain| chain.ending);
             return Ok(Some(self.without_region(ending)));
         }
-        let picks = decision.picks();
-        let answer_at = self.reply.position();
-        let disposition = self.put_picks(&picks, now, view, owner, qtype)?;
-        if self.signed.is_some()
-            && let Some(signatures) = &view.signed
-        {
-            let hand = SteeredHand {
-                picks,
-                at: answer_at,
-                owner,
-                ttl: now.ttl,
-            };
-            self.put_hand_signatures(&hand, view, signatures)?;
-        }
+        let answer = SteeredAnswer {
+            now,
+            view,
+            owner,
+            qtype,
+        };
+        let (region, written) = match decision.one_pick() {
+            Some((region, endpoint)) => (region, self.put_one(answer, region, endpoint)?),
+            None => match self.put_several(answer, decision.several_picks())? {
+                Some(put) => put,
+                None => return Ok(Some(Disposition::NoData)),
+            },
+        };
         // Records that did not fit into the reply are not counted.
-        if let (Some(lane), Some((region, _)), Some(view)) =
-            (context.lane, picks.iter().next(), service.view(family))
-        {
+        if let (Some(lane), Some(view)) = (context.lane, service.view(family)) {
             view.given.count(lane, region);
         }
-        Ok(Some(disposition))
+        Ok(Some(match written {
+            PutPick::Nothing => Disposition::NoData,
+            PutPick::Record | PutPick::Alias => Disposition::Steered,
+        }))
+    }
+
+    /// Writes one endpoint, and its signatures.
+    #[inline(always)]
+    fn put_one(
+        &mut self,
+        answer: SteeredAnswer<'_>,
+        region: u8,
+        endpoint: u16,
+    ) -> Result<PutPick, ReplyFull> {
+        let written = self.put_pick(answer, region, endpoint)?;
+        if SIGNED
+            && written != PutPick::Nothing
+            && let Some(signatures) = &answer.view.signed
+        {
+            // Without its signature, it would be taken for forged.
+            let signed = signatures.of_endpoint(region, endpoint).ok_or(ReplyFull)?;
+            self.put_signed_hand(signed, answer.owner, answer.now.ttl)?;
+        }
+        Ok(written)
+    }
+
+    /// Writes the picks of a reply that may have several, and their signatures. Returns the region of
+    /// the first one; `None`: there is none.
+    #[inline(never)]
+    fn put_several(
+        &mut self,
+        answer: SteeredAnswer<'_>,
+        picks: PickedEndpoints,
+    ) -> Result<Option<(u8, PutPick)>, ReplyFull> {
+        let Some((first, _)) = picks.iter().next() else {
+            return Ok(None);
+        };
+        let at = self.reply.position();
+        let mut written = PutPick::Nothing;
+        for (region, endpoint) in picks.iter() {
+            let is_alias = matches!(
+                answer.view.endpoint(region, endpoint),
+                Some(EndpointData::Name(_))
+            );
+            // A reply has addresses, or one CNAME.
+            if is_alias && written != PutPick::Nothing {
+                continue;
+            }
+            match self.put_pick(answer, region, endpoint)? {
+                PutPick::Nothing => {}
+                put => written = put,
+            }
+            if written == PutPick::Alias {
+                break;
+            }
+        }
+        if SIGNED {
+            self.sign_picks(answer, picks, at)?;
+        }
+        Ok(Some((first, written)))
+    }
+
+    /// Writes the signatures of picks that were written at `at`, if the zone is signed.
+    fn sign_picks(
+        &mut self,
+        answer: SteeredAnswer<'_>,
+        picks: PickedEndpoints,
+        at: usize,
+    ) -> Result<(), ReplyFull> {
+        let Some(signatures) = &answer.view.signed else {
+            return Ok(());
+        };
+        let hand = SteeredHand {
+            picks,
+            at,
+            owner: answer.owner,
+            ttl: answer.now.ttl,
+        };
+        self.put_hand_signatures(&hand, answer.view, signatures)
     }
 
     /// Adds the client to the traffic sample.
@@ -227,45 +337,36 @@ impl Solver<'_, '_, '_, '_> {
         subnet.filter(|subnet| enabled && subnet.source > 0)
     }
 
-    /// Writes the picked endpoints: records of the type asked for, or one CNAME.
+    /// Writes one endpoint: a record of the type asked for, or a CNAME.
     #[inline(always)]
-    fn put_picks(
+    fn put_pick(
         &mut self,
-        picks: &PickedEndpoints,
-        now: &LiveService,
-        view: &LiveView,
-        owner: u16,
-        qtype: RecordType,
-    ) -> Result<Disposition, ReplyFull> {
-        let mut written = false;
-        for (region, endpoint) in picks.iter() {
-            let endpoint = view.endpoint(region, endpoint);
-            if let Some(EndpointData::V4(address)) = endpoint
-                && qtype == RecordType::A
-            {
-                self.reply.append_address(owner, qtype, now.ttl, address)?;
-                written = true;
-                continue;
-            }
-            match endpoint {
-                Some(EndpointData::V6(address)) if qtype == RecordType::AAAA => {
-                    self.reply.append_address(owner, qtype, now.ttl, address)?;
-                }
-                Some(EndpointData::Host(host)) => {
-                    self.put_compressed(owner, qtype, now.ttl, &host.data)?
-                }
-                Some(EndpointData::Name(target)) if !written => {
-                    self.put_compressed(owner, RecordType::CNAME, now.ttl, &target.data)?;
-                    return Ok(Disposition::Steered);
-                }
-                _ => continue,
-            }
-            written = true;
+        answer: SteeredAnswer<'_>,
+        region: u8,
+        endpoint: u16,
+    ) -> Result<PutPick, ReplyFull> {
+        let SteeredAnswer { owner, qtype, .. } = answer;
+        let ttl = answer.now.ttl;
+        let endpoint = answer.view.endpoint(region, endpoint);
+        if let Some(EndpointData::V4(address)) = endpoint
+            && qtype == RecordType::A
+        {
+            self.reply.append_address(owner, qtype, ttl, address)?;
+            return Ok(PutPick::Record);
         }
-        Ok(if written {
-            Disposition::Steered
-        } else {
-            Disposition::NoData
-        })
+        match endpoint {
+            Some(EndpointData::V6(address)) if qtype == RecordType::AAAA => {
+                self.reply.append_address(owner, qtype, ttl, address)?;
+            }
+            Some(EndpointData::Host(host)) => {
+                self.put_compressed(owner, qtype, ttl, &host.data)?;
+            }
+            Some(EndpointData::Name(target)) => {
+                self.put_compressed(owner, RecordType::CNAME, ttl, &target.data)?;
+                return Ok(PutPick::Alias);
+            }
+            _ => return Ok(PutPick::Nothing),
+        }
+        Ok(PutPick::Record)
     }
 }

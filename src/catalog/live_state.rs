@@ -5,6 +5,8 @@
 //! apply are shared with the one before. Queries read it without a lock. This file holds what
 //! queries look up; `compile` builds it.
 
+#[allow(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
+mod ahead;
 #[allow(clippy::indexing_slicing)]
 mod compile;
 pub mod hands;
@@ -18,6 +20,7 @@ use super::endpoint_data::EndpointData;
 use super::services::ServiceFamily;
 use super::signed::ZoneSigners;
 use crate::dns::RecordType;
+use crate::dnssec::SigningError;
 use crate::geo::OutcomeTable;
 use crate::steering::pick::PickSource;
 use crate::steering::{
@@ -38,6 +41,8 @@ pub struct LiveState {
     signers: Option<Arc<ZoneSigners>>,
     /// Some hands are not signed yet.
     is_unsigned: bool,
+    /// Why an endpoint has no signature at all.
+    signing_fault: Option<SigningError>,
 }
 
 /// One service under the current availability. A clone shares everything with the original.
@@ -74,6 +79,32 @@ impl LiveState {
     /// The availability that this was compiled from.
     pub fn availability(&self) -> &Availability {
         &self.availability
+    }
+
+    /// Whether a zone is signed.
+    pub fn is_signed(&self) -> bool {
+        self.signers.is_some()
+    }
+
+    /// How many signatures of steered names were made since the configuration was loaded.
+    pub fn signatures_made(&self) -> u64 {
+        self.signers.as_deref().map_or(0, ZoneSigners::made)
+    }
+
+    /// Why an endpoint of a signed zone has no signature at all, so that it cannot be answered.
+    pub fn signing_fault(&self) -> Option<&SigningError> {
+        self.signing_fault.as_ref()
+    }
+
+    /// Writes the signatures of steered names that were made since the last time to their file.
+    ///
+    /// # Errors
+    /// A sentence: the file cannot be written.
+    pub fn keep_signatures(&self) -> Result<(), String> {
+        match &self.signers {
+            Some(signers) => signers.keep(),
+            None => Ok(()),
+        }
     }
 
     /// A service, if its availability is still the same.

@@ -26,7 +26,7 @@ pub use crate::import::arguments::ImportCommand;
 use crate::steering::Bias;
 pub use authoring::{CheckArgs, GeodataCommand, InitArgs, PlanArgs, RegionGiven, VerifyScopes};
 pub use keys::{
-    ExportKey, GenerateKey, ImportKey, KeyFolderArgs, KeysCommand, KeysOfZone, ListKeys,
+    ExportKey, GenerateKey, ImportKey, KeyFolderArgs, KeysCommand, KeysOfZone, ListKeys, SignArgs,
 };
 pub use orders::{
     AuditArgs, DrainArgs, ForceArgs, ForceTo, ShiftArgs, SubjectArgs, UndrainArgs, UnshiftArgs,
@@ -77,6 +77,8 @@ pub enum Command {
     /// Make, list and move the keys of signed zones (DNSSEC)
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Sign zones and steered answers for servers that have no keys
+    Sign(SignArgs),
     /// Show the status of a running server
     Status(StatusArguments),
     /// Stop sending clients to a region, a service or an endpoint

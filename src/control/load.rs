@@ -16,7 +16,7 @@ use edited::KnownZones;
 use super::fingerprint::ContentPrints;
 use super::identity::OfEach;
 use super::memory::{self, MemoryExtent};
-use super::signing::{self, LoadPurpose};
+use super::signing::{self, BundleDraft, LoadPurpose};
 use super::{identity, process, secrets};
 use crate::answer::policy::{ServerPolicy, ZoneAccess};
 use crate::answer::{RoundRobinCounters, Snapshot};
@@ -46,6 +46,8 @@ pub struct LoadedState {
     pub files: Vec<FileRead>,
     /// When a load is due that signs anew, in seconds since 1970.
     pub signing_due: Option<u64>,
+    /// What was signed, if it is to become a bundle.
+    pub bundle: Option<BundleDraft>,
     /// Fingerprints of the configuration and the zones.
     pub prints: ContentPrints,
     /// The configuration file and those that it includes.
@@ -260,6 +262,8 @@ fn load_config(
     files.append(&mut zones.files);
     let mut signing = signing::prepare(&config, &mut zones.zones, purpose)?;
     files.append(&mut signing.files);
+    warnings.append(&mut signing.warnings);
+    let bundle = signing.draft.take();
     let (catalog, zone_warnings) = compile(&config, &zones, atlas.atlas.clone(), &signing.signers)?;
     let prints = ContentPrints::of(&read.sources, &catalog, &zones.zones);
     let known = zones.known.take().filter(|_| zone_warnings.is_empty());
@@ -289,6 +293,7 @@ fn load_config(
         identity,
         files,
         signing_due,
+        bundle,
         prints,
         sources,
     })
@@ -362,6 +367,9 @@ pub(crate) fn snapshot(
         }
     };
     let live = LiveState::first(&catalog, &Availability::all_up(config), signers);
+    if let Some(fault) = live.signing_fault() {
+        return Err(vec![format!("steered names cannot be signed: {fault}")]);
+    }
     Ok(Snapshot {
         turns: Arc::new(RoundRobinCounters::new(catalog.services.len())),
         catalog: Arc::new(catalog),

@@ -124,6 +124,12 @@ impl ControlState {
         now: ClockReading,
         effects: &mut Effects,
     ) -> Result<PendingChange, ChangeRefusal> {
+        let dnssec = self.inputs.base.dnssec.as_ref();
+        if dnssec.is_some_and(|dnssec| dnssec.bundle.is_some()) {
+            return Err(ChangeRefusal::Unfit(
+                "the keys are elsewhere, so a leased address cannot be signed here".to_owned(),
+            ));
+        }
         let lease = lease.resolve(&self.inputs.base)?;
         let changed = Arc::make_mut(&mut self.inputs.leases)
             .put(lease.clone())

@@ -30,6 +30,7 @@ use super::overrides::OrderRecord;
 use super::process;
 use super::reloads::ReloadHistory;
 use super::resolving::BackgroundResolver;
+use super::signing_ahead::SignedAhead;
 use super::state::ControlState;
 use super::state_directory::StateDirectory;
 use super::state_writer::StateWriter;
@@ -57,6 +58,7 @@ pub struct Control {
     /// Absent until names are resolved.
     pub(super) names: OnceLock<BackgroundResolver>,
     pub(super) coverage: CoverageCache,
+    pub(super) signed_ahead: SignedAhead,
     /// Another server is about to take over, and has read the saved state.
     closed: AtomicBool,
 }
@@ -145,6 +147,7 @@ impl Control {
             reloads: Mutex::default(),
             names: OnceLock::new(),
             coverage: CoverageCache::default(),
+            signed_ahead: SignedAhead::default(),
             closed: AtomicBool::new(false),
         })
     }

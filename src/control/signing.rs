@@ -5,6 +5,12 @@
 //! published only have their DNSKEY records in the zone. Where a configuration is only looked at
 //! (`check`, `plan`), keys are read and their mistakes are reported, but nothing is made or signed.
 //! Signatures are kept in the state directory, so a restart and a reload sign what is new.
+//!
+//! With `keys = "elsewhere"`, public keys and signatures come from a bundle, and nothing is signed.
+//! `meridian sign` makes the bundle.
+
+mod draft;
+mod source;
 
 use std::collections::HashSet;
 use std::fs::DirBuilder;
@@ -13,12 +19,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+pub use self::draft::BundleDraft;
+use self::draft::public_keys;
+use self::source::KeySource;
 use crate::catalog::signed::ZoneSigners;
-use crate::config::{Config, DnssecConfig, SigningRules};
+use crate::config::{Config, DnssecConfig, ServiceRegion, SigningRules};
 use crate::dns::{Name, RecordType};
 use crate::dnssec::{
-    DigestType, KeyFile, KeyFolder, KeyPair, KeyTimes, SignatureStore, SigningAlgorithm,
-    SigningError, SigningKey, SigningSession, ValidityRules, ZoneSigner,
+    DigestType, KeyFile, KeyPair, KeyTimes, SignatureStore, SigningAlgorithm, SigningError,
+    SigningKey, SigningSession, ValidityRules, ZoneSigner,
 };
 use crate::files::FileRead;
 use crate::zone::Zone;
@@ -41,6 +50,15 @@ pub enum LoadPurpose {
     Serve,
     /// The result is looked at.
     Inspect,
+    /// The result is not served: its signatures become a bundle.
+    Sign,
+}
+
+impl LoadPurpose {
+    /// Whether missing keys are made, and zones are signed.
+    fn signs(self) -> bool {
+        self != LoadPurpose::Inspect
+    }
 }
 
 /// The signers of a load, and the key files that were read.
@@ -56,6 +74,10 @@ pub struct PreparedSigning {
     next_change: Option<u64>,
     /// Every key file that was read.
     pub files: Vec<FileRead>,
+    /// Sentences about signatures that expire soon.
+    pub warnings: Vec<String>,
+    /// For [`LoadPurpose::Sign`].
+    pub draft: Option<BundleDraft>,
 }
 
 impl PreparedSigning {
@@ -65,9 +87,6 @@ impl PreparedSigning {
         let mut due = self.next_change;
         for session in self.sessions.into_iter().flatten() {
             due = earliest(due, session.next_due());
-            if session.made() == 0 {
-                continue;
-            }
             if let Err(reason) = session.flush() {
                 tracing::warn!("signatures are not kept for a restart: {reason}");
             }
@@ -114,21 +133,17 @@ pub fn prepare(
         return Ok(PreparedSigning::default());
     };
     let mut mistakes = unknown_zones(dnssec, zones);
-    if purpose == LoadPurpose::Serve && dnssec.generate {
-        make_folder(&dnssec.keys).map_err(|mistake| vec![mistake])?;
+    let mut keys = KeySource::read(dnssec, purpose)?;
+    if keys.bundle.is_some() || purpose == LoadPurpose::Sign {
+        mistakes.extend(not_foreseen(config, dnssec, zones));
     }
-    let mut folder = if dnssec.generate && !dnssec.keys.exists() {
-        KeyFolder::default()
-    } else {
-        KeyFolder::read(&dnssec.keys)?
-    };
-    let now = now();
+    let now = keys.as_of;
     let steered = steered_zones(config, zones);
     let mut active = Vec::with_capacity(zones.len());
     for zone in zones.iter_mut() {
         let found = if is_selected(dnssec, zone) {
             let is_steered = steered.contains(&zone.origin);
-            zone_keys(dnssec, &mut folder, zone, is_steered, (purpose, now))
+            zone_keys(dnssec, &mut keys, zone, is_steered, purpose)
         } else {
             Ok(Vec::new())
         };
@@ -140,20 +155,36 @@ pub fn prepare(
     if !mistakes.is_empty() {
         return Err(mistakes);
     }
+    let KeySource {
+        folder,
+        bundle,
+        warnings,
+        ..
+    } = keys;
     let mut next_change = None;
-    for key in folder.zones.values().flatten() {
-        next_change = earliest(next_change, key.times.next_change(now));
+    if bundle.is_none() {
+        for key in folder.zones.values().flatten() {
+            next_change = earliest(next_change, key.times.next_change(now));
+        }
     }
     let mut prepared = PreparedSigning {
         next_change,
         files: folder.files,
+        warnings,
         ..PreparedSigning::default()
     };
-    if purpose == LoadPurpose::Serve {
-        let of_zones = Arc::new(session(config, OF_ZONES));
-        let of_services = Arc::new(session(config, OF_SERVICES));
+    if purpose.signs() {
+        let of_zones = Arc::new(session(config, OF_ZONES, bundle.as_ref(), purpose));
+        let of_services = Arc::new(session(config, OF_SERVICES, bundle.as_ref(), purpose));
         prepared.signers = signers(zones, &active, &of_zones);
         prepared.steered = Some(Arc::new(signers(zones, &active, &of_services)));
+        if purpose == LoadPurpose::Sign {
+            prepared.draft = Some(BundleDraft {
+                made_at: now,
+                keys: public_keys(folder.zones, now),
+                sessions: [of_zones.clone(), of_services.clone()],
+            });
+        }
         prepared.sessions = Some([of_zones, of_services]);
     }
     Ok(prepared)
@@ -175,7 +206,12 @@ fn signers(
 }
 
 /// A session whose signatures outlive a restart, if there is a place for them.
-fn session(config: &Config, file: &str) -> SigningSession {
+fn session(
+    config: &Config,
+    file: &str,
+    bundle: Option<&Arc<SignatureStore>>,
+    purpose: LoadPurpose,
+) -> SigningSession {
     let store = match config.state_directory.as_deref().map(|it| open(it, file)) {
         Some(Ok(store)) => store,
         Some(Err(reason)) => {
@@ -184,7 +220,13 @@ fn session(config: &Config, file: &str) -> SigningSession {
         }
         None => SignatureStore::in_memory(),
     };
-    let session = SigningSession::new(self::now, ValidityRules::default(), store);
+    let mut session = SigningSession::new(self::now, ValidityRules::default(), store);
+    if let Some(bundle) = bundle {
+        return session.with_bundle(bundle.clone());
+    }
+    if purpose == LoadPurpose::Sign {
+        session = session.collecting();
+    }
     if session.is_clock_wrong() {
         tracing::error!(
             "{}; until then signatures that are there are served, and none is made",
@@ -208,16 +250,43 @@ fn steered_zones(config: &Config, zones: &[Zone]) -> HashSet<Name> {
     let apexes: HashSet<&Name> = zones.iter().map(|zone| &zone.origin).collect();
     let mut steered = HashSet::new();
     for service in &config.services {
-        let mut name = Some(service.name.clone());
-        while let Some(above) = name {
-            if apexes.contains(&above) {
-                steered.insert(above);
-                break;
-            }
-            name = above.parent();
-        }
+        steered.extend(apex_of(&service.name, &apexes));
     }
     steered
+}
+
+/// The apex of the zone that a name is in.
+fn apex_of(name: &Name, apexes: &HashSet<&Name>) -> Option<Name> {
+    let mut name = Some(name.clone());
+    while let Some(above) = name {
+        if apexes.contains(&above) {
+            return Some(above);
+        }
+        name = above.parent();
+    }
+    None
+}
+
+/// Services whose addresses are not known when a bundle is made, each a mistake.
+fn not_foreseen(config: &Config, dnssec: &DnssecConfig, zones: &[Zone]) -> Vec<String> {
+    let mut mistakes = Vec::new();
+    let mut apexes = HashSet::new();
+    for zone in zones {
+        if is_selected(dnssec, zone) {
+            apexes.insert(&zone.origin);
+        }
+    }
+    for service in &config.services {
+        let mut regions = service.regions.iter();
+        if regions.any(ServiceRegion::has_alias) && apex_of(&service.name, &apexes).is_some() {
+            mistakes.push(format!(
+                "{}:1: {} has an alias, whose addresses nobody can sign ahead; with keys = \"elsewhere\" \
+                 take addresses, or cname",
+                service.stated, service.name
+            ));
+        }
+    }
+    mistakes
 }
 
 /// Refuses an algorithm that signs too slowly for steered names: a change of health may need
@@ -274,10 +343,10 @@ fn is_signed_already(zone: &Zone) -> bool {
 /// A sentence that begins with the file of the zone.
 fn zone_keys(
     dnssec: &DnssecConfig,
-    folder: &mut KeyFolder,
+    source: &mut KeySource,
     zone: &mut Zone,
     is_steered: bool,
-    (purpose, now): (LoadPurpose, u64),
+    purpose: LoadPurpose,
 ) -> Result<Vec<Arc<SigningKey>>, String> {
     let (file, origin) = (zone.file.display().to_string(), zone.origin.to_lower());
     if is_signed_already(zone) {
@@ -286,11 +355,12 @@ fn zone_keys(
              [zones.dnssec] sign, or remove its RRSIG and NSEC records"
         ));
     }
+    let (now, folder) = (source.as_of, &mut source.folder);
     if folder.of_zone(origin.as_wire()).is_empty() && dnssec.generate {
         let rules = rules_of(dnssec, &origin);
         check_speed(zone, rules.algorithm, is_steered)?;
         for key in new_keys(&origin, rules, now)? {
-            if purpose == LoadPurpose::Serve {
+            if purpose.signs() {
                 let path = key.write(&dnssec.keys)?;
                 tracing::info!(zone = %origin, key = %path.display(), "made a key");
             }
@@ -304,21 +374,37 @@ fn zone_keys(
     let keys = folder.of_zone(origin.as_wire());
     let mut active = Vec::new();
     for key in keys {
-        if let Some(pair) = key.pair.as_ref().filter(|_| key.times.is_active(now)) {
-            check_speed(zone, key.public.algorithm(), is_steered)?;
-            let key = SigningKey::new(pair).map_err(|error| format!("{file}: {error}"))?;
-            active.push(Arc::new(key));
+        if !key.times.is_active(now) {
+            continue;
         }
+        let signing = match &key.pair {
+            Some(pair) => SigningKey::new(pair).map_err(|error| format!("{file}: {error}"))?,
+            None if source.bundle.is_some() => SigningKey::elsewhere(key.public.clone()),
+            None => continue,
+        };
+        check_speed(zone, key.public.algorithm(), is_steered)?;
+        active.push(Arc::new(signing));
     }
     if active.is_empty() {
-        let folder = dnssec.keys.display();
-        return Err(format!(
-            "{file}: {folder} has no key that signs {origin}; `meridian keys generate {origin}` \
-             makes one, and so does generate = true in [zones.dnssec]"
-        ));
+        return Err(without_key(dnssec, &file, &origin));
     }
     add_key_records(zone, keys, now).map_err(|_| format!("{file}: the zone is too large"))?;
     Ok(active)
+}
+
+fn without_key(dnssec: &DnssecConfig, file: &str, origin: &Name) -> String {
+    if let Some(bundle) = &dnssec.bundle {
+        let bundle = bundle.display();
+        return format!(
+            "{file}: {bundle} has no key that signs {origin}; sign the zone where the keys are, and \
+             make the bundle anew with `meridian sign`"
+        );
+    }
+    let folder = dnssec.keys.display();
+    format!(
+        "{file}: {folder} has no key that signs {origin}; `meridian keys generate {origin}` makes one, \
+         and so does generate = true in [zones.dnssec]"
+    )
 }
 
 /// Adds DNSKEY, CDS and CDNSKEY records to those that the file has.
@@ -399,6 +485,7 @@ mod tests {
 
     use super::*;
     use crate::config;
+    use crate::dnssec::KeyFolder;
     use crate::zone;
 
     const ZONE: &str = "@ 300 SOA ns1 host 1 2 3 4 60\n@ 300 NS ns1\nns1 300 A 192.0.2.1\n";

@@ -16,6 +16,8 @@ pub(super) struct WorkerThreads {
     pub(super) reload: WorkerPool,
     /// Computes wide ECS blocks for a snapshot that was published with narrow ones.
     pub(super) widen: WorkerPool,
+    /// Signs the answers of states that may come next.
+    pub(super) sign_ahead: WorkerPool,
     /// Counts the clients that have a live region.
     pub(super) coverage: WorkerPool,
     /// Predicts the effect of an override. That may mean counting clients, so overrides do not wait
@@ -36,6 +38,7 @@ impl WorkerThreads {
         Ok(WorkerThreads {
             reload: WorkerPool::start("reload", 1, MOST_RELOADS)?,
             widen: WorkerPool::start("widen", 1, 0)?,
+            sign_ahead: WorkerPool::start("sign-ahead", 1, 0)?,
             coverage: WorkerPool::start("coverage", 1, 1)?,
             foresight: WorkerPool::start("foresight", 1, MOST_ORDERS)?,
             secrets: WorkerPool::start("secrets", 1, 1)?,

@@ -72,6 +72,10 @@ impl Control {
                 let (control, narrow) = (self.clone(), now.clone());
                 // If the thread is still busy, the next turn offers the work again.
                 self.threads.widen.offer(move || control.widen(narrow));
+            } else if Arc::ptr_eq(&now, &before) && !self.signed_ahead.is_done(&now) {
+                let (control, snapshot) = (self.clone(), now.clone());
+                let sign = move || control.sign_ahead(&snapshot);
+                self.threads.sign_ahead.offer(sign);
             }
             before = now;
             // Publishing does not wait for this count either.

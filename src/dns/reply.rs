@@ -6,7 +6,7 @@
 
 use super::rcode::{HEADER, Rcode};
 use super::reply_opt::{ExtendedError, ReplyOpt};
-use super::{CLASS_IN, RecordType};
+use super::{CLASS_IN, RecordType, WireReader};
 
 /// The last position that a compression pointer can reach (RFC 1035 section 4.1.4).
 pub const POINTER_REACH: usize = 0x3fff;
@@ -156,14 +156,15 @@ impl<'b> Reply<'b> {
         }
     }
 
-    /// Lowers the TTL of the record at a position to at most `max_ttl` seconds. The record's owner
-    /// must be a pointer. Does nothing if no record is there.
-    pub fn cap_ttl(&mut self, position: usize, max_ttl: u32) {
-        if let Some(record) = self.octets_mut().get_mut(position..)
-            && let Some(place) = record.get_mut(TTL_AT..)
-            && let Some(ttl) = place.first_chunk_mut::<4>()
-        {
-            *ttl = u32::from_be_bytes(*ttl).min(max_ttl).to_be_bytes();
+    /// Lowers the TTL of each record from a position on to at most `max_ttl` seconds.
+    #[cold]
+    pub fn cap_ttls(&mut self, mut position: usize, max_ttl: u32) {
+        while let Some((ttl_at, end)) = record_at(self.octets(), position) {
+            let place = self.octets_mut().get_mut(ttl_at..);
+            if let Some(ttl) = place.and_then(|place| place.first_chunk_mut::<4>()) {
+                *ttl = u32::from_be_bytes(*ttl).min(max_ttl).to_be_bytes();
+            }
+            position = end;
         }
     }
 
@@ -313,6 +314,19 @@ fn copy_short(place: &mut [u8], octets: &[u8]) {
     } else {
         place.copy_from_slice(octets);
     }
+}
+
+/// The position of the TTL of the record at a position, and its end; `None`: no record is there.
+fn record_at(octets: &[u8], position: usize) -> Option<(usize, usize)> {
+    let mut reader = WireReader::at(octets, position)?;
+    reader.skip_name()?;
+    // Type and class.
+    reader.u32()?;
+    let ttl_at = reader.position();
+    reader.u32()?;
+    let length = reader.u16()?;
+    reader.take(usize::from(length))?;
+    Some((ttl_at, reader.position()))
 }
 
 #[cfg(test)]

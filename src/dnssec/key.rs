@@ -30,6 +30,8 @@ pub enum KeyError {
     Rejected(String),
     /// The system has no random octets.
     NoRandom,
+    /// The private half is elsewhere.
+    NoPrivate,
 }
 
 impl fmt::Display for KeyError {
@@ -42,6 +44,7 @@ impl fmt::Display for KeyError {
             ),
             KeyError::Rejected(sentence) => f.write_str(sentence),
             KeyError::NoRandom => f.write_str("the system has no random octets"),
+            KeyError::NoPrivate => f.write_str("the private key is elsewhere"),
         }
     }
 }
@@ -132,10 +135,11 @@ impl KeyPair {
     }
 }
 
-/// A key that signs. It neither shows nor copies its private half.
+/// A key that signs, here or elsewhere. It neither shows nor copies its private half.
 pub struct SigningKey {
     public: ZoneKey,
-    pair: RingPair,
+    /// `None`: it signs elsewhere.
+    pair: Option<RingPair>,
     random: SystemRandom,
 }
 
@@ -209,9 +213,18 @@ impl SigningKey {
     pub fn new(pair: &KeyPair) -> Result<SigningKey, KeyError> {
         Ok(SigningKey {
             public: pair.public.clone(),
-            pair: RingPair::of(pair)?,
+            pair: Some(RingPair::of(pair)?),
             random: SystemRandom::new(),
         })
+    }
+
+    /// A key whose private half is elsewhere, so that its signatures come from a bundle.
+    pub fn elsewhere(public: ZoneKey) -> SigningKey {
+        SigningKey {
+            public,
+            pair: None,
+            random: SystemRandom::new(),
+        }
     }
 
     /// The public half.
@@ -223,9 +236,9 @@ impl SigningKey {
     /// those of Ed25519 and RSA do not.
     ///
     /// # Errors
-    /// [`KeyError::NoRandom`], which ECDSA needs.
+    /// [`KeyError::NoRandom`], which ECDSA needs; [`KeyError::NoPrivate`].
     pub fn sign(&self, message: &[u8]) -> Result<SignatureOctets, KeyError> {
-        match &self.pair {
+        match self.pair.as_ref().ok_or(KeyError::NoPrivate)? {
             RingPair::Ecdsa(pair) => match pair.sign(&self.random, message) {
                 Ok(signature) => Ok(SignatureOctets::from_slice(signature.as_ref())),
                 Err(_) => Err(KeyError::NoRandom),

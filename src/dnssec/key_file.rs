@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroize;
 
-pub use times::{KeyTimes, parse_time, time_text};
+pub use times::{KeyTimes, date_text, parse_time, time_text};
 
 use super::{KeyPair, ZoneKey};
 use crate::dns::Name;
@@ -80,8 +80,31 @@ impl KeyFile {
         Ok((key, read))
     }
 
+    /// The text of the `.key` file.
+    pub fn public_text(&self) -> String {
+        public_text::text(&self.public, self.ttl, &self.times)
+    }
+
+    /// A key without its private half, from the text of a `.key` file.
+    ///
+    /// # Errors
+    /// A sentence without subject: `is no key: ...`.
+    pub fn from_public_text(text: &str) -> Result<KeyFile, String> {
+        let public = public_text::parse(text)
+            .map_err(|(line, sentence)| format!("is no key: line {line}: {sentence}"))?;
+        Ok(KeyFile {
+            public: public.public,
+            pair: None,
+            times: public.times,
+            ttl: public.ttl,
+        })
+    }
+
     /// Takes in the text of the `.private` file.
-    fn add_private(&mut self, octets: &[u8], path: &Path) -> Result<(), String> {
+    ///
+    /// # Errors
+    /// A sentence that begins with the path: it is no private key, or that of another public one.
+    pub(crate) fn add_private(&mut self, octets: &[u8], path: &Path) -> Result<(), String> {
         let text =
             std::str::from_utf8(octets).map_err(|_| format!("{}: is no text", path.display()))?;
         let private =
@@ -101,8 +124,7 @@ impl KeyFile {
     pub fn write(&self, folder: &Path) -> Result<PathBuf, String> {
         let stem = folder.join(file_stem(&self.public));
         let key_path = with_end(&stem, "key");
-        let text = public_text::text(&self.public, self.ttl, &self.times);
-        let mut new = vec![NewFile::public(key_path.clone(), text)];
+        let mut new = vec![NewFile::public(key_path.clone(), self.public_text())];
         if let Some(pair) = &self.pair {
             let mut text = private_text::text(pair, &self.times);
             let path = with_end(&stem, "private");

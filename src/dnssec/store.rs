@@ -108,6 +108,17 @@ impl SignatureStore {
         SignatureStore::of_log(HEADER.to_vec())
     }
 
+    /// A store without a file, of the octets of another one. `None`: they are not whole.
+    pub fn from_octets(octets: &[u8]) -> Option<SignatureStore> {
+        let store = SignatureStore::of_log(octets.to_vec());
+        (store.log == octets).then_some(store)
+    }
+
+    /// The header and all records, as in the file.
+    pub fn as_octets(&self) -> &[u8] {
+        &self.log
+    }
+
     /// Opens a store, or makes an empty one where there is no file. The second value tells what was
     /// dropped because the file is cut off, damaged or of another version: a sentence for the log.
     ///
@@ -239,6 +250,18 @@ impl SignatureStore {
         Ok(())
     }
 
+    /// When the first of the signatures expires, in seconds since 1970 modulo 2^32.
+    pub fn first_expiration(&self) -> Option<u32> {
+        let mut first = None;
+        for record in self.records() {
+            let expiration = record.stored.times.expiration;
+            if first.is_none_or(|first| is_before(expiration, first)) {
+                first = Some(expiration);
+            }
+        }
+        first
+    }
+
     /// The number of signatures.
     pub fn len(&self) -> usize {
         self.index.len()
@@ -270,6 +293,25 @@ impl SignatureStore {
         if let Some(write) = self.unflushed() {
             write.run()?;
             self.note_written(&write);
+        }
+        Ok(())
+    }
+
+    /// Whether all signatures are in the file, or there is no file.
+    pub fn is_flushed(&self) -> bool {
+        self.file
+            .as_ref()
+            .is_none_or(|file| file.flushed == self.log.len())
+    }
+
+    /// Adds all signatures of another store.
+    ///
+    /// # Errors
+    /// A sentence: the store is full.
+    pub fn add_all(&mut self, other: &SignatureStore) -> Result<(), String> {
+        for record in other.records() {
+            let StoredSignature { times, signature } = record.stored;
+            self.add(&record.digest, times, signature)?;
         }
         Ok(())
     }

@@ -6,14 +6,15 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use super::key::KeyError;
 use super::key_file::time_text;
+use super::rrsig::verify_octets;
 use super::validity::{ValidityRules, is_before, owner_hash};
 use super::{
-    RrsetHead, SignatureFields, SignatureOctets, SignatureStore, SignedData, SigningKey,
-    ValidityPeriod,
+    RrsetHead, SignatureDigest, SignatureFields, SignatureOctets, SignatureStore, SignedData,
+    SigningKey, StoredSignature, ValidityPeriod,
 };
 use crate::dns::{Name, RecordType};
 
@@ -27,6 +28,8 @@ pub enum SigningError {
     Key(KeyError),
     /// It is not in the store, and enough was signed for now.
     Postponed,
+    /// The bundle has no good signature of these data.
+    NotInBundle(Name, RecordType),
     /// The clock has gone back: it shows a time before the newest signature, or before this program
     /// was written. Seconds since 1970.
     Clock(u64),
@@ -37,6 +40,11 @@ impl fmt::Display for SigningError {
         match self {
             SigningError::Key(error) => error.fmt(f),
             SigningError::Postponed => f.write_str("enough was signed for now"),
+            SigningError::NotInBundle(owner, rtype) => write!(
+                f,
+                "the bundle has no good signature of {owner} {rtype} as it is here; make the bundle \
+                 anew with `meridian sign` from the same zones and configuration"
+            ),
             SigningError::Clock(now) => write!(
                 f,
                 "the clock shows {} (UTC), which is before the newest signature or before this \
@@ -55,6 +63,11 @@ pub struct SigningSession {
     clock: fn() -> u64,
     rules: ValidityRules,
     store: RwLock<SignatureStore>,
+    /// Signatures that were made elsewhere. With them nothing is signed here, and the store has those
+    /// of them that were found to be good.
+    bundle: Option<Arc<SignatureStore>>,
+    /// Everything that was made or taken from the store, for a bundle.
+    taken: Option<Mutex<SignatureStore>>,
     made: AtomicU64,
     /// When the first signature in use is due, in seconds since 1970.
     next_due: AtomicU64,
@@ -68,8 +81,39 @@ impl SigningSession {
             clock,
             rules,
             store: RwLock::new(store),
+            bundle: None,
+            taken: None,
             made: AtomicU64::new(0),
             next_due: AtomicU64::new(u64::MAX),
+        }
+    }
+
+    /// Takes signatures from a bundle, and signs nothing.
+    pub fn with_bundle(mut self, bundle: Arc<SignatureStore>) -> SigningSession {
+        self.bundle = Some(bundle);
+        self
+    }
+
+    /// Collects all signatures that are in use, for a bundle.
+    pub fn collecting(mut self) -> SigningSession {
+        self.taken = Some(Mutex::new(SignatureStore::in_memory()));
+        self
+    }
+
+    /// What was [collected](Self::collecting) since the last time.
+    pub fn take_collected(&self) -> SignatureStore {
+        let Some(taken) = &self.taken else {
+            return SignatureStore::in_memory();
+        };
+        let mut taken = taken.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut taken, SignatureStore::in_memory())
+    }
+
+    fn collect(&self, digest: &SignatureDigest, times: ValidityPeriod, octets: &SignatureOctets) {
+        if let Some(taken) = &self.taken {
+            let mut taken = taken.lock().unwrap_or_else(PoisonError::into_inner);
+            // A bundle that is too large is noticed when it is written.
+            let _ = taken.add(digest, times, octets.as_slice());
         }
     }
 
@@ -80,6 +124,9 @@ impl SigningSession {
 
     /// Whether the clock shows a time that cannot be right, so that nothing is signed by it.
     pub fn is_clock_wrong(&self) -> bool {
+        if self.bundle.is_some() {
+            return false;
+        }
         let store = self.store.read().unwrap_or_else(PoisonError::into_inner);
         is_clock_wrong(&store, (self.clock)())
     }
@@ -98,6 +145,22 @@ impl SigningSession {
         self.next_due.fetch_min(due, Ordering::Relaxed);
     }
 
+    /// Writes new signatures to the file of the store. Others sign while this waits for the disk.
+    ///
+    /// # Errors
+    /// A sentence: the file cannot be written.
+    pub fn keep(&self) -> Result<(), String> {
+        let store = self.store.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(write) = store.unflushed() else {
+            return Ok(());
+        };
+        drop(store);
+        write.run()?;
+        let mut store = self.store.write().unwrap_or_else(PoisonError::into_inner);
+        store.note_written(&write);
+        Ok(())
+    }
+
     /// Writes new signatures to the file of the store, and drops old ones if they are many.
     ///
     /// # Errors
@@ -105,6 +168,9 @@ impl SigningSession {
     pub fn flush(&self) -> Result<(), String> {
         let now = (self.clock)();
         let mut store = self.store.write().unwrap_or_else(PoisonError::into_inner);
+        if store.is_flushed() {
+            return Ok(());
+        }
         store.flush()?;
         store.compact(now).map(|_| ())
     }
@@ -182,6 +248,11 @@ impl ZoneSigner {
         &self.apex
     }
 
+    /// What it shares with the signers of other zones.
+    pub fn session(&self) -> &SigningSession {
+        &self.session
+    }
+
     /// Whether every key may sign steered names.
     pub fn may_sign_steered(&self) -> bool {
         self.zone_keys
@@ -235,7 +306,7 @@ impl ZoneSigner {
         &self,
         key: &SigningKey,
         rrset: RrsetHead<'_>,
-        rdatas: impl Iterator<Item = &'d [u8]>,
+        rdatas: impl Iterator<Item = &'d [u8]> + Clone,
         data: &mut SignedData,
         budget: &mut u32,
     ) -> Result<MadeSignature, SigningError> {
@@ -243,34 +314,96 @@ impl ZoneSigner {
         let now = (session.clock)();
         let times = session.rules.period(owner_hash(rrset.owner), now);
         let mut fields = SignatureFields::of(key.public(), rrset, times);
-        data.fill(&fields, rrset, rdatas);
+        data.fill(&fields, rrset, rdatas.clone());
         let digest = data.digest(key.public());
-        let store = session.store.read().unwrap_or_else(PoisonError::into_inner);
-        let is_clock_wrong = is_clock_wrong(&store, now);
-        if let Some(stored) = store.get(&digest)
-            && (is_clock_wrong || !session.rules.is_due(stored.times, now))
-        {
+        if let Some(bundle) = &session.bundle {
+            let Some(stored) = bundle.get(&digest) else {
+                return Err(not_in_bundle(rrset));
+            };
             fields.times = stored.times;
-            session.note(stored.times, now);
+            data.fill(&fields, rrset, rdatas);
+            if !session.is_good(&digest, stored, key, data) {
+                return Err(not_in_bundle(rrset));
+            }
             let octets = SignatureOctets::from_slice(stored.signature);
             return Ok(MadeSignature { fields, octets });
         }
-        drop(store);
-        if is_clock_wrong {
-            return Err(SigningError::Clock(now));
-        }
-        *budget = budget.checked_sub(1).ok_or(SigningError::Postponed)?;
-        let octets = key.sign(data.octets()).map_err(SigningError::Key)?;
-        session.made.fetch_add(1, Ordering::Relaxed);
+        let (times, octets) = match session.stored(&digest, now) {
+            StoredState::Good(times, octets) => (times, octets),
+            StoredState::ClockWrong => return Err(SigningError::Clock(now)),
+            StoredState::Due => {
+                *budget = budget.checked_sub(1).ok_or(SigningError::Postponed)?;
+                let octets = key.sign(data.octets()).map_err(SigningError::Key)?;
+                session.made.fetch_add(1, Ordering::Relaxed);
+                session.add(&digest, times, &octets);
+                (times, octets)
+            }
+        };
+        fields.times = times;
         session.note(times, now);
-        let mut store = session
-            .store
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        // A full store means signing again after a restart, and nothing worse.
-        let _ = store.add(&digest, times, octets.as_slice());
+        session.collect(&digest, times, &octets);
         Ok(MadeSignature { fields, octets })
     }
+}
+
+/// What the store has for an RRset.
+enum StoredState {
+    /// A signature to serve.
+    Good(ValidityPeriod, SignatureOctets),
+    /// None, or one that is due to be made anew.
+    Due,
+    /// None, and none can be made.
+    ClockWrong,
+}
+
+impl SigningSession {
+    fn stored(&self, digest: &SignatureDigest, now: u64) -> StoredState {
+        let store = self.store.read().unwrap_or_else(PoisonError::into_inner);
+        let is_clock_wrong = is_clock_wrong(&store, now);
+        if let Some(stored) = store.get(digest)
+            && (is_clock_wrong || !self.rules.is_due(stored.times, now))
+        {
+            let octets = SignatureOctets::from_slice(stored.signature);
+            return StoredState::Good(stored.times, octets);
+        }
+        if is_clock_wrong {
+            return StoredState::ClockWrong;
+        }
+        StoredState::Due
+    }
+
+    fn add(&self, digest: &SignatureDigest, times: ValidityPeriod, octets: &SignatureOctets) {
+        let mut store = self.store.write().unwrap_or_else(PoisonError::into_inner);
+        // A full store means signing again after a restart, and nothing worse.
+        let _ = store.add(digest, times, octets.as_slice());
+    }
+
+    /// Whether a signature of the bundle is good. What was checked once is in the store.
+    fn is_good(
+        &self,
+        digest: &SignatureDigest,
+        found: StoredSignature<'_>,
+        key: &SigningKey,
+        data: &SignedData,
+    ) -> bool {
+        let store = self.store.read().unwrap_or_else(PoisonError::into_inner);
+        if store.get(digest) == Some(found) {
+            return true;
+        }
+        drop(store);
+        let is_good = verify_octets(key.public(), data.octets(), found.signature).is_ok();
+        if is_good {
+            let octets = SignatureOctets::from_slice(found.signature);
+            self.add(digest, found.times, &octets);
+        }
+        is_good
+    }
+}
+
+#[cold]
+fn not_in_bundle(rrset: RrsetHead<'_>) -> SigningError {
+    let owner = Name::from_wire(rrset.owner).unwrap_or_else(|_| Name::root());
+    SigningError::NotInBundle(owner, rrset.rtype)
 }
 
 /// Whether a time is before the newest inception of a store, or before this program was written.

@@ -121,39 +121,43 @@ pub struct PickSource<'v> {
 }
 
 /// Picks endpoints of a tier, each at most once. Those of [`PickedEndpoints::dealt`] are one hand.
-#[inline(always)]
 pub fn pick(
     tier: &ActiveTier,
     source: PickSource<'_>,
     client: ClientHash,
     policy: PickPolicy,
 ) -> PickedEndpoints {
-    let PickSource { pools, decks } = source;
-    let mut picks = PickedEndpoints::default();
-    if let Some(region) = only_endpoint(tier, pools) {
-        picks.push(region, 0);
-        return picks;
+    match pick_by_weight(tier, source.pools, policy) {
+        Some((region, endpoint)) => PickedEndpoints::one(region, endpoint),
+        None => pick_several(tier, source, client, policy),
     }
-    if policy.answers == 1
-        && tier.whole
-        && matches!(policy.pick, PickMethod::Weighted | PickMethod::LeastLoad)
-    {
-        let first = weighted_first(tier, pools, next_draw(policy.seed));
-        if let Some((region, endpoint)) = first {
-            picks.push(region, endpoint);
-        }
-        return picks;
-    }
-    pick_several(tier, pools, decks, client, policy)
 }
 
-/// Deals from a deck, or picks one endpoint after the other. This is a function of its own, because
-/// the picker is used by reference here, and the usual pick should not have to put it into memory.
-#[inline(never)]
-fn pick_several(
+/// The endpoint of a reply in which nothing but weights decides: region position and index into its
+/// pool. Most replies are like that, and this costs less than [`PickedEndpoints`]. `None`: it is for
+/// [`pick_several`].
+#[inline(always)]
+pub fn pick_by_weight(
     tier: &ActiveTier,
     pools: &[Option<EndpointPool>],
-    decks: Option<&ViewDecks>,
+    policy: PickPolicy,
+) -> Option<(u8, u16)> {
+    if let Some(region) = only_endpoint(tier, pools) {
+        return Some((region, 0));
+    }
+    let is_weighted = matches!(policy.pick, PickMethod::Weighted | PickMethod::LeastLoad);
+    if policy.answers == 1 && tier.whole && is_weighted {
+        let (region, endpoint) = weighted_first(tier, pools, next_draw(policy.seed))?;
+        return Some((region, endpoint as u16));
+    }
+    None
+}
+
+/// Deals from a deck, or picks one endpoint after the other.
+#[inline(never)]
+pub fn pick_several(
+    tier: &ActiveTier,
+    PickSource { pools, decks }: PickSource<'_>,
     client: ClientHash,
     policy: PickPolicy,
 ) -> PickedEndpoints {

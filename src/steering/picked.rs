@@ -33,6 +33,14 @@ pub struct PickedEndpoints {
 }
 
 impl PickedEndpoints {
+    /// One endpoint.
+    #[inline]
+    pub fn one(region: u8, endpoint: u16) -> PickedEndpoints {
+        let mut picks = PickedEndpoints::default();
+        picks.push(region, endpoint.into());
+        picks
+    }
+
     /// Nothing yet of the hand with this number.
     #[inline]
     pub(super) fn of_hand(hand: HandId) -> PickedEndpoints {

@@ -7,7 +7,7 @@ use crate::harness::Region;
 use crate::programs::{Unbound, delv, expect_secure, write_anchors};
 use crate::world;
 
-fn services(port: u16) -> String {
+pub fn services(port: u16) -> String {
     format!(
         r#"
 [checks.health]
@@ -35,7 +35,7 @@ iad = ["127.0.2.1"]
 
 /// Asks until the answer has all of these addresses and no other; every answer on the way is secure.
 #[track_caller]
-fn await_addresses(unbound: &Unbound, wanted: &[&str]) {
+pub fn await_addresses(unbound: &Unbound, wanted: &[&str]) {
     let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         let reply = unbound.ask("www.example.test", "A");

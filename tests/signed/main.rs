@@ -8,5 +8,7 @@ mod programs;
 mod world;
 
 mod answers;
+mod elsewhere;
 mod failover;
 mod time;
+mod validator;

@@ -48,10 +48,15 @@ fn keys(folder: &Path) -> Vec<Vec<String>> {
     keys
 }
 
-/// Writes the entry keys of a folder as trust anchors for delv.
+/// Writes the entry keys of a server as trust anchors for delv.
 pub fn write_anchors(server: &Server) {
+    write_anchors_of(server, &server.folder().join("keys"));
+}
+
+/// The same with the keys of a folder.
+pub fn write_anchors_of(server: &Server, folder: &Path) {
     let mut text = String::from("trust-anchors {\n");
-    for key in keys(&server.folder().join("keys")) {
+    for key in keys(folder) {
         let [zone, flags, protocol, algorithm, data @ ..] = &key[..] else {
             panic!("{key:?}");
         };
@@ -102,11 +107,16 @@ pub struct Unbound {
 
 impl Unbound {
     pub fn start(server: &Server, zone: &str) -> Unbound {
+        Unbound::with_keys(server, zone, &server.folder().join("keys"))
+    }
+
+    /// The same with the keys of a folder.
+    pub fn with_keys(server: &Server, zone: &str, trusted: &Path) -> Unbound {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let port = free_port();
         let path = folder.path().display();
         let mut anchors = String::new();
-        for key in keys(&server.folder().join("keys")) {
+        for key in keys(trusted) {
             let [owner, flags, fields @ ..] = &key[..] else {
                 panic!("{key:?}");
             };

@@ -34,11 +34,20 @@ $TTL 300
 host A 192.0.2.1
 ";
 
-const CONFIG: &str = r#"
+const OWN_KEYS: &str = r#"
 [zones.dnssec]
 sign = "*"
 generate = true
+"#;
 
+const ELSEWHERE: &str = r#"
+[zones.dnssec]
+sign = "*"
+keys = "elsewhere"
+bundle = "signatures.bundle"
+"#;
+
+const CONFIG: &str = r#"
 [state]
 directory = "state"
 
@@ -123,9 +132,20 @@ iad = [{ srv = "1 1 443 mail.elsewhere.example." }]
 
 /// Both zones, signed, with these services.
 pub fn setup(services: &str) -> Setup {
+    zones().config(OWN_KEYS).config(CONFIG).config(services)
+}
+
+/// The same for a server without keys.
+pub fn setup_elsewhere(services: &str, bundle: &[u8]) -> Setup {
+    zones()
+        .file("signatures.bundle", bundle)
+        .config(ELSEWHERE)
+        .config(CONFIG)
+        .config(services)
+}
+
+fn zones() -> Setup {
     Setup::new()
         .zone("example.test", ZONE)
         .zone("below.example.test", BELOW)
-        .config(CONFIG)
-        .config(services)
 }

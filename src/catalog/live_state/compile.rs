@@ -48,7 +48,7 @@ impl LiveTable {
         }
     }
 
-    fn by_class(catchment: &Catchment, states: &RegionStates) -> LiveTable {
+    pub(super) fn by_class(catchment: &Catchment, states: &RegionStates) -> LiveTable {
         LiveTable {
             outcomes: catchment.outcomes_by_class(states),
             wide: false,
@@ -64,14 +64,14 @@ pub(super) struct TableKey {
 }
 
 /// Makes each table once, or takes it from the state before.
-struct TableCache<'b> {
+pub(super) struct TableCache<'b> {
     before: Option<&'b Tables>,
     tables: Tables,
     make: fn(&Catchment, &RegionStates) -> LiveTable,
 }
 
 impl<'b> TableCache<'b> {
-    fn new(
+    pub(super) fn new(
         before: Option<&'b Tables>,
         make: fn(&Catchment, &RegionStates) -> LiveTable,
     ) -> TableCache<'b> {
@@ -99,7 +99,7 @@ impl<'b> TableCache<'b> {
     }
 
     /// Makes the tables of these views, on two threads.
-    fn make_all<'v>(&mut self, views: impl Iterator<Item = &'v PreparedView<'v>>) {
+    pub(super) fn make_all<'v>(&mut self, views: impl Iterator<Item = &'v PreparedView<'v>>) {
         let mut missing: Vec<(&Arc<TableKey>, &Catchment)> = Vec::new();
         let mut seen = HashSet::new();
         for prepared in views {
@@ -260,7 +260,8 @@ impl<'b> LiveStateBuild<'b> {
             services,
             tables: tables.tables,
             availability: self.availability.clone(),
-            is_unsigned: signing.is_some_and(|signing| signing.is_incomplete()),
+            is_unsigned: signing.as_ref().is_some_and(HandSigning::is_incomplete),
+            signing_fault: signing.and_then(HandSigning::into_fault),
             signers: self.signers.clone(),
         }
     }
@@ -347,7 +348,7 @@ impl LiveView {
 }
 
 /// A view whose table is not made yet.
-struct PreparedView<'s> {
+pub(super) struct PreparedView<'s> {
     view: &'s ServiceView,
     available: ViewAvailability<'s>,
     rules: DeckRules,
@@ -357,7 +358,7 @@ struct PreparedView<'s> {
 }
 
 impl<'s> PreparedView<'s> {
-    fn new(
+    pub(super) fn new(
         service: &'s SteeredService,
         family: ServiceFamily,
         now: Option<&'s ServiceAvailability>,
@@ -383,7 +384,7 @@ impl<'s> PreparedView<'s> {
         })
     }
 
-    fn finish(self, tables: &TableCache<'_>, decks: &mut DeckCache) -> Option<LiveView> {
+    pub(super) fn finish(self, tables: &TableCache<'_>, decks: &mut DeckCache) -> Option<LiveView> {
         let (key, outcomes) = tables.get(&self.key)?;
         let mut pools = Vec::with_capacity(self.live.len());
         let mut data = Vec::with_capacity(self.live.len());
@@ -450,7 +451,7 @@ struct DeckKey {
 
 /// Makes the decks of views that are alike once.
 #[derive(Default)]
-struct DeckCache {
+pub(super) struct DeckCache {
     decks: HashMap<DeckKey, Option<Arc<ViewDecks>>>,
 }
 

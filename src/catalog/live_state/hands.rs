@@ -10,10 +10,19 @@ use crate::steering::HandId;
 #[derive(Debug, Default)]
 pub struct HandSignatures {
     octets: Box<[u8]>,
-    /// Where the records of each number end.
-    ends: Box<[u32]>,
-    /// How many each number has; those that could not be signed have none.
-    counts: Box<[u8]>,
+    places: Box<[RecordsPlace]>,
+    /// By region position, the number of its first endpoint alone.
+    firsts: Box<[u32]>,
+}
+
+/// Where the records of one set are.
+#[derive(Debug, Clone, Copy)]
+struct RecordsPlace {
+    at: u32,
+    /// Octets.
+    length: u16,
+    /// How many there are; a set that could not be signed has none.
+    count: u16,
 }
 
 /// The RRSIG records of one set.
@@ -22,32 +31,37 @@ pub struct SignedHand<'s> {
     /// In wire form.
     pub records: &'s [u8],
     /// How many there are, at least one.
-    pub count: u8,
+    pub count: u16,
 }
 
 impl HandSignatures {
     /// The records of a number; `None`: it is not signed.
     #[inline]
     pub fn of(&self, hand: HandId) -> Option<SignedHand<'_>> {
-        let number = hand.0 as usize;
-        let end = *self.ends.get(number)? as usize;
-        let start = match number.checked_sub(1) {
-            Some(before) => *self.ends.get(before)? as usize,
-            None => 0,
-        };
-        let count = *self.counts.get(number)?;
-        if count == 0 {
+        let place = self.places.get(hand.0 as usize)?;
+        if place.count == 0 {
             return None;
         }
+        let records = self.octets.get(place.at as usize..)?;
         Some(SignedHand {
-            records: self.octets.get(start..end)?,
-            count,
+            records: records.get(..usize::from(place.length))?,
+            count: place.count,
         })
+    }
+
+    /// The records of one endpoint alone: region position and index into its pool.
+    #[inline]
+    pub fn of_endpoint(&self, region: u8, endpoint: u16) -> Option<SignedHand<'_>> {
+        let first = *self.firsts.get(usize::from(region))?;
+        self.of(HandId(first.wrapping_add(endpoint.into())))
     }
 
     /// Number of records.
     pub fn count(&self) -> usize {
-        self.counts.iter().copied().map(usize::from).sum()
+        self.places
+            .iter()
+            .map(|place| usize::from(place.count))
+            .sum()
     }
 }
 
@@ -55,24 +69,32 @@ impl HandSignatures {
 #[derive(Debug, Default)]
 pub struct HandSignaturesBuilder {
     octets: Vec<u8>,
-    ends: Vec<u32>,
-    counts: Vec<u8>,
+    places: Vec<RecordsPlace>,
+    firsts: Vec<u32>,
 }
 
 impl HandSignaturesBuilder {
+    /// The sets from the next number on are the endpoints of the next region, each alone.
+    pub fn begin_region(&mut self) {
+        self.firsts.push(self.places.len() as u32);
+    }
+
     /// Adds the records of the next number.
-    pub fn add(&mut self, records: &[u8], count: u8) {
+    pub fn add(&mut self, records: &[u8], count: u16) {
+        self.places.push(RecordsPlace {
+            at: self.octets.len() as u32,
+            length: records.len() as u16,
+            count,
+        });
         self.octets.extend_from_slice(records);
-        self.ends.push(self.octets.len() as u32);
-        self.counts.push(count);
     }
 
     /// The signatures.
     pub fn finish(self) -> HandSignatures {
         HandSignatures {
             octets: self.octets.into(),
-            ends: self.ends.into(),
-            counts: self.counts.into(),
+            places: self.places.into(),
+            firsts: self.firsts.into(),
         }
     }
 }

@@ -2,11 +2,11 @@
 //!
 //! Every endpoint alone is a hand, so answers of one endpoint need no new signature whatever fails.
 //! Hands of several endpoints change with what is up. What was signed before is found in the store
-//! of the session; so is what was signed ahead. A step of the controller signs no more than fits into
-//! its time: hands that are left have no signature for the moment, and clients get one of their
-//! endpoints, which always has one.
+//! of the session; so is what was signed [`ahead`](super::ahead). A step of the controller signs no
+//! more than fits into its time: hands that are left have no signature for the moment, and clients
+//! get one of their endpoints, which always has one.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 use super::LiveView;
 use super::hands::{HandSignatures, HandSignaturesBuilder};
@@ -34,6 +34,8 @@ pub struct HandSigning<'s> {
     budget: Cell<u32>,
     /// Something was left unsigned.
     is_incomplete: Cell<bool>,
+    /// Why an endpoint alone is not signed, so that it cannot be answered.
+    fault: RefCell<Option<SigningError>>,
 }
 
 /// Signs for one service.
@@ -51,12 +53,23 @@ impl<'s> HandSigning<'s> {
             signers,
             budget: Cell::new(budget),
             is_incomplete: Cell::new(false),
+            fault: RefCell::default(),
         }
+    }
+
+    /// Why an endpoint alone is not signed.
+    pub fn into_fault(self) -> Option<SigningError> {
+        self.fault.into_inner()
     }
 
     /// Whether something was left unsigned.
     pub fn is_incomplete(&self) -> bool {
         self.is_incomplete.get()
+    }
+
+    /// Whether all signatures that may be made were made.
+    pub fn is_spent(&self) -> bool {
+        self.budget.get() == 0
     }
 
     /// Signs for a service; `None`: its zone is not signed.
@@ -81,9 +94,18 @@ impl ServiceSigning<'_> {
     pub fn view(&self, family: ServiceFamily, view: &LiveView) -> HandSignatures {
         let mut signatures = HandSignaturesBuilder::default();
         let mut room = SigningRoom::default();
-        for hand in view.hands() {
+        for hand in view.decks.as_deref().map_or(&[][..], |decks| decks.hands()) {
+            let hand: Vec<(u8, u16)> = hand.iter().collect();
             let set = HandRecords::of(family, view, &hand);
-            self.add(&set, &mut signatures, &mut room);
+            self.add(&set, false, &mut signatures, &mut room);
+        }
+        for (region, endpoints) in (0..).zip(view.data.iter()) {
+            signatures.begin_region();
+            for endpoint in (0..).take(endpoints.len()) {
+                let set = HandRecords::of(family, view, &[(region, endpoint)]);
+                // It stands in for every set that is not signed yet, so it never waits.
+                self.add(&set, true, &mut signatures, &mut room);
+            }
         }
         signatures.finish()
     }
@@ -112,7 +134,7 @@ impl ServiceSigning<'_> {
                     rtype: binding.rtype,
                     rdata: vec![binding.data(&hints[0], &hints[1])],
                 };
-                self.add(&set, &mut signatures, &mut room);
+                self.add(&set, false, &mut signatures, &mut room);
             }
         }
         SignedBinding {
@@ -127,6 +149,7 @@ impl ServiceSigning<'_> {
     fn add(
         &self,
         set: &HandRecords,
+        is_urgent: bool,
         signatures: &mut HandSignaturesBuilder,
         room: &mut SigningRoom,
     ) {
@@ -139,9 +162,14 @@ impl ServiceSigning<'_> {
             ttl: self.ttl,
         };
         let rdata = set.rdata.iter().map(|data| &data[..]);
-        let mut budget = self.signing.budget.get();
-        let signed = self.signer.sign_within(&mut budget, head, rdata, room);
-        self.signing.budget.set(budget);
+        let signed = if is_urgent {
+            self.signer.sign(head, rdata, room)
+        } else {
+            let mut budget = self.signing.budget.get();
+            let signed = self.signer.sign_within(&mut budget, head, rdata, room);
+            self.signing.budget.set(budget);
+            signed
+        };
         match signed {
             Ok(()) => {
                 let mut records = Vec::new();
@@ -151,15 +179,30 @@ impl ServiceSigning<'_> {
                     records.extend_from_slice(&header);
                     records.extend_from_slice(&data);
                 }
-                signatures.add(&records, room.made.len() as u8);
+                signatures.add(&records, room.made.len() as u16);
             }
             Err(error) => {
-                self.signing.is_incomplete.set(true);
-                if error != SigningError::Postponed {
-                    tracing::error!("{} is not signed: {error}", self.owner);
-                }
                 signatures.add(&[], 0);
+                self.note(error, is_urgent);
             }
+        }
+    }
+}
+
+impl ServiceSigning<'_> {
+    #[cold]
+    fn note(&self, error: SigningError, is_urgent: bool) {
+        // A set that the bundle has not will not come later either: clients get one of its endpoints.
+        if !is_urgent && matches!(error, SigningError::NotInBundle(..)) {
+            return;
+        }
+        self.signing.is_incomplete.set(true);
+        if error == SigningError::Postponed {
+            return;
+        }
+        tracing::error!("{} is not signed: {error}", self.owner);
+        if is_urgent {
+            self.signing.fault.borrow_mut().get_or_insert(error);
         }
     }
 }

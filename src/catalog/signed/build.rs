@@ -33,6 +33,25 @@ impl ZoneSigners {
         self.zones.get(zone)?.as_ref()
     }
 
+    /// How many signatures were made, and not found in the store.
+    pub fn made(&self) -> u64 {
+        let first = self.zones.iter().flatten().next();
+        first.map_or(0, |signer| signer.session().made())
+    }
+
+    /// Writes the signatures that were made since the last time to their file. Signing goes on
+    /// meanwhile.
+    ///
+    /// # Errors
+    /// A sentence: the file cannot be written.
+    pub fn keep(&self) -> Result<(), String> {
+        // All of them share one session.
+        match self.zones.iter().flatten().next() {
+            Some(signer) => signer.session().keep(),
+            None => Ok(()),
+        }
+    }
+
     /// Whether no zone is signed.
     pub fn is_empty(&self) -> bool {
         self.zones.iter().all(Option::is_none)

@@ -33,6 +33,17 @@ pub struct KeyFolderArgs {
     pub folder: Option<PathBuf>,
 }
 
+/// `meridian sign`
+#[derive(Debug, Args)]
+pub struct SignArgs {
+    /// Sign the zones and services of this configuration file
+    #[arg(long, value_name = "FILE", default_value = "meridian.toml")]
+    pub config: PathBuf,
+    /// Write the bundle of signatures to this file, which is replaced as a whole
+    #[arg(long, short, value_name = "FILE")]
+    pub output: PathBuf,
+}
+
 /// `meridian keys generate`
 #[derive(Debug, Args)]
 pub struct GenerateKey {

@@ -29,8 +29,12 @@ tables! {
         /// The zones that are signed, by their apexes; `"*"` is every zone.
         sign: OneOrMore<ZoneSelector> = [],
         /// Folder with the keys of the zones: `K*.key` and `K*.private` as BIND writes them.
-        /// Relative to the folder of the configuration file.
+        /// Relative to the folder of the configuration file. `"elsewhere"`: there are none here,
+        /// and the signatures come from a bundle.
         keys: PathBuf = "keys",
+        /// The bundle of signatures that `meridian sign` makes where the keys are. Needed with
+        /// `keys = "elsewhere"`.
+        bundle: PathBuf => "none; *needed* with `keys = \"elsewhere\"`",
         /// Whether a key is made for a zone that has none.
         generate: bool = false,
         /// The policy of zones that no policy names.

@@ -5,15 +5,18 @@
 //! nothing names is probably a mistake.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::model::{DnssecConfig, SigningRules};
 use super::names::DeclaredNames;
 use crate::config::document::error::SourceLine;
-use crate::config::document::{ConfigReport, NamedEntry, TableField, WithOffset};
+use crate::config::document::{ConfigReport, NamedEntry, Setting, TableField, WithOffset};
 use crate::config::tables::{Dnssec, SigningPolicy};
 use crate::config::values::words::ZoneSelector;
 use crate::dns::Name;
+
+/// Stands for the folder of keys where there are none.
+const ELSEWHERE: &str = "elsewhere";
 
 /// Checks the table. `None`: no zone is signed.
 pub fn resolve_dnssec(
@@ -36,14 +39,50 @@ pub fn resolve_dnssec(
     {
         policy = *found;
     }
+    let bundle = bundle_of(raw.bundle, &raw.keys, &raw.generate, report);
     let selected = selected_zones(raw.sign.value.0, report)?;
     Some(DnssecConfig {
         zones: selected,
         keys: folder.join(raw.keys.value),
+        bundle: bundle.map(|bundle| folder.join(bundle)),
         generate: raw.generate.value,
         policy,
         policies: zones.policies,
     })
+}
+
+/// The bundle of signatures, if the keys are elsewhere.
+fn bundle_of(
+    bundle: TableField<PathBuf>,
+    keys: &Setting<PathBuf>,
+    generate: &Setting<bool>,
+    report: &mut ConfigReport,
+) -> Option<PathBuf> {
+    let is_elsewhere = keys.value == Path::new(ELSEWHERE);
+    if let Some(at) = generate.at()
+        && is_elsewhere
+        && generate.value
+    {
+        report.error(
+            at,
+            "keys that are elsewhere cannot be generated here; take generate out".to_owned(),
+        );
+    }
+    match bundle {
+        TableField::Given(bundle) if is_elsewhere => Some(bundle.value),
+        TableField::Given(bundle) => {
+            let sentence = "a bundle is only used with keys = \"elsewhere\"; take one of them out";
+            report.error(bundle.at, sentence.to_owned());
+            None
+        }
+        TableField::Absent if is_elsewhere => {
+            let sentence = "keys that are elsewhere need their signatures: bundle = \"FILE\" as \
+                            `meridian sign` writes it";
+            report.error(keys.at().unwrap_or(0), sentence.to_owned());
+            None
+        }
+        _ => None,
+    }
 }
 
 /// The zones that policies name.

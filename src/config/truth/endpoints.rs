@@ -46,7 +46,7 @@ impl EndpointTarget {
 
 impl ServiceRegion {
     /// Whether one of its endpoints is an alias, which may come to any number of addresses.
-    pub(super) fn has_alias(&self) -> bool {
+    pub fn has_alias(&self) -> bool {
         self.endpoints
             .iter()
             .any(|endpoint| matches!(endpoint.target, EndpointTarget::Alias(_)))

@@ -85,6 +85,8 @@ pub struct DnssecConfig {
     pub zones: Option<Vec<(SourceLine, Name)>>,
     /// Folder with the keys.
     pub keys: PathBuf,
+    /// The signatures that were made elsewhere; `None`: the keys are here.
+    pub bundle: Option<PathBuf>,
     /// Whether a key is made for a zone that has none.
     pub generate: bool,
     /// The policy of zones that no policy names.

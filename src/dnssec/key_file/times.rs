@@ -197,6 +197,23 @@ pub fn time_text(time: u64) -> String {
     )
 }
 
+/// A time for people: `2026-12-07 09:00 UTC`.
+pub fn date_text(time: u64) -> String {
+    let text = time_text(time);
+    let mut date = String::new();
+    for (at, digit) in text.chars().take(12).enumerate() {
+        match at {
+            4 | 6 => date.push('-'),
+            8 => date.push(' '),
+            10 => date.push(':'),
+            _ => {}
+        }
+        date.push(digit);
+    }
+    date.push_str(" UTC");
+    date
+}
+
 /// Days from 1970 to the start of a year.
 fn days_before(year: u64) -> u64 {
     (year - 1970) * 365 + leap_days_before(year) - leap_days_before(1970)
@@ -233,6 +250,7 @@ mod tests {
             assert_eq!(parse_time(text), Some(time));
             assert_eq!(time_text(time), text);
         }
+        assert_eq!(date_text(1_795_943_739), "2026-11-29 09:15 UTC");
         for bad in [
             "20261301000000",
             "21000229000000",
