@@ -141,11 +141,12 @@ pub struct LocatedSide<'s> {
 impl<'s> LocatedSide<'s> {
     /// The locations of a side whose regions are numbered in `names`.
     pub fn new(side: &'s ForecastSide, names: &[String]) -> LocatedSide<'s> {
-        let point = |name: &String| Some(side.region(name)?.point?.unit_vector());
-        LocatedSide {
-            side,
-            regions: names.iter().map(point).collect(),
+        let mut regions = Vec::with_capacity(names.len());
+        for name in names {
+            let point = side.region(name).and_then(|region| region.point);
+            regions.push(point.map(|point| point.unit_vector()));
         }
+        LocatedSide { side, regions }
     }
 
     fn split(&self, value: u32) -> &RegionSplit {

@@ -4,8 +4,7 @@ use super::scanner::{ScanFault, Token};
 
 /// Whether this is the class `IN`; another class is refused.
 pub fn is_class(word: Token<'_>) -> Result<bool, ScanFault> {
-    let is = |class: &[u8]| word.text.eq_ignore_ascii_case(class);
-    if is(b"IN") || is(b"CLASS1") {
+    if word.text.eq_ignore_ascii_case(b"IN") || word.text.eq_ignore_ascii_case(b"CLASS1") {
         return Ok(true);
     }
     let others: [&[u8]; 4] = [b"CH", b"HS", b"CS", b"NONE"];
@@ -17,7 +16,10 @@ pub fn is_class(word: Token<'_>) -> Result<bool, ScanFault> {
                 && !digits.is_empty()
                 && digits.iter().all(u8::is_ascii_digit)
         });
-    if numbered || others.into_iter().any(is) {
+    let named = others
+        .iter()
+        .any(|class| word.text.eq_ignore_ascii_case(class));
+    if numbered || named {
         return refuse_class(word);
     }
     Ok(false)

@@ -206,24 +206,10 @@ struct FolderContent {
 }
 
 fn zone_files(folder: &Path) -> Result<FolderContent, ZoneError> {
-    let unreadable =
-        |error| ZoneError::whole(folder, format!("the zones folder cannot be read: {error}"));
     let mut found = FolderContent::default();
-    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
-        let entry = entry.map_err(unreadable)?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let path = entry.path();
-        let extension = path.extension().unwrap_or_default();
-        if name.starts_with('.') {
-            continue;
-        }
-        if extension == "zone" {
-            found.zones.push(path);
-        } else if extension.eq_ignore_ascii_case("zone") {
-            found.nearly.push(name);
-        } else {
-            found.others.push(name);
-        }
+    if let Err(error) = found.read(folder) {
+        let sentence = format!("the zones folder cannot be read: {error}");
+        return Err(ZoneError::whole(folder, sentence));
     }
     // They differ in their last component alone.
     found
@@ -232,6 +218,28 @@ fn zone_files(folder: &Path) -> Result<FolderContent, ZoneError> {
     found.nearly.sort();
     found.others.sort();
     Ok(found)
+}
+
+impl FolderContent {
+    fn read(&mut self, folder: &Path) -> std::io::Result<()> {
+        for entry in std::fs::read_dir(folder)? {
+            let entry = entry?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let path = entry.path();
+            let extension = path.extension().unwrap_or_default();
+            if name.starts_with('.') {
+                continue;
+            }
+            if extension == "zone" {
+                self.zones.push(path);
+            } else if extension.eq_ignore_ascii_case("zone") {
+                self.nearly.push(name);
+            } else {
+                self.others.push(name);
+            }
+        }
+        Ok(())
+    }
 }
 
 impl FolderContent {

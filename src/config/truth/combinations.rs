@@ -177,16 +177,7 @@ fn sizes(places: &[CombinationParts]) -> Vec<Option<Size>> {
     let mut sizes: Vec<Option<Size>> = vec![None; places.len()];
     let mut ready: Vec<usize> = (0..places.len()).filter(|&at| missing[at] == 0).collect();
     while let Some(at) = ready.pop() {
-        let parts = || {
-            places[at]
-                .iter()
-                .filter_map(|part| sizes[usize::from(part.value.0)])
-        };
-        let depth = parts().map(|part| part.depth + 1).max().unwrap_or(0);
-        let leaves = parts()
-            .fold(0, |sum: usize, part| sum.saturating_add(part.leaves))
-            .max(1);
-        sizes[at] = Some(Size { depth, leaves });
+        sizes[at] = Some(size_above(&places[at], &sizes));
         for &whole in &wholes[at] {
             missing[whole] -= 1;
             if missing[whole] == 0 {
@@ -195,6 +186,22 @@ fn sizes(places: &[CombinationParts]) -> Vec<Option<Size>> {
         }
     }
     sizes
+}
+
+/// The size of a check from those of its parts; one without parts is one leaf.
+fn size_above(parts: &CombinationParts, sizes: &[Option<Size>]) -> Size {
+    let mut depth = 0;
+    let mut leaves: usize = 0;
+    for part in parts {
+        if let Some(size) = sizes[usize::from(part.value.0)] {
+            depth = depth.max(size.depth + 1);
+            leaves = leaves.saturating_add(size.leaves);
+        }
+    }
+    Size {
+        depth,
+        leaves: leaves.max(1),
+    }
 }
 
 /// Follows unfinished parts until one comes again; each circle is told once, where it closes.

@@ -103,6 +103,9 @@ impl DeclaredNames {
 
 /// Whether a text can be such a name: 1 to 63 of a-z, 0-9 and -.
 pub fn is_name(text: &str) -> bool {
-    let allowed = |octet: u8| octet.is_ascii_lowercase() || octet.is_ascii_digit() || octet == b'-';
-    (1..=63).contains(&text.len()) && text.bytes().all(allowed)
+    (1..=63).contains(&text.len()) && text.bytes().all(is_allowed)
+}
+
+fn is_allowed(octet: u8) -> bool {
+    octet.is_ascii_lowercase() || octet.is_ascii_digit() || octet == b'-'
 }
