@@ -91,6 +91,19 @@ fn print(explanation: &Explanation) {
     if let Some(service) = &explanation.service {
         print_service(service, &output);
     }
+    print_records(explanation, &output);
+    if !explanation.notes.is_empty() {
+        say!();
+    }
+    for note in &explanation.notes {
+        say!("note: {}", shown(note));
+    }
+}
+
+fn print_records(explanation: &Explanation, output: &TextOutput) {
+    if explanation.records.is_empty() {
+        return;
+    }
     let mut rows = Vec::new();
     for record in &explanation.records {
         rows.push(vec![
@@ -100,16 +113,8 @@ fn print(explanation: &Explanation) {
             record.data.clone(),
         ]);
     }
-    if !rows.is_empty() {
-        say!();
-        output.table(&["answer", "ttl", "type", "data"], &rows);
-    }
-    if !explanation.notes.is_empty() {
-        say!();
-    }
-    for note in &explanation.notes {
-        say!("note: {}", shown(note));
-    }
+    say!();
+    output.table(&["answer", "ttl", "type", "data"], &rows);
 }
 
 fn print_facts(explanation: &Explanation, output: &TextOutput) {
@@ -221,10 +226,13 @@ fn print_service(service: &ServiceFacts, output: &TextOutput) {
         rows.push(candidate_row(candidate));
     }
     output.table(&heads, &rows);
-    if service.endpoints.is_empty() {
-        return;
+    if !service.endpoints.is_empty() {
+        say!();
+        print_endpoints(service, output);
     }
-    say!();
+}
+
+fn print_endpoints(service: &ServiceFacts, output: &TextOutput) {
     let mut rows = Vec::new();
     for endpoint in &service.endpoints {
         let chance = match service.pick.as_str() {

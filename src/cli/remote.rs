@@ -100,21 +100,7 @@ fn print(status: &ServerStatus, arguments: &StatusArguments) {
 
 /// Prints the summary, the version and what is served.
 fn print_head(output: &TextOutput, status: &ServerStatus, arguments: &StatusArguments) {
-    let summary = shown(&status.summary).to_string();
-    // If some clients have no live region, the summary comes first.
-    let is_whole = status
-        .services
-        .iter()
-        .flat_map(|service| &service.coverage)
-        .all(Coverage::is_whole);
-    if !is_whole {
-        output.bold(&summary);
-    }
-    let uptime = duration_text(Duration::from_secs(status.uptime_seconds));
-    output.bold(&format!("meridian {}, up {uptime}", shown(&status.version)));
-    if is_whole {
-        output.bold(&summary);
-    }
+    print_summary(output, status);
     say!(
         "serves {} on {}",
         shown(&status.configuration),
@@ -133,6 +119,21 @@ fn print_head(output: &TextOutput, status: &ServerStatus, arguments: &StatusArgu
 }
 
 /// `fleet world: 3 of 3 groups in touch, outvoted on 2 checks`.
+fn print_summary(output: &TextOutput, status: &ServerStatus) {
+    let summary = shown(&status.summary).to_string();
+    let uptime = duration_text(Duration::from_secs(status.uptime_seconds));
+    let version = format!("meridian {}, up {uptime}", shown(&status.version));
+    let mut coverage = status.services.iter().flat_map(|service| &service.coverage);
+    // If some clients have no live region, the summary comes first.
+    if coverage.all(Coverage::is_whole) {
+        output.bold(&version);
+        output.bold(&summary);
+    } else {
+        output.bold(&summary);
+        output.bold(&version);
+    }
+}
+
 fn fleet_line(fleet: &FleetReport) -> String {
     let mut line = format!(
         "fleet {}: {} of {} groups in touch",
@@ -220,17 +221,22 @@ fn print_services(output: &TextOutput, services: &[ServiceStatus], wide: bool) {
         say!();
     }
     if !well.is_empty() {
-        let listed = &well[..well.len().min(MOST_LINES)];
-        output.table(&["service", "health", "regions", "answers/s"], listed);
-        let more = well.len() - listed.len();
-        if more > 0 {
-            say!("and {more} more, all of them healthy; `--wide` lists every endpoint");
-        }
-        say!();
+        print_well(output, &well);
     }
     if services.is_empty() {
         say!("no service to show\n");
     }
+}
+
+/// A line for each service without troubles, up to a number of lines.
+fn print_well(output: &TextOutput, well: &[Vec<String>]) {
+    let listed = &well[..well.len().min(MOST_LINES)];
+    output.table(&["service", "health", "regions", "answers/s"], listed);
+    let more = well.len() - listed.len();
+    if more > 0 {
+        say!("and {more} more, all of them healthy; `--wide` lists every endpoint");
+    }
+    say!();
 }
 
 /// The row of a healthy service.

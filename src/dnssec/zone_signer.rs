@@ -160,7 +160,10 @@ impl ZoneSigner {
         for key in keys {
             let algorithm = key.public().algorithm();
             for signing in [&mut zone_keys, &mut entry_keys] {
-                if !signing.iter().any(|it| it.public().algorithm() == algorithm) {
+                if !signing
+                    .iter()
+                    .any(|it| it.public().algorithm() == algorithm)
+                {
                     signing.push(key.clone());
                 }
             }
