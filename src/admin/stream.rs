@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Extension, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use hyper::body::Frame;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc};
@@ -103,7 +103,7 @@ pub async fn events(
 
 fn full(most: usize, whose: &str) -> ApiError {
     let sentence = format!("{most} event streams are open {whose}already; close one of them");
-    ApiError::new(StatusCode::SERVICE_UNAVAILABLE, sentence)
+    ApiError::unavailable(sentence)
 }
 
 /// The number after which events are wanted.

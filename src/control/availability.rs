@@ -361,11 +361,8 @@ impl AvailabilityFacts<'_> {
     fn next_flip(&self, probe: &ProbeRef) -> Duration {
         let mut earliest = Duration::MAX;
         for key in probe.targets() {
-            let flip = match self.targets.get(key) {
-                Some(target) => target.flip_possible_in,
-                None => Duration::ZERO,
-            };
-            earliest = earliest.min(flip);
+            let target = self.targets.get(key);
+            earliest = earliest.min(target.map_or(Duration::ZERO, |it| it.flip_possible_in));
         }
         earliest
     }

@@ -170,21 +170,25 @@ fn least_covered<'c>(
     known
 }
 
+/// The change that leaves the fewest clients covered, of those that fall below the limit.
+fn least_covered_below(limit: f64, changes: &[CoverageChange]) -> Option<&CoverageChange> {
+    let below = changes
+        .iter()
+        .filter(|it| it.after_percent < limit && it.after_percent < it.before_percent);
+    below.min_by(|one, other| one.after_percent.total_cmp(&other.after_percent))
+}
+
 /// Why these changes are refused under `[guard] min_covered`, from 0.0 to 1.0; `None`: they are
 /// not.
 pub fn uncovering(limit: f64, changes: &[CoverageChange]) -> Option<String> {
     let limit = limit * 100.0;
-    let below = changes
-        .iter()
-        .filter(|it| it.after_percent < limit && it.after_percent < it.before_percent);
-    let worst = below.min_by(|one, other| one.after_percent.total_cmp(&other.after_percent))?;
     let CoverageChange {
         name,
         rtype,
         before_percent,
         after_percent,
         lost,
-    } = worst;
+    } = least_covered_below(limit, changes)?;
     let before = percent(*before_percent);
     let after = percent(*after_percent);
     let limit = percent(limit);

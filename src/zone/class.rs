@@ -8,21 +8,20 @@ pub fn is_class(word: Token<'_>) -> Result<bool, ScanFault> {
         return Ok(true);
     }
     let others: [&[u8]; 4] = [b"CH", b"HS", b"CS", b"NONE"];
-    let numbered = word
-        .text
-        .split_at_checked(5)
-        .is_some_and(|(class, digits)| {
-            class.eq_ignore_ascii_case(b"CLASS")
-                && !digits.is_empty()
-                && digits.iter().all(u8::is_ascii_digit)
-        });
-    let named = others
-        .iter()
-        .any(|class| word.text.eq_ignore_ascii_case(class));
-    if numbered || named {
+    let mut others = others.iter();
+    if is_numbered(word.text) || others.any(|class| word.text.eq_ignore_ascii_case(class)) {
         return refuse_class(word);
     }
     Ok(false)
+}
+
+/// `CLASS` and a number (RFC 3597 section 5).
+fn is_numbered(word: &[u8]) -> bool {
+    let Some((class, digits)) = word.split_at_checked(5) else {
+        return false;
+    };
+    let is_number = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
+    is_number && class.eq_ignore_ascii_case(b"CLASS")
 }
 
 fn refuse_class(word: Token<'_>) -> Result<bool, ScanFault> {

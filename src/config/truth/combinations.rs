@@ -145,12 +145,7 @@ pub fn check(checks: &[CheckConfig], places: &[CombinationParts], report: &mut C
             None => tell_circle(at, checks, places, &sizes, &mut told, report),
             Some(size) if size.depth > DEEPEST || size.leaves > MOST_LEAVES => {
                 let place = places[at].first().map_or(0, |part| part.at);
-                let name = &checks[at].name;
-                let sentence = format!(
-                    "check \"{name}\" comes to {} checks in {} levels; at most are {MOST_LEAVES} in {DEEPEST}",
-                    size.leaves, size.depth
-                );
-                report.error(place, sentence);
+                report.error(place, size.sentence(&checks[at].name));
             }
             Some(_) => {}
         }
@@ -163,16 +158,25 @@ struct Size {
     leaves: usize,
 }
 
+impl Size {
+    /// Refuses a check of this size.
+    fn sentence(self, name: &str) -> String {
+        format!(
+            "check \"{name}\" comes to {} checks in {} levels; at most are {MOST_LEAVES} in {DEEPEST}",
+            self.leaves, self.depth
+        )
+    }
+}
+
 /// The size of every check; `None` for those on a cycle or above one. In topological order (Kahn
-/// 1962), so that neither
-/// a long chain nor many ways to one part take long.
+/// 1962), so that neither a long chain nor many ways to one part take long.
 fn sizes(places: &[CombinationParts]) -> Vec<Option<Size>> {
     let mut wholes = vec![Vec::new(); places.len()];
     let mut missing: Vec<usize> = places.iter().map(Vec::len).collect();
     for (whole, parts) in places.iter().enumerate() {
-        parts
-            .iter()
-            .for_each(|part| wholes[usize::from(part.value.0)].push(whole));
+        for part in parts {
+            wholes[usize::from(part.value.0)].push(whole);
+        }
     }
     let mut sizes: Vec<Option<Size>> = vec![None; places.len()];
     let mut ready: Vec<usize> = (0..places.len()).filter(|&at| missing[at] == 0).collect();
