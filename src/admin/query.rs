@@ -136,11 +136,15 @@ impl QueryPairs {
 
 fn unknown_key(key: &str, known: &[QueryParameter]) -> String {
     let names: Vec<&str> = known.iter().map(|parameter| parameter.name).collect();
-    let list = match names.split_last() {
+    format!("there is no parameter {key:?}; there {}", listing(&names))
+}
+
+/// `are a, b and c`, or `is a`.
+fn listing(names: &[&str]) -> String {
+    match names.split_last() {
         Some((last, others)) if !others.is_empty() => {
             format!("are {} and {last}", others.join(", "))
         }
         _ => format!("is {}", names.join("")),
-    };
-    format!("there is no parameter {key:?}; there {list}")
+    }
 }

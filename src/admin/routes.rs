@@ -49,7 +49,7 @@ const CHANGE_TIME: Duration = Duration::from_secs(60);
 /// Paths that only say whether the server works.
 const HEALTH_CHECKS: [&str; 2] = ["/healthz", "/readyz"];
 
-/// One call.
+/// One path of the API: how it is called, what it answers, and who handles it.
 pub struct AdminRoute {
     /// The HTTP method.
     pub method: Method,

@@ -49,9 +49,10 @@ pub struct SignatureTable {
     octets: Vec<u8>,
 }
 
-/// Where a signature is.
+/// Where a signature is, and what it shares with others.
 #[derive(Debug, Clone, Copy)]
 struct SignaturePlace {
+    /// Offset of its octets.
     at: u32,
     /// Index of the terms; the label count is in the upper eight bits.
     terms: u32,

@@ -11,7 +11,8 @@ use super::client::AdminClient;
 use crate::control::{LoadedState, any_draw, load};
 use crate::daemon::progress;
 use crate::explain::{
-    CandidateFacts, ExplainQuestion, Explanation, PlaceFacts, ServiceFacts, explain, percent,
+    CandidateFacts, ExplainQuestion, Explanation, PlaceFacts, RecordFacts, ServiceFacts, explain,
+    percent,
 };
 use crate::terminal::{TextOutput, TextStyle, say, say_json};
 use crate::text::shown;
@@ -104,17 +105,18 @@ fn print_records(explanation: &Explanation, output: &TextOutput) {
     if explanation.records.is_empty() {
         return;
     }
-    let mut rows = Vec::new();
-    for record in &explanation.records {
-        rows.push(vec![
-            record.name.clone(),
-            record.ttl.to_string(),
-            record.rtype.clone(),
-            record.data.clone(),
-        ]);
-    }
+    let rows: Vec<Vec<String>> = explanation.records.iter().map(record_row).collect();
     say!();
     output.table(&["answer", "ttl", "type", "data"], &rows);
+}
+
+fn record_row(record: &RecordFacts) -> Vec<String> {
+    vec![
+        record.name.clone(),
+        record.ttl.to_string(),
+        record.rtype.clone(),
+        record.data.clone(),
+    ]
 }
 
 fn print_facts(explanation: &Explanation, output: &TextOutput) {

@@ -20,7 +20,7 @@ use crate::control::{LoadedState, guard, load};
 use crate::daemon::progress;
 use crate::explain::percent;
 use crate::files::{self, FileKind};
-use crate::foresight::{NotedTraffic, ServiceMove, compare};
+use crate::foresight::{NotedTraffic, RegionMove, ServiceMove, compare};
 use crate::terminal::{TextOutput, say, say_json};
 use crate::text::{counted, shown};
 use crate::zone::{self, RecordChange, Zone};
@@ -174,16 +174,17 @@ fn print_record(record: &RecordDifference) {
 
 fn print_move(service: &ServiceMove) {
     say!("\n{}", shown(service.sentence()));
-    let mut rows = Vec::new();
-    for region in &service.regions {
-        rows.push(vec![
-            region.region.clone(),
-            percent(region.before_percent),
-            percent(region.after_percent),
-            change_text(region.after_percent - region.before_percent),
-        ]);
-    }
+    let rows: Vec<Vec<String>> = service.regions.iter().map(region_row).collect();
     TextOutput::stdout().table(&["region", "before", "after", "change"], &rows);
+}
+
+fn region_row(region: &RegionMove) -> Vec<String> {
+    vec![
+        region.region.clone(),
+        percent(region.before_percent),
+        percent(region.after_percent),
+        change_text(region.after_percent - region.before_percent),
+    ]
 }
 
 /// Prints the effects: clients that move, changes of coverage, warnings, and the guard.

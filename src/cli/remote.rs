@@ -14,7 +14,7 @@ use crate::admin::{
 use crate::config::values::duration_text;
 use crate::control::fleet::report::FleetReport;
 use crate::control::overrides::OrderRecord;
-use crate::explain::percent;
+use crate::explain::{SourceFacts, percent};
 use crate::foresight::coverage::Coverage;
 use crate::terminal::{TextOutput, say, say_json};
 use crate::text::{counted, list, shown};
@@ -171,20 +171,21 @@ fn print_zones(output: &TextOutput, status: &ServerStatus, arguments: &StatusArg
     }
 }
 
+fn source_row(source: &SourceFacts) -> Vec<String> {
+    let age = match source.age_days {
+        Some(days) => counted(days, "day"),
+        None => String::new(),
+    };
+    vec![
+        source.name.clone(),
+        source.kind.clone(),
+        age,
+        source.path.clone().unwrap_or_default(),
+    ]
+}
+
 fn print_geodata(output: &TextOutput, status: &ServerStatus) {
-    let mut rows = Vec::new();
-    for source in &status.geodata {
-        let age = match source.age_days {
-            Some(days) => counted(days, "day"),
-            None => String::new(),
-        };
-        rows.push(vec![
-            source.name.clone(),
-            source.kind.clone(),
-            age,
-            source.path.clone().unwrap_or_default(),
-        ]);
-    }
+    let rows: Vec<Vec<String>> = status.geodata.iter().map(source_row).collect();
     output.table(&["geodata", "kind", "age", "file"], &rows);
     output.faint(&format!("{}\n", shown(&status.geodata_credit)));
 }
@@ -228,7 +229,7 @@ fn print_services(output: &TextOutput, services: &[ServiceStatus], wide: bool) {
     }
 }
 
-/// A line for each service without troubles, up to a number of lines.
+/// A line for each healthy service, [`MOST_LINES`] at most.
 fn print_well(output: &TextOutput, well: &[Vec<String>]) {
     let listed = &well[..well.len().min(MOST_LINES)];
     output.table(&["service", "health", "regions", "answers/s"], listed);

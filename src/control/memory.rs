@@ -64,15 +64,9 @@ impl MemoryExtent {
     /// Measures the files that a configuration names. A file that cannot be opened counts as empty,
     /// because it cannot be loaded either.
     pub fn of(config: &Config) -> MemoryExtent {
-        let mut databases = 0;
-        for path in &config.geo.databases {
-            if let Ok(data) = fs::metadata(path) {
-                databases += octets_read(FileKind::Database, data.len());
-            }
-        }
         MemoryExtent {
             zones: octets_in(&config.zones_directory, DEEPEST),
-            databases,
+            databases: octets_of(&config.geo.databases),
             services: config.services.len() as u64,
             rule_sets: rule_sets(config) as u64,
         }
@@ -270,6 +264,16 @@ fn own_room(folder: &Path) -> Option<u64> {
 
 fn read_number(path: PathBuf) -> Option<u64> {
     files::read_proc(path).ok()?.trim().parse().ok()
+}
+
+fn octets_of(databases: &[PathBuf]) -> u64 {
+    let mut octets = 0;
+    for path in databases {
+        if let Ok(data) = fs::metadata(path) {
+            octets += octets_read(FileKind::Database, data.len());
+        }
+    }
+    octets
 }
 
 fn metadata(entry: &DirEntry) -> io::Result<Metadata> {

@@ -65,12 +65,12 @@ pub struct CoverageParts {
     pub excluded_percent: f64,
 }
 
-/// The same for sampled queries.
+/// [`CoverageParts`] of sampled queries.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TrafficCoverage {
     /// The number of sampled queries.
     pub queries: u64,
-    /// The parts of these queries.
+    /// How these queries divide.
     #[serde(flatten)]
     pub parts: CoverageParts,
 }

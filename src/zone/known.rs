@@ -25,7 +25,7 @@ use crate::dns::Name;
 use crate::dns::name::MAX_NAME;
 use crate::dns::name_hash::name_hash;
 
-/// An edit that touches more than this part of the blocks is no small one: 1 in so many.
+/// A small edit concerns at most one in so many blocks.
 const SMALL: usize = 8;
 /// So many blocks may always be read again.
 const FEW: usize = 8;

@@ -205,10 +205,10 @@ pub struct GeoConfig {
     pub networks: Vec<GeoNetwork>,
 }
 
-/// One prefix of `[[geo.networks]]`.
+/// One entry of `[[geo.networks]]`: where a network is, as the operator states it.
 #[derive(Debug, Clone)]
 pub struct GeoNetwork {
-    /// The prefix.
+    /// The addresses that it speaks of.
     pub cidr: Cidr,
     /// The location, if given, or the centre of the country, if only that was given.
     pub point: Option<Point>,
