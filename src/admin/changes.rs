@@ -176,10 +176,10 @@ impl Drop for AuditLine {
         }
         let (call, peer) = (&*client_text(&self.call), &self.peer);
         if self.unlisted > 0 {
-            let untold = self.unlisted;
+            let unlisted = self.unlisted;
             tracing::info!(
-                target: "audit", peer, untold,
-                "audit: {untold} more refused calls of {peer} are not listed"
+                target: "audit", peer, unlisted,
+                "audit: {unlisted} more refused calls of {peer} are not listed"
             );
         }
         let Some(result) = &self.result else {

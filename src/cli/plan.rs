@@ -168,8 +168,8 @@ fn print_record(record: &RecordDifference) {
         Difference::Gone => '-',
         Difference::Changed => '~',
     };
-    let what = format!("{} {}", record.name, record.rtype);
-    say!("{sign} {}", shown(what));
+    let RecordDifference { name, rtype, .. } = record;
+    say!("{sign} {}", shown(format!("{name} {rtype}")));
 }
 
 fn print_move(service: &ServiceMove) {

@@ -241,13 +241,9 @@ fn own_group() -> Option<PathBuf> {
 
 /// The octets that the limits of a control group and its ancestors leave.
 fn group_room(mount: &Path, group: &Path) -> Option<u64> {
-    let mut least: Option<u64> = None;
-    for group in group.ancestors() {
-        if let Some(room) = own_room(&mount.join(group)) {
-            least = Some(least.map_or(room, |least| least.min(room)));
-        }
-    }
-    least
+    let groups = group.ancestors();
+    let rooms = groups.filter_map(|group| own_room(&mount.join(group)));
+    rooms.min()
 }
 
 /// The octets that are left below the limit of one control group. File cache that the kernel can

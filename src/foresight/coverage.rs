@@ -213,10 +213,8 @@ pub(super) fn is_counted(atlas: &Atlas, place: PlaceId) -> bool {
 pub fn fates(view: &ServiceView, states: &RegionStates) -> Vec<ClassSplit> {
     let mut fates = Vec::with_capacity(view.catchment.classes().len());
     for tiers in view.catchment.classes() {
-        fates.push(ClassSplit::of(
-            tiers,
-            &FailoverChain::resolve(tiers, states),
-        ));
+        let chain = FailoverChain::resolve(tiers, states);
+        fates.push(ClassSplit::of(tiers, &chain));
     }
     fates
 }

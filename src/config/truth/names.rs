@@ -87,16 +87,11 @@ impl DeclaredNames {
 
     /// Warns of every name that nothing uses.
     pub fn warn_unused(&self, report: &mut ConfigReport) {
-        for (name, _) in self
-            .declared
-            .iter()
-            .zip(&self.used)
-            .filter(|(_, used)| !**used)
-        {
-            report.warning(
-                name.at,
-                format!("{} \"{}\" is used by no service", self.kind, name.value),
-            );
+        for (name, is_used) in self.declared.iter().zip(&self.used) {
+            if !is_used {
+                let sentence = format!("{} \"{}\" is used by no service", self.kind, name.value);
+                report.warning(name.at, sentence);
+            }
         }
     }
 }
