@@ -13,7 +13,7 @@ use super::forms::ParameterForm;
 /// How often a parameter may be repeated, if it may.
 pub const MOST: usize = 256;
 
-/// One parameter of a query.
+/// A parameter that a call takes.
 pub struct QueryParameter {
     /// Its key.
     pub name: &'static str,

@@ -109,7 +109,7 @@ pub struct ServiceView {
     pub given: AnswerCounters,
 }
 
-/// One region in a view.
+/// A region that has endpoints of the view's family.
 #[derive(Debug)]
 pub struct ViewRegion {
     /// The region.
@@ -122,7 +122,7 @@ pub struct ViewRegion {
     pub endpoints: Vec<ViewEndpoint>,
 }
 
-/// One endpoint in a view.
+/// An endpoint of the view's family.
 #[derive(Debug, Clone)]
 pub struct ViewEndpoint {
     /// Record data.

@@ -28,7 +28,7 @@ pub struct SignedZones {
     signatures: SignatureTable,
 }
 
-/// One signed zone.
+/// What answers need to know of a signed zone.
 #[derive(Debug)]
 pub struct SignedZone {
     /// The number of the SOA RRset at its own TTL, which its signature covers.
@@ -69,7 +69,7 @@ pub struct SignatureTerms {
     pub tail: Box<[u8]>,
 }
 
-/// One signature.
+/// A signature, in the parts that a record is put together from.
 #[derive(Debug, Clone, Copy)]
 pub struct SignatureRef<'s> {
     /// Labels of the owner, without root and asterisk (RFC 4034 section 3.1.3).

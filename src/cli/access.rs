@@ -20,7 +20,7 @@ use crate::text::shown;
 /// The user that the package creates.
 const USUAL: &str = "meridian";
 
-/// A user of this system.
+/// A user of this system, for whom files are tried.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SystemUser {
     name: String,

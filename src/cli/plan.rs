@@ -144,7 +144,6 @@ fn print_settings(settings: &[SettingChange]) {
     }
 }
 
-/// Prints the clients of a service that move, and the share of each region.
 /// Per cent, with a sign; empty where nothing would be seen.
 fn change_text(change: f64) -> String {
     if change.abs() >= 0.05 {
@@ -172,6 +171,7 @@ fn print_record(record: &RecordDifference) {
     say!("{sign} {}", shown(format!("{name} {rtype}")));
 }
 
+/// Prints the clients of a service that move, and the share of each region.
 fn print_move(service: &ServiceMove) {
     say!("\n{}", shown(service.sentence()));
     let rows: Vec<Vec<String>> = service.regions.iter().map(region_row).collect();

@@ -118,7 +118,6 @@ fn print_head(output: &TextOutput, status: &ServerStatus, arguments: &StatusArgu
     say!("{}\n", last_reload(status));
 }
 
-/// `fleet world: 3 of 3 groups in touch, outvoted on 2 checks`.
 fn print_summary(output: &TextOutput, status: &ServerStatus) {
     let summary = shown(&status.summary).to_string();
     let uptime = duration_text(Duration::from_secs(status.uptime_seconds));
@@ -134,6 +133,7 @@ fn print_summary(output: &TextOutput, status: &ServerStatus) {
     }
 }
 
+/// `fleet world: 3 of 3 groups in touch, outvoted on 2 checks`.
 fn fleet_line(fleet: &FleetReport) -> String {
     let mut line = format!(
         "fleet {}: {} of {} groups in touch",

@@ -90,8 +90,7 @@ impl ControlState {
         }
     }
 
-    /// Logs when a service loses its last region, or has one again, and returns the event.
-    /// Clients a second that moved from the regions of an endpoint.
+    /// Answers a second that moved away from the regions of an endpoint.
     fn moved_by(&self, target: &TargetKey, moved: &ByRegion<f64>) -> f64 {
         let mut sum = 0.0;
         for key in self.derived.plan.places(target) {
@@ -100,6 +99,7 @@ impl ControlState {
         sum
     }
 
+    /// Logs when a service loses its last region, or has one again, and returns the event.
     fn all_down_change(
         &mut self,
         service: &ServiceConfig,

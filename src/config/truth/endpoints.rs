@@ -53,7 +53,7 @@ impl ServiceRegion {
     }
 }
 
-/// One endpoint.
+/// An endpoint: what replies name, its weight, and how it is checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
     /// The address or name of the endpoint.

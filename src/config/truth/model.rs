@@ -367,7 +367,7 @@ pub struct ServiceConfig {
     pub stated: SourceLine,
 }
 
-/// One region of a service.
+/// A region that serves a service, and its endpoints there.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ServiceRegion {
     /// The region.

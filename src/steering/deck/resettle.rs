@@ -27,7 +27,7 @@ struct Resettling {
     want: Vec<u64>,
 }
 
-/// A place in a set.
+/// One endpoint of one set, by position.
 #[derive(Clone, Copy)]
 struct SetPlace {
     set: usize,
