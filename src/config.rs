@@ -136,6 +136,18 @@ fn read_text(file: &Path) -> Result<(String, FileRead), String> {
     }
 }
 
+/// All mistakes of a file that is no TOML; the first alone if the file is long.
+fn syntax_errors(text: &str, first: toml::de::Error) -> Vec<toml::de::Error> {
+    let mut errors = Vec::new();
+    if text.len() <= MAX_RECOVERED {
+        errors = DeTable::parse_recoverable(text).1;
+    }
+    if errors.is_empty() {
+        errors.push(first);
+    }
+    errors
+}
+
 /// The tables of one file; `None` after a syntax error, which is reported.
 fn parse_document<T: ReadValue>(source: SourceFile, report: &mut ConfigReport) -> Option<T> {
     let text = source.text.clone();
@@ -143,14 +155,7 @@ fn parse_document<T: ReadValue>(source: SourceFile, report: &mut ConfigReport) -
     let document = match DeTable::parse(&text) {
         Ok(document) => DeValue::Table(document.into_inner()),
         Err(first) => {
-            let mut errors = Vec::new();
-            if text.len() <= MAX_RECOVERED {
-                errors = DeTable::parse_recoverable(&text).1;
-            }
-            if errors.is_empty() {
-                errors.push(first);
-            }
-            for error in errors {
+            for error in syntax_errors(&text, first) {
                 let at = error.span().map_or(text.len(), |span| span.start);
                 report.error(base + at, error.message().to_owned());
             }

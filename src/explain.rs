@@ -81,7 +81,7 @@ pub struct ClientFacts {
     pub place: PlaceFacts,
 }
 
-/// The question of an explanation.
+/// A query that is to be explained.
 #[derive(Debug, Clone)]
 pub struct ExplainQuestion {
     /// The query name.

@@ -31,6 +31,7 @@ use crate::config::Config;
 use crate::dns::Name;
 use crate::geo::Atlas;
 use crate::steering::Band;
+use crate::text::list;
 
 pub use change::PlannedChange;
 pub use compare::{CatalogWithConfig, RegionMove, ServiceMove, TrafficMove, compare};
@@ -213,15 +214,7 @@ fn no_endpoint(name: &Name) -> String {
 fn no_service(snapshot: &Snapshot, name: &Name) -> String {
     let services = snapshot.catalog.services.iter();
     let known: Vec<String> = services.map(|service| service.name.to_string()).collect();
-    let list = if known.len() > 8 {
-        format!(
-            "{} and {} more",
-            known.get(..8).unwrap_or_default().join(", "),
-            known.len() - 8
-        )
-    } else {
-        known.join(", ")
-    };
+    let list = list(&known, 8);
     format!("{name} is not a service; the services are {list}")
 }
 

@@ -105,8 +105,11 @@ impl Write for Escaper<'_, '_> {
 
 /// Whether a text is 1 to 63 letters, digits, `-` and `_` of ASCII.
 pub fn is_plain_name(text: &str) -> bool {
-    let is_plain = |octet: u8| octet.is_ascii_alphanumeric() || octet == b'-' || octet == b'_';
     (1..=63).contains(&text.len()) && text.bytes().all(is_plain)
+}
+
+fn is_plain(octet: u8) -> bool {
+    octet.is_ascii_alphanumeric() || octet == b'-' || octet == b'_'
 }
 
 /// The first `most` names, separated by commas: `fra, iad and 3 more`.

@@ -94,7 +94,7 @@ pub async fn admit(
     }
     if guard.control.is_closed() {
         let sentence = "another server is taking over; repeat the call in a moment, and that server will answer it";
-        return line.end(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, sentence).into_response());
+        return line.end(ApiError::unavailable(sentence).into_response());
     }
     let response = match with_body(request).await {
         Ok(request) => next.run(request).await,
@@ -176,10 +176,10 @@ impl Drop for AuditLine {
         }
         let (call, peer) = (&*client_text(&self.call), &self.peer);
         if self.unlisted > 0 {
-            let untold = self.unlisted;
+            let unlisted = self.unlisted;
             tracing::info!(
-                target: "audit", peer, untold,
-                "audit: {untold} more refused calls of {peer} are not listed"
+                target: "audit", peer, unlisted,
+                "audit: {unlisted} more refused calls of {peer} are not listed"
             );
         }
         let Some(result) = &self.result else {

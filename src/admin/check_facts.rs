@@ -66,11 +66,9 @@ impl CheckList<'_> {
             return;
         }
         self.checks.push(id);
-        let check = self.config.checks.get(usize::from(id.0));
-        if let Some(CheckConfig {
-            kind: CheckKind::Combined { parts, .. },
-            ..
-        }) = check
+        let config = self.config;
+        if let Some(check) = config.checks.get(usize::from(id.0))
+            && let CheckKind::Combined { parts, .. } = &check.kind
         {
             for part in parts {
                 self.add(*part);

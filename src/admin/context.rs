@@ -1,4 +1,7 @@
 //! What every call of the admin API works on.
+//!
+//! A call changes something only through [`Control`], which owns the state. Everything else is
+//! there to be read: counters, the addresses that answer, and the time of the start.
 
 use std::sync::Arc;
 use std::time::Instant;

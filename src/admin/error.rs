@@ -63,6 +63,16 @@ impl ApiError {
         ApiError::new(StatusCode::BAD_REQUEST, sentence)
     }
 
+    /// 422
+    pub fn unprocessable(sentence: impl Into<String>) -> ApiError {
+        ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, sentence)
+    }
+
+    /// 503
+    pub fn unavailable(sentence: impl Into<String>) -> ApiError {
+        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, sentence)
+    }
+
     /// 404
     pub fn not_found(sentence: impl Into<String>) -> ApiError {
         ApiError::new(StatusCode::NOT_FOUND, sentence)

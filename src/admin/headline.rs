@@ -144,11 +144,8 @@ impl ServiceStatus {
     fn worst_coverage(&self) -> Option<&Coverage> {
         let mut worst: Option<&Coverage> = None;
         for coverage in &self.coverage {
-            let is_worse = match worst {
-                Some(worst) => coverage.worst_percent() > worst.worst_percent(),
-                None => true,
-            };
-            if !coverage.is_whole() && is_worse {
+            let percent = coverage.worst_percent();
+            if !coverage.is_whole() && worst.is_none_or(|worst| percent > worst.worst_percent()) {
                 worst = Some(coverage);
             }
         }

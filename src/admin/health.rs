@@ -19,7 +19,7 @@ use crate::foresight::coverage::Coverage;
 use crate::health::probe::ProbePhases;
 use crate::resolve::ResolvedName;
 
-/// One service.
+/// A service: its regions and their health, and what goes on in it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ServiceStatus {
     /// Its name; may be a wildcard.
@@ -74,7 +74,7 @@ pub struct RegionHealth {
     pub endpoints: Vec<EndpointHealth>,
 }
 
-/// One endpoint.
+/// An endpoint: its state, since when, and why.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct EndpointHealth {
     /// The address or name of the endpoint.

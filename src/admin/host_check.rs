@@ -53,14 +53,18 @@ fn host_of(request: &Request) -> Option<&str> {
     Some(host.to_str().unwrap_or("?"))
 }
 
+fn without_port(host: &str) -> &str {
+    match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or(rest),
+        None => host.split(':').next().unwrap_or(host),
+    }
+}
+
 /// Whether a host, with or without a port, is an address, localhost or one of the configured
 /// names. None of these can be rebound by another site.
 fn is_own(host: &str, hosts: &[String]) -> bool {
-    let name = match host.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or(rest),
-        None => host.split(':').next().unwrap_or(host),
-    };
-    let name = name.trim_end_matches('.').to_ascii_lowercase();
+    let name = without_port(host).trim_end_matches('.');
+    let name = name.to_ascii_lowercase();
     name == "localhost"
         || name.ends_with(".localhost")
         || name.parse::<std::net::IpAddr>().is_ok()

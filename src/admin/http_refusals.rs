@@ -136,12 +136,16 @@ pub fn not_encrypted() -> String {
     )
 }
 
-fn answer(status: u16, reason: &str, error: &str) -> String {
+fn body_of(error: &str) -> String {
     let body = ErrorBody {
         error: error.to_owned(),
         confirm: None,
     };
-    let body = serde_json::to_string(&body).unwrap_or_default();
+    serde_json::to_string(&body).unwrap_or_default()
+}
+
+fn answer(status: u16, reason: &str, error: &str) -> String {
+    let body = body_of(error);
     let length = body.len();
     format!(
         "HTTP/1.1 {status} {reason}\r\nContent-Type: application/json\r\n\

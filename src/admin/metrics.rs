@@ -287,7 +287,7 @@ impl Metrics {
         services.write_endpoints(page)
     }
 
-    /// Overrides and leases.
+    /// Orders and leases.
     fn operators(&self, page: &mut MetricsWriter<'_>, view: &HealthView) -> fmt::Result {
         let now = BootTime::now();
         let mut orders = Vec::new();
@@ -296,7 +296,7 @@ impl Metrics {
         }
         page.gauges(
             "order",
-            "Overrides in force: 1, the weight, or the shifted part",
+            "Active orders: 1, the weight, or the shifted part",
             orders,
         )?;
         page.gauge(

@@ -13,7 +13,7 @@ use super::forms::ParameterForm;
 /// How often a parameter may be repeated, if it may.
 pub const MOST: usize = 256;
 
-/// One parameter of a query.
+/// A parameter that a call takes.
 pub struct QueryParameter {
     /// Its key.
     pub name: &'static str,
@@ -136,11 +136,15 @@ impl QueryPairs {
 
 fn unknown_key(key: &str, known: &[QueryParameter]) -> String {
     let names: Vec<&str> = known.iter().map(|parameter| parameter.name).collect();
-    let list = match names.split_last() {
+    format!("there is no parameter {key:?}; there {}", listing(&names))
+}
+
+/// `are a, b and c`, or `is a`.
+fn listing(names: &[&str]) -> String {
+    match names.split_last() {
         Some((last, others)) if !others.is_empty() => {
             format!("are {} and {last}", others.join(", "))
         }
         _ => format!("is {}", names.join("")),
-    };
-    format!("there is no parameter {key:?}; there {list}")
+    }
 }

@@ -49,7 +49,7 @@ const CHANGE_TIME: Duration = Duration::from_secs(60);
 /// Paths that only say whether the server works.
 const HEALTH_CHECKS: [&str; 2] = ["/healthz", "/readyz"];
 
-/// One call.
+/// One path of the API: how it is called, what it answers, and who handles it.
 pub struct AdminRoute {
     /// The HTTP method.
     pub method: Method,
@@ -332,7 +332,7 @@ async fn within(
             let seconds = time.as_secs();
             let sentence =
                 format!("this took longer than {seconds} seconds; it may still complete");
-            Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, sentence))
+            Err(ApiError::unavailable(sentence))
         }
     }
 }
@@ -370,7 +370,7 @@ async fn wrong_method(method: Method, uri: Uri) -> ApiError {
 async fn healthz(State(context): State<Arc<AdminContext>>) -> Result<&'static str, ApiError> {
     match context.control.watchdog().sentence() {
         None => Ok("ok\n"),
-        Some(sentence) => Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, sentence)),
+        Some(sentence) => Err(ApiError::unavailable(sentence)),
     }
 }
 
@@ -463,10 +463,7 @@ async fn plan(
     let control = context.control.clone();
     match run_to_end(async move { control.compare_with_files().await }).await?? {
         Ok(comparison) => Ok(Json(comparison)),
-        Err(mistakes) => Err(ApiError::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            mistakes.join("; "),
-        )),
+        Err(mistakes) => Err(ApiError::unprocessable(mistakes.join("; "))),
     }
 }
 

@@ -75,6 +75,12 @@ struct KeptShares {
     result: Bytes,
 }
 
+impl KeptShares {
+    fn is_of(&self, snapshot: &Arc<Snapshot>, query: &ShareQuery) -> bool {
+        std::ptr::eq(self.snapshot.as_ptr(), Arc::as_ptr(snapshot)) && self.query == *query
+    }
+}
+
 impl Default for ShareCalculator {
     fn default() -> ShareCalculator {
         ShareCalculator {
@@ -87,13 +93,8 @@ impl Default for ShareCalculator {
 impl ShareCalculator {
     fn find(&self, snapshot: &Arc<Snapshot>, query: &ShareQuery) -> Option<Bytes> {
         let all = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        for kept in all.iter() {
-            let is_same = std::ptr::eq(kept.snapshot.as_ptr(), Arc::as_ptr(snapshot));
-            if is_same && kept.query == *query {
-                return Some(kept.result.clone());
-            }
-        }
-        None
+        let found = all.iter().find(|kept| kept.is_of(snapshot, query))?;
+        Some(found.result.clone())
     }
 
     fn keep(&self, snapshot: &Arc<Snapshot>, query: ShareQuery, result: &Bytes) {

@@ -17,7 +17,8 @@ use super::health::{self, ServiceStatus};
 use super::rules::rules_of;
 use super::selection::StatusSelection;
 use crate::answer::Disposition;
-use crate::catalog::CatalogZone;
+use crate::catalog::{Catalog, CatalogZone};
+use crate::config::Config;
 use crate::control::clock::ClockReading;
 use crate::control::fleet::report::FleetReport;
 use crate::control::leases::LeaseRecord;
@@ -143,12 +144,16 @@ impl ServerStatus {
         let mut status = ServerStatus::of(context, &view);
         selection.apply(&mut status, &view.config)?;
         if selection.has_rules() {
-            let catalog = &context.control.snapshot().catalog;
-            for service in &mut status.services {
-                service.rules = rules_of(&view.config, catalog, &service.name);
-            }
+            let snapshot = context.control.snapshot();
+            status.add_rules(&view.config, &snapshot.catalog);
         }
         Ok(status)
+    }
+
+    fn add_rules(&mut self, config: &Config, catalog: &Catalog) {
+        for service in &mut self.services {
+            service.rules = rules_of(config, catalog, &service.name);
+        }
     }
 
     /// The whole status.

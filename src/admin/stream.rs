@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Extension, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use hyper::body::Frame;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc};
@@ -103,7 +103,7 @@ pub async fn events(
 
 fn full(most: usize, whose: &str) -> ApiError {
     let sentence = format!("{most} event streams are open {whose}already; close one of them");
-    ApiError::new(StatusCode::SERVICE_UNAVAILABLE, sentence)
+    ApiError::unavailable(sentence)
 }
 
 /// The number after which events are wanted.
@@ -123,12 +123,12 @@ async fn feed(
     mut fresh: broadcast::Receiver<Arc<Event>>,
     send: mpsc::Sender<Bytes>,
 ) {
-    let pass = async |text: String| send.send_timeout(text.into(), PATIENCE).await.is_ok();
-    if !pass(": these are the events of meridian\n\n".to_owned()).await {
+    let greeting = ": these are the events of meridian\n\n".to_owned();
+    if !pass(&send, greeting).await {
         return;
     }
     for event in past {
-        if !pass(text_of(&event)).await {
+        if !pass(&send, text_of(&event)).await {
             return;
         }
     }
@@ -138,10 +138,15 @@ async fn feed(
             Ok(Err(_)) => return,
             Err(_) => ": nothing new\n\n".to_owned(),
         };
-        if !pass(text).await {
+        if !pass(&send, text).await {
             return;
         }
     }
+}
+
+/// Whether the client takes the text in time.
+async fn pass(send: &mpsc::Sender<Bytes>, text: String) -> bool {
+    send.send_timeout(text.into(), PATIENCE).await.is_ok()
 }
 
 /// `id`, `event` and `data`; JSON has no line ends of its own.

@@ -33,7 +33,7 @@ pub enum TokenGate {
     Token(TokenFile),
 }
 
-/// The token file.
+/// The file of the admin token. It is read again for calls, on a thread of its own.
 pub struct TokenFile {
     path: PathBuf,
     /// Reads it, since its mount may hang.

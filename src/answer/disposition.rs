@@ -1,4 +1,7 @@
 //! How a query was disposed of, for counters and logs.
+//!
+//! Every query ends in one of these, whatever it was. Each has a number, which is its place in the
+//! counters of a worker, and a word in metrics and explanations.
 
 /// How a query was handled. Each query has exactly one disposition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -83,7 +83,7 @@ impl TrafficRates {
     fn oldest(&self, catalog: &Arc<Catalog>, now: Duration) -> Option<&TrafficSample> {
         let oldest = self.samples.front()?;
         let is_usable = self.is_of(catalog) && now.saturating_sub(oldest.taken) >= STEP;
-        if is_usable { Some(oldest) } else { None }
+        is_usable.then_some(oldest)
     }
 
     fn is_of(&self, catalog: &Arc<Catalog>) -> bool {

@@ -42,20 +42,24 @@ struct ViewKey {
 
 impl ViewKey {
     fn new(service: &config::ServiceConfig, regions: impl Iterator<Item = RegionId>) -> ViewKey {
-        let band = match service.band {
-            Band::Percent(size) => (false, size.to_bits()),
-            Band::Kilometres(size) => (true, size.to_bits()),
-        };
         ViewKey {
             fences: service.fences.as_ptr(),
             order: service.order,
-            band,
+            band: band_key(service.band),
             regions: regions.collect(),
         }
     }
 
     fn of_view(service: &config::ServiceConfig, regions: &[ViewRegion]) -> ViewKey {
         ViewKey::new(service, regions.iter().map(|region| region.region))
+    }
+}
+
+/// Whether a band is in kilometres, and the bits of its size.
+fn band_key(band: Band) -> (bool, u64) {
+    match band {
+        Band::Percent(size) => (false, size.to_bits()),
+        Band::Kilometres(size) => (true, size.to_bits()),
     }
 }
 
@@ -68,6 +72,16 @@ pub fn rule_sets(config: &Config) -> usize {
         known.insert(ViewKey::new(service, regions));
     }
     known.len()
+}
+
+impl SharedCatchment {
+    fn compile(rules: CatchmentRules, atlas: &Atlas) -> SharedCatchment {
+        let catchment = Arc::new(Catchment::compile(&rules, atlas));
+        SharedCatchment {
+            rules: Arc::new(rules),
+            catchment,
+        }
+    }
 }
 
 impl CatchmentCache {
@@ -155,11 +169,7 @@ impl CatchmentCache {
         if let Some(at) = self.known.iter().position(|known| *known.rules == rules) {
             return at;
         }
-        let catchment = Arc::new(Catchment::compile(&rules, atlas));
-        self.known.push(SharedCatchment {
-            rules: Arc::new(rules),
-            catchment,
-        });
+        self.known.push(SharedCatchment::compile(rules, atlas));
         self.known.len() - 1
     }
 }

@@ -88,8 +88,7 @@ impl Editor<'_> {
         let zone = self.names.get(apex.as_wire())?.zone;
         let mut missing = edit.owners.clone();
         let rrsets: Vec<RRset<'_>> = edit.zone.rrsets().collect();
-        let same_owner = |a: &RRset<'_>, b: &RRset<'_>| a.owner().eq_ignore_ascii_case(b.owner());
-        for of_owner in rrsets.chunk_by(same_owner) {
+        for of_owner in rrsets.chunk_by(have_one_owner) {
             let owner = owner_edit(of_owner);
             missing.remove(&name_hash(&owner.name));
             self.owner(zone, &owner)?;
@@ -132,10 +131,7 @@ impl Editor<'_> {
 
     /// Whether the RRsets of an owner may be replaced without a look at other names.
     fn may_change(&self, before: &[WireRrset], owner: &OwnerEdit, is_apex: bool) -> bool {
-        let types = |rrsets: &[WireRrset]| -> Vec<RecordType> {
-            rrsets.iter().map(|rrset| rrset.rtype).collect()
-        };
-        let (old_types, new_types) = (types(before), types(owner.rrsets()));
+        let (old_types, new_types) = (types_of(before), types_of(owner.rrsets()));
         for old in before {
             let new = owner.rrsets().iter().find(|new| new.rtype == old.rtype);
             let is_same = new.is_some_and(|new| self.is_same(old, owner, new));
@@ -266,6 +262,14 @@ fn owner_edit(rrsets: &[RRset<'_>]) -> OwnerEdit {
         }
     }
     owner
+}
+
+fn have_one_owner(a: &RRset<'_>, b: &RRset<'_>) -> bool {
+    a.owner().eq_ignore_ascii_case(b.owner())
+}
+
+fn types_of(rrsets: &[WireRrset]) -> Vec<RecordType> {
+    rrsets.iter().map(|rrset| rrset.rtype).collect()
 }
 
 /// Whether records of a type concern their owner alone.

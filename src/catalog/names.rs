@@ -57,7 +57,7 @@ pub enum NameRole {
     Occluded,
 }
 
-/// One name.
+/// A name that exists, or the ancestor of one.
 #[derive(Debug, Clone)]
 pub struct NameNode {
     name_at: u32,

@@ -73,22 +73,24 @@ pub fn rrset_print(
         return 0;
     }
     part.clear();
-    let mut put = |octets: &[u8]| {
-        part.extend_from_slice(&(octets.len() as u64).to_le_bytes());
-        part.extend_from_slice(octets);
-    };
-    put(owner);
+    put(part, owner);
     let octets = records.octets(rrset);
     // An SOA ends with SERIAL and four more numbers (RFC 1035 section 3.3.13).
     match octets.split_last_chunk::<20>() {
         Some((names, numbers)) if rrset.rtype == RecordType::SOA => {
-            put(names);
-            put(&numbers[4..]);
+            put(part, names);
+            put(part, &numbers[4..]);
         }
-        _ => put(octets),
+        _ => put(part, octets),
     }
     for pointer in records.pointers(rrset) {
-        put(&pointer.octets());
+        put(part, &pointer.octets());
     }
     SipHasher24::new().hash(part).as_u128()
+}
+
+/// Adds octets and their length before them.
+fn put(part: &mut Vec<u8>, octets: &[u8]) {
+    part.extend_from_slice(&(octets.len() as u64).to_le_bytes());
+    part.extend_from_slice(octets);
 }

@@ -217,11 +217,8 @@ impl<'v> ViewAvailability<'v> {
 
     fn detour(&self, region: &ViewRegion) -> Option<Detour> {
         let (to, clients) = self.region(region)?.detour?;
-        let to = self
-            .view
-            .regions
-            .iter()
-            .position(|other| other.listed == to)?;
+        let mut regions = self.view.regions.iter();
+        let to = regions.position(|other| other.listed == to)?;
         if !self.any_up(region) {
             // No endpoint of this family is up, so all of its clients go to their next region.
             return None;

@@ -131,13 +131,18 @@ fn unpack(packed: u64) -> Option<SampledNetwork> {
     if packed & TAKEN == 0 {
         return None;
     }
+    Some(SampledNetwork {
+        service: ServiceId(((packed & !TAKEN) >> SERVICE) as u32),
+        client: unpack_network(packed),
+    })
+}
+
+fn unpack_network(packed: u64) -> IpAddr {
     let network = packed & NETWORK;
-    let client = match packed & IS_V6 {
+    match packed & IS_V6 {
         0 => Ipv4Addr::from_bits(network as u32).into(),
         _ => Ipv6Addr::from_bits(u128::from(GLOBAL | network) << 80).into(),
-    };
-    let service = ServiceId(((packed & !TAKEN) >> SERVICE) as u32);
-    Some(SampledNetwork { service, client })
+    }
 }
 
 impl SampledNetwork {

@@ -16,7 +16,7 @@ use crate::geo::Atlas;
 use crate::geo::catchment::Catchment;
 use crate::geo::fences::CatchmentRules;
 use crate::resolve::IpFamily;
-use crate::steering::{AllDown, PickMethod};
+use crate::steering::{AllDown, PickMethod, Tiers};
 
 /// The kind of endpoints that a query asks a service for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,7 +109,7 @@ pub struct ServiceView {
     pub given: AnswerCounters,
 }
 
-/// One region in a view.
+/// A region that has endpoints of the view's family.
 #[derive(Debug)]
 pub struct ViewRegion {
     /// The region.
@@ -122,7 +122,7 @@ pub struct ViewRegion {
     pub endpoints: Vec<ViewEndpoint>,
 }
 
-/// One endpoint in a view.
+/// An endpoint of the view's family.
 #[derive(Debug, Clone)]
 pub struct ViewEndpoint {
     /// Record data.
@@ -216,11 +216,8 @@ impl ServiceView {
         let Some(Ok(position)) = position.map(u8::try_from) else {
             return false;
         };
-        self.catchment.classes().iter().any(|tiers| {
-            tiers
-                .iter()
-                .any(|tier| tier.len() > 1 && tier.contains(&position))
-        })
+        let mut classes = self.catchment.classes().iter();
+        classes.any(|tiers| is_in_shared_tier(tiers, position))
     }
 
     fn compile(
@@ -335,6 +332,12 @@ fn data_for(owner: &Name, target: &EndpointTarget, family: ServiceFamily) -> Opt
         }
         _ => None,
     }
+}
+
+/// Whether a region shares one of these tiers with another.
+fn is_in_shared_tier(tiers: &Tiers, position: u8) -> bool {
+    let mut tiers = tiers.iter();
+    tiers.any(|tier| tier.len() > 1 && tier.contains(&position))
 }
 
 fn host_data(owner: &Name, host: &TargetHost) -> EndpointData {

@@ -28,7 +28,7 @@ pub struct SignedZones {
     signatures: SignatureTable,
 }
 
-/// One signed zone.
+/// What answers need to know of a signed zone.
 #[derive(Debug)]
 pub struct SignedZone {
     /// The number of the SOA RRset at its own TTL, which its signature covers.
@@ -49,9 +49,10 @@ pub struct SignatureTable {
     octets: Vec<u8>,
 }
 
-/// Where a signature is.
+/// Where a signature is, and what it shares with others.
 #[derive(Debug, Clone, Copy)]
 struct SignaturePlace {
+    /// Offset of its octets.
     at: u32,
     /// Index of the terms; the label count is in the upper eight bits.
     terms: u32,
@@ -68,7 +69,7 @@ pub struct SignatureTerms {
     pub tail: Box<[u8]>,
 }
 
-/// One signature.
+/// A signature, in the parts that a record is put together from.
 #[derive(Debug, Clone, Copy)]
 pub struct SignatureRef<'s> {
     /// Labels of the owner, without root and asterisk (RFC 4034 section 3.1.3).

@@ -20,7 +20,7 @@ use crate::text::shown;
 /// The user that the package creates.
 const USUAL: &str = "meridian";
 
-/// A user of this system.
+/// A user of this system, for whom files are tried.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SystemUser {
     name: String,
@@ -44,16 +44,7 @@ impl SystemUser {
             ),
             Some(name) => SystemUser::named(name).map(Some),
             None if !is_root => Ok(None),
-            None => {
-                let mut name = USUAL.to_owned();
-                if let Some(directory) = &config.state_directory
-                    && let Ok(data) = fs::metadata(directory)
-                    && data.uid() != 0
-                {
-                    name = data.uid().to_string();
-                }
-                Ok(SystemUser::named(&name).ok())
-            }
+            None => Ok(SystemUser::named(&usual_user(config)).ok()),
         }
     }
 
@@ -96,29 +87,38 @@ impl SystemUser {
         paths: &[PathBuf],
         loaded: &LoadedState,
     ) -> Result<(Vec<String>, StartReport), String> {
+        self.become_user().map_err(|error| {
+            format!("cannot test what the user {} may read: {error}", self.name)
+        })?;
         let config = &loaded.config;
+        let unreadable = self.unreadable(&config.zones_directory, paths);
+        Ok((unreadable, start::examine(config, &loaded.prints)))
+    }
+
+    /// Gives the rights of the user to this thread.
+    fn become_user(&self) -> rustix::io::Result<()> {
         let (uid, gid) = (Uid::from_raw(self.uid), Gid::from_raw(self.gid));
         let mut groups = Vec::new();
         for group in &self.groups {
             groups.push(Gid::from_raw(*group));
         }
-        set_thread_groups(&groups)
-            .and_then(|()| set_thread_res_gid(gid, gid, gid))
-            .and_then(|()| set_thread_res_uid(uid, uid, uid))
-            .map_err(|error| {
-                format!("cannot test what the user {} may read: {error}", self.name)
-            })?;
+        set_thread_groups(&groups)?;
+        set_thread_res_gid(gid, gid, gid)?;
+        set_thread_res_uid(uid, uid, uid)
+    }
+
+    /// A sentence for everything that this thread cannot read.
+    fn unreadable(&self, zones: &Path, paths: &[PathBuf]) -> Vec<String> {
         let mut sentences = Vec::new();
-        if let Err(error) = fs::read_dir(&config.zones_directory) {
-            sentences
-                .push(self.sentence(&config.zones_directory, &format!("cannot be read: {error}")));
+        if let Err(error) = fs::read_dir(zones) {
+            sentences.push(self.sentence(zones, &format!("cannot be read: {error}")));
         }
         for path in paths {
             if let Err(error) = OpenFile::open(path) {
                 sentences.push(self.sentence(path, &error.to_string()));
             }
         }
-        Ok((sentences, start::examine(config, &loaded.prints)))
+        sentences
     }
 
     fn sentence(&self, path: &Path, reason: &str) -> String {
@@ -127,6 +127,17 @@ impl SystemUser {
             "{path}: as the user {name}, it {reason}; allow this user to read it and to enter its parent folders"
         )
     }
+}
+
+/// The user of the state directory, or else the one of the package.
+fn usual_user(config: &Config) -> String {
+    if let Some(directory) = &config.state_directory
+        && let Ok(data) = fs::metadata(directory)
+        && data.uid() != 0
+    {
+        return data.uid().to_string();
+    }
+    USUAL.to_owned()
 }
 
 /// The paths of all files that the server reads when it loads this configuration, each once.

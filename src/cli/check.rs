@@ -4,6 +4,7 @@
 //! cannot read, and sockets or certificates that do not work. Findings go to stdout, one a line,
 //! notes to stderr.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use serde::Serialize;
@@ -52,6 +53,30 @@ struct ConfigSize {
     memory: u64,
 }
 
+impl ConfigSize {
+    fn print(&self, file: &Path) {
+        say!(
+            "{}: good: {}, {}",
+            file.display(),
+            counted(self.zones, "zone"),
+            counted(self.services, "service")
+        );
+        complain(format_args!(
+            "this configuration needs about {} MB of memory",
+            self.memory.div_ceil(1_000_000)
+        ));
+    }
+}
+
+/// Names the pages that explain what was refused.
+fn print_topics(refusals: &[String], file: &Path) {
+    let octets =
+        files::read(file, FileKind::Configuration).map_or(Vec::new(), |content| content.octets);
+    for topic in topics::of(refusals, file, &String::from_utf8_lossy(&octets)) {
+        complain(format_args!("more on {topic}"));
+    }
+}
+
 /// One finding in JSON.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 struct Finding<'f> {
@@ -69,30 +94,31 @@ struct Finding<'f> {
 impl Checked {
     /// Loads what `serve` would load, and examines what it would examine.
     fn of(check: &CheckArgs) -> Result<Checked, String> {
-        let loaded = match control::load(&check.file.config, None) {
-            Ok(loaded) => loaded,
-            Err(refusals) => {
-                return Ok(Checked {
-                    found: StartReport {
-                        refusals,
-                        ..StartReport::default()
-                    },
-                    size: None,
-                });
-            }
-        };
-        let catalog = &loaded.snapshot.catalog;
-        let size = Some(ConfigSize {
-            zones: catalog.zones.len(),
-            services: catalog.services.len(),
-            memory: needed_memory(&loaded.config),
-        });
+        match control::load(&check.file.config, None) {
+            Ok(loaded) => Checked::of_loaded(check, loaded),
+            Err(refusals) => Ok(Checked {
+                found: StartReport {
+                    refusals,
+                    ..StartReport::default()
+                },
+                size: None,
+            }),
+        }
+    }
+
+    fn of_loaded(check: &CheckArgs, loaded: LoadedState) -> Result<Checked, String> {
         let mut found = Checked::examine_start(check, &loaded)?;
         found.warnings.splice(0..0, loaded.warnings);
         if let Some(note) = control::hold::note(&loaded.config) {
             let file = check.file.config.display();
             found.notes.push(format!("{file}: {note}"));
         }
+        let catalog = &loaded.snapshot.catalog;
+        let size = Some(ConfigSize {
+            zones: catalog.zones.len(),
+            services: catalog.services.len(),
+            memory: needed_memory(&loaded.config),
+        });
         Ok(Checked { found, size })
     }
 
@@ -137,26 +163,9 @@ impl Checked {
             complain(note);
         }
         match &self.size {
-            Some(size) if is_good => {
-                say!(
-                    "{}: good: {}, {}",
-                    file.display(),
-                    counted(size.zones, "zone"),
-                    counted(size.services, "service")
-                );
-                complain(format_args!(
-                    "this configuration needs about {} MB of memory",
-                    size.memory.div_ceil(1_000_000)
-                ));
-            }
+            Some(size) if is_good => size.print(file),
             Some(_) => {}
-            None => {
-                let octets = files::read(file, FileKind::Configuration)
-                    .map_or(Vec::new(), |content| content.octets);
-                for topic in topics::of(refusals, file, &String::from_utf8_lossy(&octets)) {
-                    complain(format_args!("more on {topic}"));
-                }
-            }
+            None => print_topics(refusals, file),
         }
     }
 

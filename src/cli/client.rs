@@ -58,14 +58,8 @@ impl AdminClient {
             None if shown.contains("://") => (http, shown.clone()),
             None => (http, format!("http://{shown}")),
         };
-        let base = match Url::parse(&base) {
-            Ok(base) => base,
-            Err(error) => return Err(format!("--admin {shown:?} cannot be used: {error}")),
-        };
-        let http = match http.build() {
-            Ok(http) => http,
-            Err(error) => return Err(format!("--admin {shown:?} cannot be used: {error}")),
-        };
+        let base = Url::parse(&base).map_err(|error| unusable(&shown, &error))?;
+        let http = http.build().map_err(|error| unusable(&shown, &error))?;
         Ok(AdminClient {
             http,
             base,
@@ -170,17 +164,25 @@ impl AdminClient {
             .enable_all()
             .build()
             .map_err(|error| format!("cannot start the runtime: {error}"))?;
-        runtime.block_on(exchange(request)).map_err(|error| {
-            let cause = innermost(&error);
-            let hint = match self.base.scheme() {
-                "https" if cause.contains("certificate") => {
-                    "trust the CA of its certificate with --ca-file FILE, and use a name or address that is in the certificate"
-                }
-                _ => "is it running, and is this its --admin address?",
-            };
-            format!("cannot reach the server at {}: {cause}; {hint}", self.shown)
-        })
+        runtime
+            .block_on(exchange(request))
+            .map_err(|error| self.unreachable(&error))
     }
+
+    fn unreachable(&self, error: &reqwest::Error) -> String {
+        let cause = innermost(error);
+        let hint = match self.base.scheme() {
+            "https" if cause.contains("certificate") => {
+                "trust the CA of its certificate with --ca-file FILE, and use a name or address that is in the certificate"
+            }
+            _ => "is it running, and is this its --admin address?",
+        };
+        format!("cannot reach the server at {}: {cause}; {hint}", self.shown)
+    }
+}
+
+fn unusable(admin: &str, error: &dyn std::error::Error) -> String {
+    format!("--admin {admin:?} cannot be used: {error}")
 }
 
 /// Loads trusted authorities only for HTTPS, so that plain HTTP works on a machine without any.

@@ -11,7 +11,8 @@ use super::client::AdminClient;
 use crate::control::{LoadedState, any_draw, load};
 use crate::daemon::progress;
 use crate::explain::{
-    CandidateFacts, ExplainQuestion, Explanation, PlaceFacts, ServiceFacts, explain, percent,
+    CandidateFacts, ExplainQuestion, Explanation, PlaceFacts, RecordFacts, ServiceFacts, explain,
+    percent,
 };
 use crate::terminal::{TextOutput, TextStyle, say, say_json};
 use crate::text::shown;
@@ -91,25 +92,31 @@ fn print(explanation: &Explanation) {
     if let Some(service) = &explanation.service {
         print_service(service, &output);
     }
-    let mut rows = Vec::new();
-    for record in &explanation.records {
-        rows.push(vec![
-            record.name.clone(),
-            record.ttl.to_string(),
-            record.rtype.clone(),
-            record.data.clone(),
-        ]);
-    }
-    if !rows.is_empty() {
-        say!();
-        output.table(&["answer", "ttl", "type", "data"], &rows);
-    }
+    print_records(explanation, &output);
     if !explanation.notes.is_empty() {
         say!();
     }
     for note in &explanation.notes {
         say!("note: {}", shown(note));
     }
+}
+
+fn print_records(explanation: &Explanation, output: &TextOutput) {
+    if explanation.records.is_empty() {
+        return;
+    }
+    let rows: Vec<Vec<String>> = explanation.records.iter().map(record_row).collect();
+    say!();
+    output.table(&["answer", "ttl", "type", "data"], &rows);
+}
+
+fn record_row(record: &RecordFacts) -> Vec<String> {
+    vec![
+        record.name.clone(),
+        record.ttl.to_string(),
+        record.rtype.clone(),
+        record.data.clone(),
+    ]
 }
 
 fn print_facts(explanation: &Explanation, output: &TextOutput) {
@@ -221,10 +228,13 @@ fn print_service(service: &ServiceFacts, output: &TextOutput) {
         rows.push(candidate_row(candidate));
     }
     output.table(&heads, &rows);
-    if service.endpoints.is_empty() {
-        return;
+    if !service.endpoints.is_empty() {
+        say!();
+        print_endpoints(service, output);
     }
-    say!();
+}
+
+fn print_endpoints(service: &ServiceFacts, output: &TextOutput) {
     let mut rows = Vec::new();
     for endpoint in &service.endpoints {
         let chance = match service.pick.as_str() {

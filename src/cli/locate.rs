@@ -77,25 +77,7 @@ fn look_up(atlas: &Atlas, address: IpAddr) -> Located {
 }
 
 fn print(located: &[Located]) {
-    let mut rows = Vec::new();
-    for found in located {
-        let place = &found.place;
-        let coarse = if place.coarse {
-            "no nearer than the country or state"
-        } else {
-            ""
-        };
-        rows.push(vec![
-            found.address.to_string(),
-            place.to_string(),
-            place.country_name.clone().unwrap_or_default(),
-            place.continent.clone().unwrap_or_default(),
-            place.asn.map_or(String::new(), |asn| format!("AS{asn}")),
-            format!("{} - {}", found.first, found.last),
-            place.source.clone().unwrap_or_default(),
-            coarse.to_owned(),
-        ]);
-    }
+    let rows: Vec<Vec<String>> = located.iter().map(row).collect();
     let heads = [
         "address",
         "place",
@@ -107,4 +89,23 @@ fn print(located: &[Located]) {
         "",
     ];
     TextOutput::stdout().table(&heads, &rows);
+}
+
+fn row(found: &Located) -> Vec<String> {
+    let place = &found.place;
+    let coarse = if place.coarse {
+        "no nearer than the country or state"
+    } else {
+        ""
+    };
+    vec![
+        found.address.to_string(),
+        place.to_string(),
+        place.country_name.clone().unwrap_or_default(),
+        place.continent.clone().unwrap_or_default(),
+        place.asn.map_or(String::new(), |asn| format!("AS{asn}")),
+        format!("{} - {}", found.first, found.last),
+        place.source.clone().unwrap_or_default(),
+        coarse.to_owned(),
+    ]
 }

@@ -13,14 +13,14 @@ use super::arguments::{DEFAULT_ADMIN, PlanArgs, RemoteArgs};
 use super::client::AdminClient;
 use super::explain::{loaded, refusal};
 use super::traffic;
-use crate::control::comparison::{ConfigComparison, Difference, RecordDifference};
+use crate::control::comparison::{ConfigComparison, Difference, RecordDifference, largest_move};
 use crate::control::guard::CoverageChange;
 use crate::control::settings::{SettingChange, settings};
 use crate::control::{LoadedState, guard, load};
 use crate::daemon::progress;
 use crate::explain::percent;
 use crate::files::{self, FileKind};
-use crate::foresight::{NotedTraffic, ServiceMove, compare};
+use crate::foresight::{NotedTraffic, RegionMove, ServiceMove, compare};
 use crate::terminal::{TextOutput, say, say_json};
 use crate::text::{counted, shown};
 use crate::zone::{self, RecordChange, Zone};
@@ -71,11 +71,15 @@ pub fn run(arguments: &PlanArgs) -> Result<ExitCode, String> {
     } else {
         changes.print();
     }
-    Ok(if changes.is_none() {
+    Ok(exit_code(changes.is_none()))
+}
+
+fn exit_code(is_same: bool) -> ExitCode {
+    if is_same {
         ExitCode::SUCCESS
     } else {
         ExitCode::from(CHANGES)
-    })
+    }
 }
 
 /// Asks a running server what a reload would change.
@@ -98,11 +102,7 @@ fn ask(arguments: &PlanArgs) -> Result<ExitCode, String> {
     } else {
         print_comparison(&comparison);
     }
-    Ok(if comparison.is_none() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::from(CHANGES)
-    })
+    Ok(exit_code(comparison.is_none()))
 }
 
 fn print_comparison(comparison: &ConfigComparison) {
@@ -114,18 +114,7 @@ fn print_comparison(comparison: &ConfigComparison) {
         "keys",
     );
     for record in &comparison.records {
-        let RecordDifference {
-            name,
-            rtype,
-            change,
-            ..
-        } = record;
-        let sign = match change {
-            Difference::New => '+',
-            Difference::Gone => '-',
-            Difference::Changed => '~',
-        };
-        say!("{sign} {}", shown(format!("{name} {rtype}")));
+        print_record(record);
     }
     more(
         comparison.records_differing,
@@ -155,25 +144,47 @@ fn print_settings(settings: &[SettingChange]) {
     }
 }
 
+/// Per cent, with a sign; empty where nothing would be seen.
+fn change_text(change: f64) -> String {
+    if change.abs() >= 0.05 {
+        format!("{change:+.1}")
+    } else {
+        String::new()
+    }
+}
+
+fn print_coverage(change: &CoverageChange) {
+    let (name, rtype) = (&change.name, &change.rtype);
+    let before = percent(change.before_percent);
+    let after = percent(change.after_percent);
+    let sentence = format!("{name} {rtype}: {after} of the clients have a region, before {before}");
+    say!("\n{}", shown(sentence));
+}
+
+fn print_record(record: &RecordDifference) {
+    let sign = match record.change {
+        Difference::New => '+',
+        Difference::Gone => '-',
+        Difference::Changed => '~',
+    };
+    let RecordDifference { name, rtype, .. } = record;
+    say!("{sign} {}", shown(format!("{name} {rtype}")));
+}
+
 /// Prints the clients of a service that move, and the share of each region.
 fn print_move(service: &ServiceMove) {
     say!("\n{}", shown(service.sentence()));
-    let mut rows = Vec::new();
-    for region in &service.regions {
-        let change = region.after_percent - region.before_percent;
-        let change = if change.abs() >= 0.05 {
-            format!("{change:+.1}")
-        } else {
-            String::new()
-        };
-        rows.push(vec![
-            region.region.clone(),
-            percent(region.before_percent),
-            percent(region.after_percent),
-            change,
-        ]);
-    }
+    let rows: Vec<Vec<String>> = service.regions.iter().map(region_row).collect();
     TextOutput::stdout().table(&["region", "before", "after", "change"], &rows);
+}
+
+fn region_row(region: &RegionMove) -> Vec<String> {
+    vec![
+        region.region.clone(),
+        percent(region.before_percent),
+        percent(region.after_percent),
+        change_text(region.after_percent - region.before_percent),
+    ]
 }
 
 /// Prints the effects: clients that move, changes of coverage, warnings, and the guard.
@@ -186,21 +197,8 @@ fn print_effects(
     for service in services {
         print_move(service);
     }
-    for CoverageChange {
-        name,
-        rtype,
-        before_percent,
-        after_percent,
-        ..
-    } in coverage
-    {
-        let (before, after) = (percent(*before_percent), percent(*after_percent));
-        say!(
-            "\n{}",
-            shown(format!(
-                "{name} {rtype}: {after} of the clients have a region, before {before}"
-            ))
-        );
+    for change in coverage {
+        print_coverage(change);
     }
     if !warnings.is_empty() {
         say!();
@@ -226,24 +224,13 @@ impl Changes {
         )?;
         let coverage =
             guard::coverage_with_all_up(&old.snapshot.catalog, &new.snapshot.catalog, traffic)?;
-        let mut refused = None;
-        if let Some(limit) = old.config.max_move {
-            refused = guard::refusal_of(limit, &services);
-        }
-        if let Some(limit) = old.config.min_covered
-            && refused.is_none()
-        {
-            refused = guard::uncovering(limit, &coverage);
-        }
+        let records = zone::differences(&zones(old)?, &zones(new)?);
         let mut changes = Changes {
             summary: String::new(),
             settings: settings(&document(old)?, &document(new)?),
-            records: zone::differences(&zones(old)?, &zones(new)?)
-                .into_iter()
-                .map(RecordLine::from)
-                .collect(),
+            records: records.into_iter().map(RecordLine::from).collect(),
             warnings: new.prints.same_serials(&old.prints.zones()),
-            refused,
+            refused: guard::refusal_by(&old.config, &services, &coverage),
             coverage,
             services: services.into_iter().filter(ServiceMove::is_any).collect(),
         };
@@ -259,18 +246,7 @@ impl Changes {
         if self.is_none() {
             return "a reload would change nothing".to_owned();
         }
-        let worst = self
-            .services
-            .iter()
-            .max_by(|one, other| one.moved_percent.total_cmp(&other.moved_percent));
-        let moved = match worst {
-            Some(worst) => format!(
-                "of {} {} of the address space is sent elsewhere",
-                worst.name,
-                percent(worst.moved_percent)
-            ),
-            None => "no client moves".to_owned(),
-        };
+        let moved = largest_move(&self.services);
         let settings = counted(self.settings.len(), "key");
         let records = counted(self.records.len(), "RRset");
         format!("a reload would change {settings} of the configuration and {records}; {moved}")

@@ -14,7 +14,7 @@ use crate::admin::{
 use crate::config::values::duration_text;
 use crate::control::fleet::report::FleetReport;
 use crate::control::overrides::OrderRecord;
-use crate::explain::percent;
+use crate::explain::{SourceFacts, percent};
 use crate::foresight::coverage::Coverage;
 use crate::terminal::{TextOutput, say, say_json};
 use crate::text::{counted, list, shown};
@@ -100,21 +100,7 @@ fn print(status: &ServerStatus, arguments: &StatusArguments) {
 
 /// Prints the summary, the version and what is served.
 fn print_head(output: &TextOutput, status: &ServerStatus, arguments: &StatusArguments) {
-    let summary = shown(&status.summary).to_string();
-    // If some clients have no live region, the summary comes first.
-    let is_whole = status
-        .services
-        .iter()
-        .flat_map(|service| &service.coverage)
-        .all(Coverage::is_whole);
-    if !is_whole {
-        output.bold(&summary);
-    }
-    let uptime = duration_text(Duration::from_secs(status.uptime_seconds));
-    output.bold(&format!("meridian {}, up {uptime}", shown(&status.version)));
-    if is_whole {
-        output.bold(&summary);
-    }
+    print_summary(output, status);
     say!(
         "serves {} on {}",
         shown(&status.configuration),
@@ -130,6 +116,21 @@ fn print_head(output: &TextOutput, status: &ServerStatus, arguments: &StatusArgu
         say!("{}", fleet_line(fleet));
     }
     say!("{}\n", last_reload(status));
+}
+
+fn print_summary(output: &TextOutput, status: &ServerStatus) {
+    let summary = shown(&status.summary).to_string();
+    let uptime = duration_text(Duration::from_secs(status.uptime_seconds));
+    let version = format!("meridian {}, up {uptime}", shown(&status.version));
+    let mut coverage = status.services.iter().flat_map(|service| &service.coverage);
+    // If some clients have no live region, the summary comes first.
+    if coverage.all(Coverage::is_whole) {
+        output.bold(&version);
+        output.bold(&summary);
+    } else {
+        output.bold(&summary);
+        output.bold(&version);
+    }
 }
 
 /// `fleet world: 3 of 3 groups in touch, outvoted on 2 checks`.
@@ -170,20 +171,21 @@ fn print_zones(output: &TextOutput, status: &ServerStatus, arguments: &StatusArg
     }
 }
 
+fn source_row(source: &SourceFacts) -> Vec<String> {
+    let age = match source.age_days {
+        Some(days) => counted(days, "day"),
+        None => String::new(),
+    };
+    vec![
+        source.name.clone(),
+        source.kind.clone(),
+        age,
+        source.path.clone().unwrap_or_default(),
+    ]
+}
+
 fn print_geodata(output: &TextOutput, status: &ServerStatus) {
-    let mut rows = Vec::new();
-    for source in &status.geodata {
-        let age = match source.age_days {
-            Some(days) => counted(days, "day"),
-            None => String::new(),
-        };
-        rows.push(vec![
-            source.name.clone(),
-            source.kind.clone(),
-            age,
-            source.path.clone().unwrap_or_default(),
-        ]);
-    }
+    let rows: Vec<Vec<String>> = status.geodata.iter().map(source_row).collect();
     output.table(&["geodata", "kind", "age", "file"], &rows);
     output.faint(&format!("{}\n", shown(&status.geodata_credit)));
 }
@@ -220,17 +222,22 @@ fn print_services(output: &TextOutput, services: &[ServiceStatus], wide: bool) {
         say!();
     }
     if !well.is_empty() {
-        let listed = &well[..well.len().min(MOST_LINES)];
-        output.table(&["service", "health", "regions", "answers/s"], listed);
-        let more = well.len() - listed.len();
-        if more > 0 {
-            say!("and {more} more, all of them healthy; `--wide` lists every endpoint");
-        }
-        say!();
+        print_well(output, &well);
     }
     if services.is_empty() {
         say!("no service to show\n");
     }
+}
+
+/// A line for each healthy service, [`MOST_LINES`] at most.
+fn print_well(output: &TextOutput, well: &[Vec<String>]) {
+    let listed = &well[..well.len().min(MOST_LINES)];
+    output.table(&["service", "health", "regions", "answers/s"], listed);
+    let more = well.len() - listed.len();
+    if more > 0 {
+        say!("and {more} more, all of them healthy; `--wide` lists every endpoint");
+    }
+    say!();
 }
 
 /// The row of a healthy service.

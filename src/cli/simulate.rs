@@ -21,6 +21,7 @@ use crate::control::{LoadedState, load};
 use crate::daemon::progress;
 use crate::dns::Name;
 use crate::explain::percent;
+use crate::foresight::coverage::CoverageParts;
 use crate::foresight::{
     CountryForesight, ForecastRequest, Foresight, NotedTraffic, PlannedChange, RegionForesight,
     ShareBasis, foresee,
@@ -43,14 +44,18 @@ pub fn run(arguments: &SimulateArgs) -> Result<ExitCode, String> {
     if arguments.json {
         say_json(serde_json::json!(foresights));
     } else {
-        for (index, foresight) in foresights.iter().enumerate() {
-            if index > 0 {
-                say!();
-            }
-            print(foresight, arguments);
-        }
+        print_all(&foresights, arguments);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn print_all(foresights: &[Foresight], arguments: &SimulateArgs) {
+    for (index, foresight) in foresights.iter().enumerate() {
+        if index > 0 {
+            say!();
+        }
+        print(foresight, arguments);
+    }
 }
 
 /// Draws a map as SVG or PNG, depending on the file name.
@@ -166,6 +171,19 @@ fn print(foresight: &Foresight, arguments: &SimulateArgs) {
     let is_change = arguments.is_change();
     let output = TextOutput::stdout();
     output.bold(&format!("{}\n", shown(&foresight.summary)));
+    print_regions(foresight, is_change, &output);
+    print_movers(foresight, &output);
+    print_coverage(foresight, is_change, &output);
+    if arguments.countries {
+        say!();
+        print_countries(foresight, is_change, &output);
+    }
+    say!();
+    print_distance(foresight, is_change, &output);
+    output.faint(&basis(foresight));
+}
+
+fn print_regions(foresight: &Foresight, is_change: bool, output: &TextOutput) {
     let heads = [
         "region",
         "weight",
@@ -181,15 +199,6 @@ fn print(foresight: &Foresight, arguments: &SimulateArgs) {
         rows.push(region_row(region, is_change));
     }
     output.table(&heads, &rows);
-    print_movers(foresight, &output);
-    print_coverage(foresight, is_change, &output);
-    if arguments.countries {
-        say!();
-        print_countries(foresight, is_change, &output);
-    }
-    say!();
-    print_distance(foresight, is_change, &output);
-    output.faint(&basis(foresight));
 }
 
 /// Prints the countries whose clients move to another region.
@@ -241,29 +250,18 @@ fn region_row(region: &RegionForesight, is_change: bool) -> Vec<String> {
     vec![
         region.region.clone(),
         region.weight.to_string(),
-        if region.bias == 0 {
-            String::new()
-        } else {
-            format!("{:+}%", region.bias)
-        },
+        text_if(region.bias != 0, format!("{:+}%", region.bias)),
         percent(region.before_percent),
-        if is_change {
-            percent(region.after_percent)
-        } else {
-            String::new()
-        },
-        if change.abs() >= 0.05 {
-            format!("{change:+.1}")
-        } else {
-            String::new()
-        },
+        text_if(is_change, percent(region.after_percent)),
+        text_if(change.abs() >= 0.05, format!("{change:+.1}")),
         region.capacity_percent.map_or_else(String::new, percent),
-        if region.over_capacity {
-            "over its capacity".to_owned()
-        } else {
-            String::new()
-        },
+        text_if(region.over_capacity, "over its capacity".to_owned()),
     ]
+}
+
+/// A cell of a table that is empty without the condition.
+fn text_if(condition: bool, text: String) -> String {
+    if condition { text } else { String::new() }
 }
 
 /// Prints the coverage if some clients have no live region, before or after the change.
@@ -273,32 +271,9 @@ fn print_coverage(foresight: &Foresight, is_change: bool, output: &TextOutput) {
         return;
     }
     say!();
-    let parts = [
-        ("a live region", before.live_percent, after.live_percent),
-        (
-            "a live region of a later tier",
-            before.displaced_percent,
-            after.displaced_percent,
-        ),
-        (
-            "a region that is out",
-            before.dead_percent,
-            after.dead_percent,
-        ),
-        ("none", before.none_percent, after.none_percent),
-        (
-            "none, by a fence",
-            before.excluded_percent,
-            after.excluded_percent,
-        ),
-    ];
     let mut rows = Vec::new();
-    for (name, before, after) in parts {
-        let after = if is_change {
-            percent(after)
-        } else {
-            String::new()
-        };
+    for ((name, before), (_, after)) in parts_of(before).into_iter().zip(parts_of(after)) {
+        let after = text_if(is_change, percent(after));
         rows.push(vec![name.to_owned(), percent(before), after]);
     }
     output.table(
@@ -306,6 +281,17 @@ fn print_coverage(foresight: &Foresight, is_change: bool, output: &TextOutput) {
         &rows,
     );
     print_losing(foresight, output);
+}
+
+/// The parts of the clients, in per cent.
+fn parts_of(coverage: &CoverageParts) -> [(&'static str, f64); 5] {
+    [
+        ("a live region", coverage.live_percent),
+        ("a live region of a later tier", coverage.displaced_percent),
+        ("a region that is out", coverage.dead_percent),
+        ("none", coverage.none_percent),
+        ("none, by a fence", coverage.excluded_percent),
+    ]
 }
 
 /// Prints the countries whose clients lose their last live region.
@@ -351,16 +337,11 @@ fn print_countries(foresight: &Foresight, is_change: bool, output: &TextOutput) 
     let mut rows = Vec::new();
     for country in countries {
         let name = country.name.as_ref().unwrap_or(&country.country);
-        let after = if is_change {
-            share_list(&country.after)
-        } else {
-            String::new()
-        };
         rows.push(vec![
             name.clone(),
             in_millions(country.addresses),
             share_list(&country.before),
-            after,
+            text_if(is_change, share_list(&country.after)),
         ]);
     }
     output.table(
@@ -392,11 +373,7 @@ fn print_distance(foresight: &Foresight, is_change: bool, output: &TextOutput) {
     ];
     let mut rows = Vec::new();
     for (name, before, after) in lines {
-        let after = if is_change {
-            kilometres(after)
-        } else {
-            String::new()
-        };
+        let after = text_if(is_change, kilometres(after));
         rows.push(vec![name.to_owned(), kilometres(before), after]);
     }
     output.table(

@@ -99,20 +99,20 @@ pub fn of(mistakes: &[String], file: &Path, text: &str) -> Vec<String> {
     found
 }
 
+/// The first name of the table that a line belongs to: `geo` below `[[geo.networks]]`.
+fn table_above(text: &str, line: usize) -> Option<&str> {
+    let lines: Vec<&str> = text.lines().take(line).collect();
+    let mut lines = lines.iter().rev().map(|line| line.trim_start());
+    let header = lines.find(|line| line.starts_with('['))?;
+    let name = header.trim_start_matches('[').split(['.', ']']).next()?;
+    Some(name.trim())
+}
+
 /// The topic of the table at a place that begins with `LINE:`, from 1.
 fn topic(text: &str, place: &str) -> Option<String> {
     let (line, _) = place.split_once(':')?;
     let line = line.parse().ok()?;
-    let lines: Vec<&str> = text.lines().take(line).collect();
-    let header = lines
-        .iter()
-        .rfind(|line| line.trim_start().starts_with('['))?;
-    let name = header
-        .trim_start()
-        .trim_start_matches('[')
-        .split(['.', ']'])
-        .next()?
-        .trim();
+    let name = table_above(text, line)?;
     let (name, pages) = TOPICS.iter().find(|(known, _)| *known == name)?;
     Some(format!("[{name}]: {pages}"))
 }

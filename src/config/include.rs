@@ -43,10 +43,8 @@ pub fn find(
                 return files;
             }
             if known.insert(path.clone()) {
-                files.push(WithOffset {
-                    at: *at,
-                    value: path,
-                });
+                let (at, value) = (*at, path);
+                files.push(WithOffset { at, value });
             }
         }
     }

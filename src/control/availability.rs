@@ -13,13 +13,14 @@ pub use self::memory::{AvailabilityMemory, SavedRamp};
 pub use self::reasons::OUTVOTED;
 
 use self::memory::Remembered;
-use super::effect::EffectiveOverrides;
+use super::effect::{ActiveShift, EffectiveOverrides};
 use super::hold;
 use super::targets::{Evidence, ProbePlan, ProbeRef};
 use crate::balance::least_load::{self, LoadReports, RegionHeadroom};
 use crate::balance::traffic_model::TrafficModel;
 use crate::catalog::availability::{RegionAvailability, RegionWeights, ServiceAvailability};
 use crate::catalog::keys::RegionKey;
+use crate::catalog::services::SteeredService;
 use crate::catalog::{Availability, Catalog};
 use crate::config::{Capacity, Config, ServiceConfig, ServiceRegion};
 use crate::health::check::TargetKey;
@@ -47,6 +48,12 @@ pub struct AvailabilityFacts<'f> {
     pub catalog: Option<&'f Catalog>,
     /// The current time, on the clock that ramps use.
     pub now: Duration,
+}
+
+impl<'f> AvailabilityFacts<'f> {
+    fn steered(&self, index: usize) -> Option<&'f SteeredService> {
+        self.catalog?.services.get(index)
+    }
 }
 
 /// The result of one fold.
@@ -129,6 +136,23 @@ impl AvailabilityMemory {
         (ServiceAvailability { ttl, regions }, moving)
     }
 
+    /// Tells the model of a service how much each region has answered since the last fold.
+    fn observe_traffic(
+        &mut self,
+        index: usize,
+        steered: &SteeredService,
+        now: Duration,
+    ) -> &TrafficModel {
+        let model = self
+            .demands
+            .entry(index)
+            .or_insert_with(|| TrafficModel::of(steered));
+        model.renew(steered);
+        let before: Vec<f64> = self.regions[index].iter().map(|it| it.share).collect();
+        model.observe(steered, &before, now);
+        model
+    }
+
     /// Lowers the shares of regions that are full. Returns whether the service has capacities.
     fn keep_within_capacity(
         &mut self,
@@ -137,29 +161,15 @@ impl AvailabilityMemory {
         service: &ServiceConfig,
         standing: &mut ServiceStanding,
     ) -> bool {
-        let mut capacities: Vec<Option<Capacity>> = Vec::new();
-        for region in &service.regions {
-            capacities.push(region.capacity);
-        }
+        let regions = service.regions.iter();
+        let capacities: Vec<Option<Capacity>> = regions.map(|region| region.capacity).collect();
         if capacities.iter().all(Option::is_none) {
             return false;
         }
-        let Some(catalog) = facts.catalog else {
+        let Some(steered) = facts.steered(index) else {
             return false;
         };
-        let Some(steered) = catalog.services.get(index) else {
-            return false;
-        };
-        let model = self
-            .demands
-            .entry(index)
-            .or_insert_with(|| TrafficModel::of(steered));
-        model.renew(steered);
-        let mut before = Vec::new();
-        for remembered in &self.regions[index] {
-            before.push(remembered.share);
-        }
-        model.observe(steered, &before, facts.now);
+        let model = self.observe_traffic(index, steered, facts.now);
         let shares = model.shares(&capacities, &shares_of(standing), service.all_down);
         for (region, share) in standing.regions.iter_mut().zip(shares) {
             region.share = share;
@@ -262,16 +272,8 @@ impl AvailabilityFacts<'_> {
             if region.share > 0.0
                 && let Some(overrides) = self.effect.of_region(key)
             {
-                if let Some(shift) = &overrides.shift
-                    && let Some(to) = shift.to
-                    && shift.part > 0.0
-                {
-                    let clients = ShareWindow {
-                        from: Share::from_fraction(region.share * (1.0 - shift.part)),
-                        until: Share::from_fraction(region.share),
-                    };
-                    detour = Some((to, clients));
-                }
+                let shift = overrides.shift.as_ref();
+                detour = shift.and_then(|shift| detour_of(shift, region.share));
                 region.share *= 1.0 - overrides.moved();
             }
             detours.push(detour);
@@ -295,22 +297,30 @@ impl AvailabilityFacts<'_> {
                 service: index,
                 region: at,
             };
-            let mut endpoints = Vec::with_capacity(region.endpoints.len());
-            for endpoint in 0..region.endpoints.len() {
-                endpoints.push(match self.probe(key, endpoint) {
-                    Some(probe) => loads.headroom(&probe.targets(), self.targets, self.now),
-                    None => None,
-                });
-            }
-            let configured = self.config.regions.get(usize::from(region.region.0));
-            let weight = configured.map_or(0, |configured| configured.weight);
-            regions.push(RegionHeadroom {
-                region,
-                weight,
-                endpoints,
-            });
+            regions.push(self.headroom(loads, key, region));
         }
         least_load::weights(&regions)
+    }
+
+    fn headroom<'r>(
+        &self,
+        loads: &mut LoadReports,
+        key: RegionKey,
+        region: &'r ServiceRegion,
+    ) -> RegionHeadroom<'r> {
+        let mut endpoints = Vec::with_capacity(region.endpoints.len());
+        for endpoint in 0..region.endpoints.len() {
+            endpoints.push(match self.probe(key, endpoint) {
+                Some(probe) => loads.headroom(&probe.targets(), self.targets, self.now),
+                None => None,
+            });
+        }
+        let configured = self.config.regions.get(usize::from(region.region.0));
+        RegionHeadroom {
+            region,
+            weight: configured.map_or(0, |configured| configured.weight),
+            endpoints,
+        }
     }
 
     /// The TTL of a service's answers, where it differs from the configured one. It is at most the
@@ -324,6 +334,14 @@ impl AvailabilityFacts<'_> {
         let Some(least) = service.least_ttl else {
             return most;
         };
+        let earliest = self.earliest_flip(index, service);
+        let seconds = u32::try_from(earliest.as_secs()).unwrap_or(u32::MAX);
+        let follows = seconds.clamp(least, service.ttl.max(least));
+        Some(follows.min(most.unwrap_or(u32::MAX)))
+    }
+
+    /// When the first endpoint of a service may change its state; the TTL of the service at most.
+    fn earliest_flip(&self, index: usize, service: &ServiceConfig) -> Duration {
         let mut earliest = Duration::from_secs(u64::from(service.ttl));
         for (at, region) in service.regions.iter().enumerate() {
             let key = RegionKey {
@@ -336,23 +354,28 @@ impl AvailabilityFacts<'_> {
                 }
             }
         }
-        let seconds = u32::try_from(earliest.as_secs()).unwrap_or(u32::MAX);
-        let follows = seconds.clamp(least, service.ttl.max(least));
-        Some(follows.min(most.unwrap_or(u32::MAX)))
+        earliest
     }
 
     /// The shortest time in which a target of this probe can change its health state.
     fn next_flip(&self, probe: &ProbeRef) -> Duration {
         let mut earliest = Duration::MAX;
         for key in probe.targets() {
-            let flip = match self.targets.get(key) {
-                Some(target) => target.flip_possible_in,
-                None => Duration::ZERO,
-            };
-            earliest = earliest.min(flip);
+            let target = self.targets.get(key);
+            earliest = earliest.min(target.map_or(Duration::ZERO, |it| it.flip_possible_in));
         }
         earliest
     }
+}
+
+/// The clients whom a shift sends to a region of its own choice, and that region.
+fn detour_of(shift: &ActiveShift, share: f64) -> Option<Detour> {
+    let to = shift.to?;
+    let clients = ShareWindow {
+        from: Share::from_fraction(share * (1.0 - shift.part)),
+        until: Share::from_fraction(share),
+    };
+    (shift.part > 0.0).then_some((to, clients))
 }
 
 #[cfg(test)]

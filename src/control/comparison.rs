@@ -18,6 +18,7 @@ use super::settings::{SettingChange, settings};
 use super::signing::LoadPurpose;
 use super::worker::NotDone;
 use crate::catalog::Catalog;
+use crate::catalog::records::{RrsetTable, WireRrset};
 use crate::config::{Config, SourceFile};
 use crate::dns::{Name, RecordType};
 use crate::explain::percent;
@@ -88,18 +89,7 @@ impl ConfigComparison {
         if self.is_none() {
             return "a reload would change nothing".to_owned();
         }
-        let worst = self
-            .services
-            .iter()
-            .max_by(|one, other| one.moved_percent.total_cmp(&other.moved_percent));
-        let moved = match worst {
-            Some(worst) => format!(
-                "of {} {} of the address space is sent elsewhere",
-                worst.name,
-                percent(worst.moved_percent)
-            ),
-            None => "no client moves".to_owned(),
-        };
+        let moved = largest_move(&self.services);
         let keys = counted(self.settings_differing, "key");
         let records = counted(self.records_differing, "RRset");
         format!("a reload would change {keys} of the configuration and {records}; {moved}")
@@ -163,7 +153,7 @@ impl ServedFiles<'_> {
         let traffic = NotedTraffic::of(before);
         let mut services = compare((before, self.config), (after, &loaded.config), &traffic)?;
         let coverage = guard::coverage_with_all_up(before, after, &traffic)?;
-        let refused = self.refusal(&services, &coverage);
+        let refused = guard::refusal_by(self.config, &services, &coverage);
         services.retain(ServiceMove::is_any);
         let mut settings = settings(&parsed(self.sources)?, &parsed(&loaded.sources)?);
         let mut records = differences(before, after);
@@ -184,15 +174,20 @@ impl ServedFiles<'_> {
         comparison.summary = comparison.sentence();
         Ok(comparison)
     }
+}
 
-    /// Why the guard would refuse the reload.
-    fn refusal(&self, services: &[ServiceMove], coverage: &[CoverageChange]) -> Option<String> {
-        if let Some(limit) = self.config.max_move
-            && let Some(sentence) = guard::refusal_of(limit, services)
-        {
-            return Some(sentence);
-        }
-        guard::uncovering(self.config.min_covered?, coverage)
+/// How much of which service moves at most.
+pub fn largest_move(services: &[ServiceMove]) -> String {
+    let worst = services
+        .iter()
+        .max_by(|one, other| one.moved_percent.total_cmp(&other.moved_percent));
+    match worst {
+        Some(worst) => format!(
+            "of {} {} of the address space is sent elsewhere",
+            worst.name,
+            percent(worst.moved_percent)
+        ),
+        None => "no client moves".to_owned(),
     }
 }
 
@@ -252,17 +247,16 @@ fn one_way(
             let change = match others.iter().find(|other| other.rtype == rrset.rtype) {
                 None => missing,
                 Some(_) if missing == Difference::Gone => continue,
-                Some(other) => {
-                    let octets = here.records.octets(rrset) == there.records.octets(other);
-                    if octets && here.records.pointers(rrset) == there.records.pointers(other) {
-                        continue;
-                    }
-                    Difference::Changed
-                }
+                Some(other) if is_same(&here.records, rrset, &there.records, other) => continue,
+                Some(_) => Difference::Changed,
             };
             found.extend(difference(here, wire, rrset.rtype, change));
         }
     }
+}
+
+fn is_same(here: &RrsetTable, rrset: &WireRrset, there: &RrsetTable, other: &WireRrset) -> bool {
+    here.octets(rrset) == there.octets(other) && here.pointers(rrset) == there.pointers(other)
 }
 
 fn difference(

@@ -315,16 +315,20 @@ fn refusal(what: &str, losses: &[ServiceLoss]) -> Option<String> {
             .total_cmp(&other.loss.worst_percent())
     })?;
     let ServiceLoss { service, loss } = worst;
-    let services: HashSet<&str> = losses.iter().map(|it| it.service.as_str()).collect();
-    let others = match services.len() - 1 {
-        0 => String::new(),
-        1 => "; and clients of one more service".to_owned(),
-        more => format!("; and clients of {more} more services"),
-    };
-    let (how_many, where_to) = (loss.how_many(), loss.where_to());
+    let (how_many, where_to, others) = (loss.how_many(), loss.where_to(), others(losses));
     Some(format!(
         "nothing is done yet: once {what}, {how_many} have no live region of {service} ({}){where_to}{others}; if that is \
          meant, use --yes, or \"yes\": true in the body",
         loss.rtype
     ))
+}
+
+/// What the sentence says about all services but one.
+fn others(losses: &[ServiceLoss]) -> String {
+    let services: HashSet<&str> = losses.iter().map(|it| it.service.as_str()).collect();
+    match services.len() {
+        0 | 1 => String::new(),
+        2 => "; and clients of one more service".to_owned(),
+        count => format!("; and clients of {} more services", count - 1),
+    }
 }

@@ -28,6 +28,15 @@ pub struct CoverageReport {
     pub services: Vec<Vec<Coverage>>,
 }
 
+impl CoverageReport {
+    /// Whether it is of this snapshot, and not too old where queries are sampled.
+    fn is_fresh(&self, snapshot: &Arc<Snapshot>, now: Duration) -> bool {
+        let is_sampled = snapshot.catalog.sample.rules().is_some();
+        let is_young = !is_sampled || now.saturating_sub(self.made) < TRAFFIC_AGE;
+        is_young && std::ptr::eq(self.of.as_ptr(), Arc::as_ptr(snapshot))
+    }
+}
+
 /// Client counts, the latest report, and what was logged.
 #[derive(Debug, Default)]
 pub(super) struct CoverageCache {
@@ -76,16 +85,9 @@ impl CoverageCache {
 
     /// The coverage of a snapshot: the latest report, or a new one if that is out of date.
     pub(super) fn report(&self, snapshot: &Arc<Snapshot>) -> Arc<CoverageReport> {
-        let latest = self
-            .latest
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let latest = self.latest().clone();
         let now = BootTime::now().elapsed();
-        let is_sampled = snapshot.catalog.sample.rules().is_some();
-        let is_young = !is_sampled || now.saturating_sub(latest.made) < TRAFFIC_AGE;
-        let is_same = std::ptr::eq(latest.of.as_ptr(), Arc::as_ptr(snapshot));
-        if is_young && latest.is_whole() && is_same {
+        if latest.is_whole() && latest.is_fresh(snapshot, now) {
             return latest;
         }
         let (catalog, availability) = (&snapshot.catalog, snapshot.live.availability());
@@ -95,8 +97,12 @@ impl CoverageCache {
             made: now,
             services,
         });
-        *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = report.clone();
+        *self.latest() = report.clone();
         report
+    }
+
+    fn latest(&self) -> MutexGuard<'_, Arc<CoverageReport>> {
+        self.latest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

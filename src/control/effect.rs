@@ -210,13 +210,12 @@ impl EffectiveOverrides {
         let Some(configured) = config.services.get(service) else {
             return;
         };
-        let subject = &override_.subject;
         let to = match &override_.action {
             OverrideAction::Shift { to: Some(to), .. } => position(config, configured, to),
             _ => None,
         };
         for (at, region) in configured.regions.iter().enumerate() {
-            if let Some(wanted) = &subject.region
+            if let Some(wanted) = &override_.subject.region
                 && !is_called(config, region, wanted)
             {
                 continue;
@@ -225,15 +224,24 @@ impl EffectiveOverrides {
                 service,
                 region: at,
             };
-            let Some(wanted) = &subject.endpoint else {
-                self.0.entry(key).or_default().add(override_, to, now);
-                continue;
-            };
-            let endpoints = endpoints_called(region, wanted);
-            if !endpoints.is_empty() {
-                let overrides = self.0.entry(key).or_default();
-                overrides.add_to_endpoints(override_, wanted, &endpoints);
+            match &override_.subject.endpoint {
+                Some(wanted) => self.add_to_endpoints(override_, key, region, wanted),
+                None => self.0.entry(key).or_default().add(override_, to, now),
             }
+        }
+    }
+
+    fn add_to_endpoints(
+        &mut self,
+        override_: &Override,
+        key: RegionKey,
+        region: &ServiceRegion,
+        wanted: &str,
+    ) {
+        let endpoints = endpoints_called(region, wanted);
+        if !endpoints.is_empty() {
+            let overrides = self.0.entry(key).or_default();
+            overrides.add_to_endpoints(override_, wanted, &endpoints);
         }
     }
 }

@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::catalog::Catalog;
+use crate::config::Config;
 use crate::explain::percent;
 use crate::foresight::coverage::{Coverage, FEWEST_QUERIES};
 use crate::foresight::coverages::{ClientCounts, coverages, noted_in};
@@ -53,9 +54,23 @@ pub fn refusal(before: CatalogWithConfig<'_>, after: CatalogWithConfig<'_>) -> O
     }
 }
 
+/// Why the limits of a configuration refuse these changes; `None`: they do not.
+pub fn refusal_by(
+    config: &Config,
+    services: &[ServiceMove],
+    coverage: &[CoverageChange],
+) -> Option<String> {
+    if let Some(limit) = config.max_move
+        && let Some(sentence) = refusal_of(limit, services)
+    {
+        return Some(sentence);
+    }
+    uncovering(config.min_covered?, coverage)
+}
+
 /// Why these moves are refused under a limit from 0.0 to 1.0: a sentence that names the service
 /// that moves most.
-pub fn refusal_of(limit: f64, moves: &[ServiceMove]) -> Option<String> {
+fn refusal_of(limit: f64, moves: &[ServiceMove]) -> Option<String> {
     let limit = limit * 100.0;
     let mut above = Vec::new();
     for service in moves {
@@ -67,11 +82,7 @@ pub fn refusal_of(limit: f64, moves: &[ServiceMove]) -> Option<String> {
     let worst = above
         .iter()
         .max_by(|one, other| one.percent.total_cmp(&other.percent))?;
-    let others = match above.len() - 1 {
-        0 => String::new(),
-        1 => ", and of one other too much".to_owned(),
-        others => format!(", and of {others} others too much"),
-    };
+    let others = others(above.len() - 1);
     Some(format!(
         "{} of {} of {} ({}) would be sent elsewhere{others}, and [guard] max_move allows {}; if \
          that is meant, use `meridian reload --yes-move`",
@@ -111,13 +122,7 @@ pub fn changes_of_coverage(
     (before, old): (&Catalog, &[Vec<Coverage>]),
     (after, new): (&Catalog, &[Vec<Coverage>]),
 ) -> Vec<CoverageChange> {
-    let mut known: HashMap<(String, &str), f64> = HashMap::new();
-    for (service, families) in before.services.iter().zip(old) {
-        for coverage in families {
-            let key = (service.name.to_string(), &coverage.rtype[..]);
-            known.insert(key, coverage.least_covered_percent());
-        }
-    }
+    let known = least_covered(before, old);
     let mut changes = Vec::new();
     for (service, families) in after.services.iter().zip(new) {
         let name = service.name.to_string();
@@ -141,21 +146,49 @@ pub fn changes_of_coverage(
     changes
 }
 
+/// What the sentence says about this number of other services.
+fn others(count: usize) -> String {
+    match count {
+        0 => String::new(),
+        1 => ", and of one other too much".to_owned(),
+        others => format!(", and of {others} others too much"),
+    }
+}
+
+/// By service and record type, the part of the clients with a live region, in per cent.
+fn least_covered<'c>(
+    catalog: &Catalog,
+    of_services: &'c [Vec<Coverage>],
+) -> HashMap<(String, &'c str), f64> {
+    let mut known = HashMap::new();
+    for (service, families) in catalog.services.iter().zip(of_services) {
+        for coverage in families {
+            let key = (service.name.to_string(), &coverage.rtype[..]);
+            known.insert(key, coverage.least_covered_percent());
+        }
+    }
+    known
+}
+
+/// The change that leaves the fewest clients covered, of those that fall below the limit.
+fn least_covered_below(limit: f64, changes: &[CoverageChange]) -> Option<&CoverageChange> {
+    let below = changes
+        .iter()
+        .filter(|it| it.after_percent < limit && it.after_percent < it.before_percent);
+    below.min_by(|one, other| one.after_percent.total_cmp(&other.after_percent))
+}
+
 /// Why these changes are refused under `[guard] min_covered`, from 0.0 to 1.0; `None`: they are
 /// not.
 pub fn uncovering(limit: f64, changes: &[CoverageChange]) -> Option<String> {
     let limit = limit * 100.0;
-    let below = changes
-        .iter()
-        .filter(|it| it.after_percent < limit && it.after_percent < it.before_percent);
-    let worst = below.min_by(|one, other| one.after_percent.total_cmp(&other.after_percent))?;
     let CoverageChange {
         name,
         rtype,
         before_percent,
         after_percent,
         lost,
-    } = worst;
+    } = least_covered_below(limit, changes)?;
     let before = percent(*before_percent);
     let after = percent(*after_percent);
     let limit = percent(limit);

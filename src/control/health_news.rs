@@ -79,11 +79,7 @@ impl ControlState {
             *self.log.transitions.entry(event.to).or_default() += 1;
             let news = log_transition(event.clone(), &self.derived.config, &self.derived.plan);
             if event.from != HealthState::Unknown || event.to == HealthState::Down {
-                let mut moved_here = 0.0;
-                for key in self.derived.plan.places(&event.target) {
-                    let rate = moved.get(key);
-                    moved_here += rate.copied().unwrap_or(0.0);
-                }
+                let moved_here = self.moved_by(&event.target, moved);
                 effects.actions.push(Action::Tell(news.moving(moved_here)));
             }
         }
@@ -92,6 +88,15 @@ impl ControlState {
             let news = self.all_down_change(service, now);
             effects.actions.extend(news.map(Action::Tell));
         }
+    }
+
+    /// Answers a second that moved away from the regions of an endpoint.
+    fn moved_by(&self, target: &TargetKey, moved: &ByRegion<f64>) -> f64 {
+        let mut sum = 0.0;
+        for key in self.derived.plan.places(target) {
+            sum += moved.get(key).copied().unwrap_or(0.0);
+        }
+        sum
     }
 
     /// Logs when a service loses its last region, or has one again, and returns the event.
@@ -149,21 +154,25 @@ pub(super) fn warn_of_certificates(
         if !soon {
             told.certificates.remove(&key);
         } else if told.certificates.insert(key.clone(), days) != Some(days) {
-            let endpoint = key.address.to_string();
-            let check = key.check.to_string();
-            let when = if days < 0 {
-                "has expired".to_owned()
-            } else {
-                format!("expires in {}", counted(days, "day"))
-            };
-            tracing::warn!(
-                endpoint,
-                check,
-                days,
-                "the certificate of {endpoint} {when}"
-            );
+            warn_of_certificate(&key, days);
         }
     }
+}
+
+fn warn_of_certificate(key: &TargetKey, days: i64) {
+    let endpoint = key.address.to_string();
+    let check = key.check.to_string();
+    let when = if days < 0 {
+        "has expired".to_owned()
+    } else {
+        format!("expires in {}", counted(days, "day"))
+    };
+    tracing::warn!(
+        endpoint,
+        check,
+        days,
+        "the certificate of {endpoint} {when}"
+    );
 }
 
 /// The event when a service loses its last region, or has one again.

@@ -10,7 +10,7 @@ use std::net::IpAddr;
 
 use super::effect::{EffectiveOverrides, WinningOverride};
 use super::targets::{Evidence, ProbePlan, ProbeRef};
-use crate::catalog::keys::RegionKey;
+use crate::catalog::keys::{EndpointKey, RegionKey};
 use crate::config::{Config, ServiceConfig};
 use crate::health::fold::HealthOverride;
 use crate::health::suspicion::FEWEST;
@@ -98,13 +98,19 @@ fn is_checked(plan: &ProbePlan, index: usize, service: &ServiceConfig) -> bool {
             region: at,
         };
         for endpoint in 0..region.endpoints.len() {
-            match plan.probes_of(key.endpoint(endpoint)) {
-                None | Some(ProbeRef::NotProbed { .. }) => {}
-                Some(_) => return true,
+            if has_probe(plan, key.endpoint(endpoint)) {
+                return true;
             }
         }
     }
     false
+}
+
+fn has_probe(plan: &ProbePlan, endpoint: EndpointKey) -> bool {
+    match plan.probes_of(endpoint) {
+        None | Some(ProbeRef::NotProbed { .. }) => false,
+        Some(_) => true,
+    }
 }
 
 #[cfg(test)]

@@ -70,18 +70,18 @@ pub fn load<T: DeserializeOwned>(directory: &Path, name: &str) -> (StateList<T>,
         Ok(list) => return (list, None),
         Err(reason) => reason,
     };
-    let aside = directory.join(format!("{name}.unusable"));
-    let kept = match std::fs::rename(&path, &aside) {
+    let kept = put_aside(&path, &directory.join(format!("{name}.unusable")));
+    let path = path.display();
+    let warning = format!("{path}: {reason}; nothing of it is in force, {kept}");
+    (StateList::default(), Some(warning))
+}
+
+/// Renames a file that cannot be used, and says what became of it.
+fn put_aside(path: &Path, aside: &Path) -> String {
+    match std::fs::rename(path, aside) {
         Ok(()) => format!("it is kept as {}", aside.display()),
         Err(_) => "it stays until something new is ordered".to_owned(),
-    };
-    (
-        StateList::default(),
-        Some(format!(
-            "{}: {reason}; nothing of it is in force, {kept}",
-            path.display()
-        )),
-    )
+    }
 }
 
 /// The zones that were served last; none if the file cannot be used. This changes no files.

@@ -353,19 +353,7 @@ pub(crate) fn snapshot(
     cookies: Option<CookieSecrets>,
     signers: Option<Arc<ZoneSigners>>,
 ) -> Result<Snapshot, Vec<String>> {
-    let zones = match ZoneAccess::of(&config.zone_access, &catalog.zones) {
-        Ok(zones) => zones,
-        Err(unknown) => {
-            let mut mistakes = Vec::new();
-            for stated in unknown {
-                mistakes.push(format!(
-                    "{}:1: there is no zone {} whose access this could be; name the apex of a zone",
-                    stated.stated, stated.zone
-                ));
-            }
-            return Err(mistakes);
-        }
-    };
+    let zones = zone_access(config, &catalog)?;
     let live = LiveState::first(&catalog, &Availability::all_up(config), signers);
     if let Some(fault) = live.signing_fault() {
         return Err(vec![format!("steered names cannot be signed: {fault}")]);
@@ -379,6 +367,20 @@ pub(crate) fn snapshot(
     })
 }
 
+/// Who may ask for which zone; `None`: everybody for all.
+fn zone_access(config: &Config, catalog: &Catalog) -> Result<Option<ZoneAccess>, Vec<String>> {
+    ZoneAccess::of(&config.zone_access, &catalog.zones).map_err(|unknown| {
+        let mut mistakes = Vec::new();
+        for stated in unknown {
+            mistakes.push(format!(
+                "{}:1: there is no zone {} whose access this could be; name the apex of a zone",
+                stated.stated, stated.zone
+            ));
+        }
+        mistakes
+    })
+}
+
 /// Compiles the catalog from a configuration and its zones. Also returns warnings about the zones.
 ///
 /// # Errors
@@ -389,20 +391,8 @@ pub fn compile(
     atlas: Arc<Atlas>,
     signers: &ZoneSigners,
 ) -> Result<(Catalog, Vec<String>), Vec<String>> {
-    let catalog = match Catalog::compile_signed(config, &zones.zones, atlas, signers) {
-        Ok(catalog) => catalog,
-        Err(CatalogError::Signing(fault)) => {
-            let (zone, error) = (&fault.zone, &fault.error);
-            return Err(vec![format!("the zone {zone} cannot be signed: {error}")]);
-        }
-        Err(CatalogError::Services(found)) => {
-            let mut mistakes = Vec::new();
-            for mistake in found {
-                mistakes.push(format!("{}:1: {}", mistake.stated, mistake.sentence));
-            }
-            return Err(mistakes);
-        }
-    };
+    let catalog = Catalog::compile_signed(config, &zones.zones, atlas, signers)
+        .map_err(|error| sentences(&error))?;
     let mut warnings = lines(&zones.warnings);
     warnings.extend(long_denials(config, zones.zones.iter(), &catalog));
     for (name, warning) in &zones.missing_addresses {
@@ -414,15 +404,28 @@ pub fn compile(
     Ok((catalog, warnings))
 }
 
-/// Warns about zones whose negative TTL is longer than the TTL of a service in them. A resolver
-/// that queried a name just before it was added keeps the negative answer for that time. Negative
-/// answers for the name of a service itself never outlive the TTL of the service.
-fn long_denials<'z>(
-    config: &Config,
-    zones: impl Iterator<Item = &'z zone::Zone>,
-    catalog: &Catalog,
-) -> Vec<String> {
-    let mut shortest: HashMap<&Name, &config::ServiceConfig> = HashMap::new();
+fn sentences(error: &CatalogError) -> Vec<String> {
+    let mut mistakes = Vec::new();
+    match error {
+        CatalogError::Signing(fault) => {
+            let (zone, error) = (&fault.zone, &fault.error);
+            mistakes.push(format!("the zone {zone} cannot be signed: {error}"));
+        }
+        CatalogError::Services(found) => {
+            for mistake in found {
+                mistakes.push(format!("{}:1: {}", mistake.stated, mistake.sentence));
+            }
+        }
+    }
+    mistakes
+}
+
+/// Of each zone with services, the one with the shortest TTL.
+fn shortest_ttls<'c>(
+    config: &'c Config,
+    catalog: &'c Catalog,
+) -> HashMap<&'c Name, &'c config::ServiceConfig> {
+    let mut shortest = HashMap::new();
     for service in &config.services {
         let Some(zone) = catalog.zone_of(&service.name) else {
             continue;
@@ -432,6 +435,18 @@ fn long_denials<'z>(
             *known = service;
         }
     }
+    shortest
+}
+
+/// Warns about zones whose negative TTL is longer than the TTL of a service in them. A resolver
+/// that queried a name just before it was added keeps the negative answer for that time. Negative
+/// answers for the name of a service itself never outlive the TTL of the service.
+fn long_denials<'z>(
+    config: &Config,
+    zones: impl Iterator<Item = &'z zone::Zone>,
+    catalog: &Catalog,
+) -> Vec<String> {
+    let shortest = shortest_ttls(config, catalog);
     let mut warnings = Vec::new();
     for zone in zones {
         let Some(service) = shortest.get(&zone.origin) else {

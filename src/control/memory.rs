@@ -7,11 +7,13 @@
 //! is larger. Whatever was estimated, a state that exceeds `[limits] memory` once it is loaded is
 //! dropped again, at a start too. Figures are in `docs/guide/capacity.md`.
 
-use std::fs;
+use std::fs::{self, DirEntry, Metadata};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use rustix::process::{Resource, getrlimit};
 
+use super::process;
 use crate::catalog::catchments::rule_sets;
 use crate::config::Config;
 use crate::files::{self, FileKind};
@@ -62,15 +64,9 @@ impl MemoryExtent {
     /// Measures the files that a configuration names. A file that cannot be opened counts as empty,
     /// because it cannot be loaded either.
     pub fn of(config: &Config) -> MemoryExtent {
-        let mut databases = 0;
-        for path in &config.geo.databases {
-            if let Ok(data) = fs::metadata(path) {
-                databases += octets_read(FileKind::Database, data.len());
-            }
-        }
         MemoryExtent {
             zones: octets_in(&config.zones_directory, DEEPEST),
-            databases,
+            databases: octets_of(&config.geo.databases),
             services: config.services.len() as u64,
             rule_sets: rule_sets(config) as u64,
         }
@@ -112,7 +108,11 @@ pub fn check(
     with_databases: bool,
     most: Option<u64>,
 ) -> Result<(), String> {
-    let need = old.need(new, with_databases, status("RssAnon:").unwrap_or(0));
+    let need = old.need(
+        new,
+        with_databases,
+        process::status("RssAnon:").unwrap_or(0),
+    );
     if let Some(Room { octets, limit }) = tightest(most).filter(|room| room.octets < need) {
         return Err(format!(
             "there is no room for a reload: it may need {} MB beside what is served, and {limit} leaves \
@@ -136,7 +136,7 @@ pub fn needed(config: &Config) -> u64 {
 /// The resident memory of this process in octets, once what is free has been given back.
 fn resident() -> u64 {
     give_back();
-    status("VmRSS:").unwrap_or(0)
+    process::resident().unwrap_or(0)
 }
 
 /// Checks that what is loaded keeps within `[limits] memory`, at a start or beside what is served.
@@ -225,18 +225,11 @@ fn tightest(most: Option<u64>) -> Option<Room> {
     tightest
 }
 
-/// The octets that a resource limit leaves, given the line of [`status`] that it limits.
+/// The octets that a resource limit leaves, given the line of [`process::status`] that it limits.
 fn resource_room(resource: Resource, used: &str) -> Option<u64> {
-    getrlimit(resource).current?.checked_sub(status(used)?)
-}
-
-/// A line of `/proc/self/status` in octets: the mapped memory (`VmSize`), the private data
-/// (`VmData`), or the resident memory that belongs to no file (`RssAnon`).
-fn status(line: &str) -> Option<u64> {
-    let status = files::read_proc("/proc/self/status").ok()?;
-    let value = status.lines().find_map(|found| found.strip_prefix(line))?;
-    let kibibytes: u64 = value.trim().strip_suffix(" kB")?.parse().ok()?;
-    kibibytes.checked_mul(1024)
+    getrlimit(resource)
+        .current?
+        .checked_sub(process::status(used)?)
 }
 
 /// The control group of this process (version 2), as a path below the mount.
@@ -248,13 +241,9 @@ fn own_group() -> Option<PathBuf> {
 
 /// The octets that the limits of a control group and its ancestors leave.
 fn group_room(mount: &Path, group: &Path) -> Option<u64> {
-    let mut least: Option<u64> = None;
-    for group in group.ancestors() {
-        if let Some(room) = own_room(&mount.join(group)) {
-            least = Some(least.map_or(room, |least| least.min(room)));
-        }
-    }
-    least
+    let groups = group.ancestors();
+    let rooms = groups.filter_map(|group| own_room(&mount.join(group)));
+    rooms.min()
 }
 
 /// The octets that are left below the limit of one control group. File cache that the kernel can
@@ -273,17 +262,29 @@ fn read_number(path: PathBuf) -> Option<u64> {
     files::read_proc(path).ok()?.trim().parse().ok()
 }
 
+fn octets_of(databases: &[PathBuf]) -> u64 {
+    let mut octets = 0;
+    for path in databases {
+        if let Ok(data) = fs::metadata(path) {
+            octets += octets_read(FileKind::Database, data.len());
+        }
+    }
+    octets
+}
+
+fn metadata(entry: &DirEntry) -> io::Result<Metadata> {
+    // The entry finds its own metadata faster, but not that of what a link leads to.
+    match entry.file_type() {
+        Ok(kind) if kind.is_symlink() => fs::metadata(entry.path()),
+        _ => entry.metadata(),
+    }
+}
+
 /// Octets of all files in a folder and in its subfolders down to this depth.
 fn octets_in(folder: &Path, depth: u32) -> u64 {
     let mut octets: u64 = 0;
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        // The entry finds its own metadata faster, but not that of what a link leads to.
-        let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
-        let data = match is_link {
-            true => fs::metadata(entry.path()),
-            false => entry.metadata(),
-        };
-        let Ok(data) = data else {
+        let Ok(data) = metadata(&entry) else {
             continue;
         };
         octets = octets.saturating_add(match data.is_dir() {

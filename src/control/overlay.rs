@@ -12,7 +12,9 @@ use std::sync::Arc;
 use super::book::OverrideBook;
 use super::leases::{Lease, LeaseTable};
 use super::overrides::{Override, OverrideAction, OverrideKind};
-use crate::config::{Config, Endpoint, EndpointTarget, RegionId, ServiceConfig, ServiceRegion};
+use crate::config::{
+    CheckId, Config, Endpoint, EndpointTarget, RegionId, ServiceConfig, ServiceRegion,
+};
 use crate::resolve::{IpFamily, KnownNames, is_private};
 
 /// The effective configuration; `base` itself where nothing changes it.
@@ -37,18 +39,20 @@ pub fn effective(
     }
     // The addresses of an alias share its overridden weight, and each may have an override itself.
     // So weights are set before and after aliases are expanded.
-    for override_ in &weights {
-        weigh(&mut config, override_);
-    }
+    weigh_all(&mut config, &weights);
     for service in &mut config.services {
         if has_alias(service) {
             expand(service, names);
         }
     }
-    for override_ in &weights {
-        weigh(&mut config, override_);
-    }
+    weigh_all(&mut config, &weights);
     Arc::new(config)
+}
+
+fn weigh_all(config: &mut Config, weights: &[&Override]) {
+    for override_ in weights {
+        weigh(config, override_);
+    }
 }
 
 fn has_alias(service: &ServiceConfig) -> bool {
@@ -154,6 +158,17 @@ fn part_of(weight: u32, count: usize) -> u32 {
     }
 }
 
+fn leased_endpoint(lease: &Lease, check: Option<CheckId>) -> Endpoint {
+    Endpoint {
+        target: EndpointTarget::Address(lease.address),
+        weight: lease.weight,
+        check,
+        port: lease.port,
+        alias: None,
+        unknown: Vec::new(),
+    }
+}
+
 /// Adds a leased endpoint, with the check of the service.
 fn add(config: &mut Config, lease: &Lease) {
     let Some(region) = region_of(config, &lease.region) else {
@@ -167,16 +182,7 @@ fn add(config: &mut Config, lease: &Lease) {
     else {
         return;
     };
-    let target = EndpointTarget::Address(lease.address);
-    let (check, unknown) = (service.check, Vec::new());
-    let endpoint = Endpoint {
-        target,
-        weight: lease.weight,
-        check,
-        port: lease.port,
-        alias: None,
-        unknown,
-    };
+    let endpoint = leased_endpoint(lease, service.check);
     match service
         .regions
         .iter_mut()

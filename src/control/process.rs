@@ -68,11 +68,15 @@ fn tick_forever() {
 
 /// The resident memory of the process in octets (`VmRSS` of proc(5)); `None`: it cannot be read.
 pub fn resident() -> Option<u64> {
+    status("VmRSS:")
+}
+
+/// A line of `/proc/self/status` in octets: the mapped memory (`VmSize`), the private data
+/// (`VmData`), the resident memory (`VmRSS`), or what of it belongs to no file (`RssAnon`).
+pub fn status(line: &str) -> Option<u64> {
     let status = files::read_proc("/proc/self/status").ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kibibytes: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+    let value = status.lines().find_map(|found| found.strip_prefix(line))?;
+    let kibibytes: u64 = value.trim().strip_suffix(" kB")?.parse().ok()?;
     kibibytes.checked_mul(1024)
 }
 

@@ -13,7 +13,7 @@ pub struct ReloadHistory {
     pub last: Option<ReloadResult>,
 }
 
-/// One reload.
+/// How a reload went.
 #[derive(Debug, Clone)]
 pub struct ReloadResult {
     /// When it ended.

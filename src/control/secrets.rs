@@ -52,9 +52,8 @@ fn secret(digits: &str) -> Option<CookieSecret> {
     if digits.len() != 32 || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
         return None;
     }
-    u128::from_str_radix(digits, 16)
-        .ok()
-        .map(|number| CookieSecret::new(number.to_be_bytes()))
+    let number = u128::from_str_radix(digits, 16).ok()?;
+    Some(CookieSecret::new(number.to_be_bytes()))
 }
 
 #[cfg(test)]

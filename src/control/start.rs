@@ -76,23 +76,37 @@ fn check_admin_socket(path: &Path, found: &mut StartReport) {
             ));
         }
         Ok(_) => {}
-        Err(_) => {
-            // The service manager may create the folder when it starts the server.
-            if let Some(folder) = path.parent()
-                && !folder.is_dir()
-            {
-                found.notes.push(format!(
-                    "{}: the folder of the admin socket is not there (yet)",
-                    shown(folder.display())
-                ));
-            }
-        }
+        Err(_) => found.notes.extend(missing_folder(path)),
     }
+}
+
+/// A note, because the service manager may create the folder when it starts the server.
+fn missing_folder(socket: &Path) -> Option<String> {
+    let folder = socket.parent().filter(|folder| !folder.is_dir())?;
+    Some(format!(
+        "{}: the folder of the admin socket is not there (yet)",
+        shown(folder.display())
+    ))
 }
 
 /// Notes about listen addresses that this machine does not have. It may not be the machine that
 /// will serve.
 fn strange_addresses(config: &Config) -> Vec<String> {
+    let mut notes = Vec::new();
+    for address in addresses(config) {
+        let bound = UdpSocket::bind((address, 0));
+        if bound.is_err_and(|error| error.kind() == io::ErrorKind::AddrNotAvailable) {
+            notes.push(format!(
+                "{}: this machine does not have the address {address}",
+                config.file.display()
+            ));
+        }
+    }
+    notes
+}
+
+/// Every address that the server listens on.
+fn addresses(config: &Config) -> BTreeSet<IpAddr> {
     let server = &config.server;
     let encrypted = &server.encrypted;
     let mut addresses: BTreeSet<IpAddr> = BTreeSet::new();
@@ -107,15 +121,5 @@ fn strange_addresses(config: &Config) -> Vec<String> {
     if let AdminListen::Tcp(address) = &config.admin.listen {
         addresses.insert(address.ip());
     }
-    let mut notes = Vec::new();
-    for address in addresses {
-        let bound = UdpSocket::bind((address, 0));
-        if bound.is_err_and(|error| error.kind() == io::ErrorKind::AddrNotAvailable) {
-            notes.push(format!(
-                "{}: this machine does not have the address {address}",
-                config.file.display()
-            ));
-        }
-    }
-    notes
+    addresses
 }

@@ -233,6 +233,16 @@ impl ControlState {
         }
     }
 
+    /// What is in force with a draft, whose own derivation may be older than overrides and leases.
+    fn derive_again(&self, draft: &ReloadDraft, now: ClockReading) -> Derived {
+        let inputs = ControlInputs {
+            base: draft.base.clone(),
+            names: draft.rest.names.clone(),
+            ..self.inputs.clone()
+        };
+        derive(&inputs, &draft.derived, now.boot)
+    }
+
     /// Puts a reload in force. If leases or weights have changed since it was read, its services
     /// are compiled again first; during another build it waits.
     fn reload(
@@ -246,12 +256,7 @@ impl ControlState {
             self.waiting = Some((draft, reply));
             return;
         }
-        let inputs = ControlInputs {
-            base: draft.base.clone(),
-            names: draft.rest.names.clone(),
-            ..self.inputs.clone()
-        };
-        let derived = derive(&inputs, &draft.derived, now.boot);
+        let derived = self.derive_again(&draft, now);
         if !derived.has_services_of(&draft.derived) {
             let job = BuildJob {
                 derived,

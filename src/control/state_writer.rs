@@ -215,19 +215,23 @@ impl WriterShared {
         let failed_before = queue
             .attempt_at(pending.name)
             .is_some_and(|attempt| attempt.result.is_err());
-        match &result {
-            Err(reason) if !failed_before => {
-                tracing::error!(
-                    "{reason}; what changed would not outlive a restart until it can be written"
-                );
-            }
-            Ok(()) if failed_before => tracing::info!("{} can be written again", pending.name),
-            _ => {}
-        }
+        log_change(pending.name, &result, failed_before);
         queue.record(pending, result);
         drop(queue);
         self.changed.notify_all();
         self.attempts.send_modify(|attempts| *attempts += 1);
+    }
+}
+
+fn log_change(name: &str, result: &Result<(), String>, failed_before: bool) {
+    match result {
+        Err(reason) if !failed_before => {
+            tracing::error!(
+                "{reason}; what changed would not outlive a restart until it can be written"
+            );
+        }
+        Ok(()) if failed_before => tracing::info!("{name} can be written again"),
+        _ => {}
     }
 }
 

@@ -76,12 +76,7 @@ impl Predecessor {
         };
         let received = match receive(&mut stream, REQUEST) {
             // A server that only knows version 1 closes the connection.
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset
-                ) =>
-            {
+            Err(error) if is_closed(&error) => {
                 let Some(again) = connect(&path)? else {
                     return Ok(None);
                 };
@@ -191,16 +186,21 @@ impl Succession {
 fn connect(path: &Path) -> Result<Option<UnixStream>, String> {
     match UnixStream::connect(path) {
         Ok(stream) => Ok(Some(stream)),
-        Err(error)
-            if matches!(
-                error.kind(),
-                ErrorKind::NotFound | ErrorKind::ConnectionRefused
-            ) =>
-        {
-            Ok(None)
-        }
+        Err(error) if is_nobody(&error) => Ok(None),
         Err(error) => Err(format!("{}: {error}", path.display())),
     }
+}
+
+/// Whether nobody listens there.
+fn is_nobody(error: &io::Error) -> bool {
+    let kind = error.kind();
+    matches!(kind, ErrorKind::NotFound | ErrorKind::ConnectionRefused)
+}
+
+/// Whether the other side has closed the connection.
+fn is_closed(error: &io::Error) -> bool {
+    let kind = error.kind();
+    matches!(kind, ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset)
 }
 
 /// Binds a socket that only its owner can reach, and replaces an existing one.
@@ -252,12 +252,7 @@ fn converse(
     let lock = match &heard {
         REQUEST => lock,
         UNLOCKED => None,
-        _ => {
-            return Err(io::Error::new(
-                ErrorKind::InvalidData,
-                "the other server sent an unknown message",
-            ));
-        }
+        _ => return Err(unknown_message()),
     };
     let state = HandedState {
         locked: lock.is_some(),
@@ -290,11 +285,13 @@ fn expect(stream: &mut UnixStream, words: &[u8]) -> io::Result<()> {
     if heard == words {
         Ok(())
     } else {
-        Err(io::Error::new(
-            ErrorKind::InvalidData,
-            "the other server sent an unknown message",
-        ))
+        Err(unknown_message())
     }
+}
+
+fn unknown_message() -> io::Error {
+    let sentence = "the other server sent an unknown message";
+    io::Error::new(ErrorKind::InvalidData, sentence)
 }
 
 /// Sends the length of the text together with the sockets, then the text.

@@ -314,16 +314,13 @@ fn unresolved(name: &Name, known: Option<&ResolvedName>, private_targets: bool) 
 
 /// Why some addresses of an alias may not be used; `None`: all may be used.
 fn refusal(known: &ResolvedName) -> Option<String> {
-    let private: Vec<String> = known
-        .addresses()
-        .iter()
-        .filter(|address| is_private(**address))
-        .map(ToString::to_string)
-        .collect();
+    let mut private = known.addresses();
+    private.retain(|address| is_private(*address));
     if private.is_empty() {
         return None;
     }
-    let listed = private.join(", ");
+    let listed: Vec<String> = private.iter().map(ToString::to_string).collect();
+    let listed = listed.join(", ");
     Some(format!(
         "comes to {listed}, private space that its clients cannot reach; \
          private_targets = true allows that"

@@ -28,10 +28,8 @@ impl Control {
         let mut tick = tokio::time::interval(TICK);
         loop {
             tick.tick().await;
-            let is_late = self
-                .watch()
-                .is_some_and(|watch| watch.monitor.has_late_probe());
-            if !is_late {
+            let watch = self.watch();
+            if !watch.is_some_and(|watch| watch.monitor.has_late_probe()) {
                 self.watchdog().note(WatchedPart::Monitor);
             }
         }

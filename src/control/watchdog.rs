@@ -123,16 +123,16 @@ impl Watchdog {
 
     /// The parts that are stuck now.
     pub fn stuck(&self) -> Vec<StuckPart> {
-        let turns = WatchedPart::ALL.map(|part| self.turns[part as usize].load(Ordering::SeqCst));
-        let turns = turns.map(|turn| {
-            if turn == RESTING {
-                None
-            } else {
-                turn.checked_sub(1)
-            }
-        });
-        let turns = turns.map(|turn| turn.map(Duration::from_millis));
+        let turns = WatchedPart::ALL.map(|part| self.last_turn(part));
         stuck(turns, self.start.elapsed())
+    }
+
+    /// When a part turned last, after the start; `None`: it has not turned, or it rests.
+    fn last_turn(&self, part: WatchedPart) -> Option<Duration> {
+        match self.turns[part as usize].load(Ordering::SeqCst) {
+            RESTING => None,
+            turn => turn.checked_sub(1).map(Duration::from_millis),
+        }
     }
 
     /// The parts that are stuck now, in one sentence; `None`: no part is stuck.

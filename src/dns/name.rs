@@ -224,11 +224,7 @@ fn ascii_form(text: &str) -> Option<Box<str>> {
     let is_host_name = form
         .bytes()
         .all(|octet| octet.is_ascii_alphanumeric() || b"-._*".contains(&octet));
-    if is_host_name {
-        Some(form.into())
-    } else {
-        None
-    }
+    is_host_name.then(|| form.into())
 }
 
 /// Appends the labels of presentation form without the root. Returns true if the text ends with a

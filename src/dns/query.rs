@@ -45,7 +45,7 @@ pub struct QueryScratch {
     edns: Edns,
 }
 
-/// One question.
+/// What is asked: name, type and class.
 #[derive(Debug)]
 pub struct Question<'d> {
     /// Name, type and class as sent; a reply echoes them.

@@ -7,19 +7,19 @@ pub const HEADER: usize = 12;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u16)]
 pub enum Rcode {
-    /// 0
+    /// 0: no error; also where a name exists without records of the type.
     NoError = 0,
-    /// 1
+    /// 1: the query cannot be understood.
     FormErr = 1,
-    /// 2
+    /// 2: the server cannot answer.
     ServFail = 2,
-    /// 3
+    /// 3: the name does not exist.
     NxDomain = 3,
-    /// 4
+    /// 4: an operation that this server does not have.
     NotImp = 4,
-    /// 5
+    /// 5: the server does not serve this name to this client.
     Refused = 5,
-    /// 6
+    /// 6: a DNAME makes the name too long (RFC 6672 section 2.2).
     YxDomain = 6,
     /// 9: the query is signed with an unknown key (RFC 8945 section 5.2.1).
     NotAuth = 9,

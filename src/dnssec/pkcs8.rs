@@ -109,17 +109,9 @@ type ReadHalves = Result<(SigningAlgorithm, Vec<u8>, PrivateKey), String>;
 
 /// The ECPrivateKey of RFC 5915.
 fn ecdsa(algorithm: SigningAlgorithm, der: &[u8]) -> ReadHalves {
-    let damaged = || format!("the {algorithm} key is damaged");
-    let mut reader = DerReader::new(der).nested(SEQUENCE).ok_or_else(damaged)?;
-    reader.number().ok_or_else(damaged)?;
-    let private = reader.value(OCTET_STRING).ok_or_else(damaged)?;
-    while reader.peek().is_some_and(|tag| tag != TAGGED_1) {
-        let tag = reader.peek().unwrap_or_default();
-        reader.value(tag).ok_or_else(damaged)?;
-    }
-    let public = reader
-        .nested(TAGGED_1)
-        .and_then(|mut tagged| tagged.value(BIT_STRING));
+    let Some((private, public)) = curve_halves(der) else {
+        return Err(format!("the {algorithm} key is damaged"));
+    };
     let Some([0, 4, public @ ..]) = public else {
         return Err(format!(
             "the {algorithm} key lacks its public half; add it: openssl ec -in FILE | openssl \
@@ -128,6 +120,21 @@ fn ecdsa(algorithm: SigningAlgorithm, der: &[u8]) -> ReadHalves {
     };
     let private = padded(private, algorithm)?;
     Ok((algorithm, public.to_vec(), PrivateKey::Curve(private)))
+}
+
+/// The private half of an ECPrivateKey, and the BIT STRING of its public half if there is one.
+fn curve_halves(der: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
+    let mut reader = DerReader::new(der).nested(SEQUENCE)?;
+    reader.number()?;
+    let private = reader.value(OCTET_STRING)?;
+    while let Some(tag) = reader.peek()
+        && tag != TAGGED_1
+    {
+        reader.value(tag)?;
+    }
+    let tagged = reader.nested(TAGGED_1);
+    let public = tagged.and_then(|mut tagged| tagged.value(BIT_STRING));
+    Some((private, public))
 }
 
 /// The CurvePrivateKey of RFC 8410.
@@ -149,7 +156,6 @@ fn rsa(der: &[u8]) -> ReadHalves {
     let [_, n, e, d, p, q, dp, dq, q_inverse] = numbers[..] else {
         return Err("the RSA key is damaged".to_owned());
     };
-    let kept = |number: &[u8]| Zeroizing::new(number.to_vec());
     let parts = RsaParts {
         d: kept(d),
         p: kept(p),
@@ -164,6 +170,10 @@ fn rsa(der: &[u8]) -> ReadHalves {
         public,
         PrivateKey::Rsa(Box::new(parts)),
     ))
+}
+
+fn kept(number: &[u8]) -> Zeroizing<Vec<u8>> {
+    Zeroizing::new(number.to_vec())
 }
 
 /// A private number of a curve in the length of its algorithm. Some programs leave leading zeros

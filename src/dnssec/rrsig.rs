@@ -182,18 +182,16 @@ pub fn verify_rrset<'d>(
 /// # Errors
 /// [`SignatureFault::Wrong`].
 pub fn verify_octets(key: &ZoneKey, octets: &[u8], signature: &[u8]) -> Result<(), SignatureFault> {
-    let wrong = |_| SignatureFault::Wrong;
     let algorithm = key.algorithm().verification();
-    match super::zone_key::rsa_parts(key.octets()) {
+    let verified = match super::zone_key::rsa_parts(key.octets()) {
         Some((e, n)) if key.algorithm() == super::SigningAlgorithm::RsaSha256 => {
             let public = ring::signature::RsaPublicKeyComponents { n, e };
             let parameters = &ring::signature::RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY;
-            public.verify(parameters, octets, signature).map_err(wrong)
+            public.verify(parameters, octets, signature)
         }
-        _ => UnparsedPublicKey::new(algorithm, key.ring_octets())
-            .verify(octets, signature)
-            .map_err(wrong),
-    }
+        _ => UnparsedPublicKey::new(algorithm, key.ring_octets()).verify(octets, signature),
+    };
+    verified.map_err(|_| SignatureFault::Wrong)
 }
 
 /// The checks of RFC 4035 section 5.3.1.

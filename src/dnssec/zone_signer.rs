@@ -225,14 +225,13 @@ impl ZoneSigner {
         // Each algorithm must sign everything (RFC 4035 section 2.2).
         for key in keys {
             let algorithm = key.public().algorithm();
-            let has = |keys: &[Arc<SigningKey>]| {
-                keys.iter().any(|key| key.public().algorithm() == algorithm)
-            };
-            if !has(&zone_keys) {
-                zone_keys.push(key.clone());
-            }
-            if !has(&entry_keys) {
-                entry_keys.push(key.clone());
+            for signing in [&mut zone_keys, &mut entry_keys] {
+                if !signing
+                    .iter()
+                    .any(|it| it.public().algorithm() == algorithm)
+                {
+                    signing.push(key.clone());
+                }
             }
         }
         ZoneSigner {

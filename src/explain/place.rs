@@ -63,6 +63,19 @@ impl PlaceFacts {
             unroutable: id == PlaceId::UNROUTABLE,
         }
     }
+
+    /// `DE-HE`, or the country alone.
+    fn code(&self) -> Option<String> {
+        match (&self.country, &self.subdivision) {
+            (Some(country), Some(subdivision)) => Some(format!("{country}-{subdivision}")),
+            (country, _) => country.clone(),
+        }
+    }
+
+    fn point(&self) -> Option<String> {
+        let (latitude, longitude) = self.latitude.zip(self.longitude)?;
+        Some(format!("{latitude:.2},{longitude:.2}"))
+    }
 }
 
 fn code_text(code: Option<PlaceCode>) -> Option<String> {
@@ -72,13 +85,7 @@ fn code_text(code: Option<PlaceCode>) -> Option<String> {
 impl fmt::Display for PlaceFacts {
     /// Formats the location like `DE-BE, 52.52,13.40`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let code = match (&self.country, &self.subdivision) {
-            (Some(country), Some(subdivision)) => Some(format!("{country}-{subdivision}")),
-            (country, _) => country.clone(),
-        };
-        let point = self.latitude.zip(self.longitude);
-        let point = point.map(|(latitude, longitude)| format!("{latitude:.2},{longitude:.2}"));
-        match (code, point) {
+        match (self.code(), self.point()) {
             (Some(code), Some(point)) => write!(f, "{code}, {point}"),
             (Some(one), None) | (None, Some(one)) => f.write_str(&one),
             (None, None) if self.unroutable => f.write_str("private or special-purpose space"),
@@ -105,11 +112,6 @@ pub struct SourceFacts {
 impl SourceFacts {
     /// Describes a source; its age is counted until `now`.
     pub fn of(source: &DataSource, now: SystemTime) -> SourceFacts {
-        let kind = match source.kind {
-            SourceKind::Operator => "operator",
-            SourceKind::Database => "database",
-            SourceKind::BuiltIn => "built-in",
-        };
         let built = source
             .built
             .and_then(|built| built.duration_since(UNIX_EPOCH).ok());
@@ -118,10 +120,18 @@ impl SourceFacts {
             .and_then(|built| now.duration_since(built).ok());
         SourceFacts {
             name: source.name.clone(),
-            kind: kind.to_owned(),
+            kind: kind_word(source.kind).to_owned(),
             path: source.path.as_ref().map(|path| path.display().to_string()),
             built: built.map(|built| built.as_secs()),
             age_days: age.map(|age| age.as_secs() / 86_400),
         }
+    }
+}
+
+fn kind_word(kind: SourceKind) -> &'static str {
+    match kind {
+        SourceKind::Operator => "operator",
+        SourceKind::Database => "database",
+        SourceKind::BuiltIn => "built-in",
     }
 }

@@ -52,11 +52,7 @@ impl FromStr for ExplainClient {
         };
         let address: IpAddr = address.parse().map_err(|_| ParseClientError)?;
         let most = if address.is_ipv4() { 32 } else { 128 };
-        let digits = prefix.bytes().all(|octet| octet.is_ascii_digit());
-        let prefix: u8 = prefix.parse().map_err(|_| ParseClientError)?;
-        if !digits || prefix > most {
-            return Err(ParseClientError);
-        }
+        let prefix = parse_prefix(prefix, most).ok_or(ParseClientError)?;
         Ok(ExplainClient {
             address: cleared(address, prefix),
             prefix: Some(prefix),
@@ -116,6 +112,12 @@ impl ExplainClient {
     pub fn subnet(&self) -> Option<ClientSubnet> {
         Some(ClientSubnet::around(self.address, self.prefix?))
     }
+}
+
+fn parse_prefix(text: &str, most: u8) -> Option<u8> {
+    let is_number = text.bytes().all(|octet| octet.is_ascii_digit());
+    let prefix = text.parse().ok()?;
+    (is_number && prefix <= most).then_some(prefix)
 }
 
 /// The message of a query, as a resolver would send it.
@@ -199,14 +201,15 @@ pub fn ask(
     };
     if let Ok(reply) = Message::from_octets(&buffer[..]) {
         read.rcode = reply.header().rcode().to_string();
-        if let Some(opt) = reply.opt()
-            && let Some(subnet) = opt.opt().client_subnet()
-        {
-            read.scope = Some(subnet.scope_prefix_len());
-        }
+        read.scope = scope_of(&reply);
         read_answer(&reply, &mut read);
     }
     read
+}
+
+fn scope_of(reply: &Message<&[u8]>) -> Option<u8> {
+    let subnet = reply.opt()?.opt().client_subnet()?;
+    Some(subnet.scope_prefix_len())
 }
 
 fn read_answer(reply: &Message<&[u8]>, read: &mut ParsedReply) {

@@ -113,17 +113,18 @@ fn endpoints(service: &ServiceFacts) -> String {
             _ => format!("{answers} of {alternatives}"),
         };
     }
+    some_of(answers, endpoints)
+}
+
+/// Too many endpoints to be named.
+fn some_of(answers: usize, endpoints: &[EndpointFacts]) -> String {
     let mut regions: Vec<&str> = endpoints.iter().map(|one| one.region.as_str()).collect();
     regions.dedup();
-    let count = match answers {
-        0 | 1 => "one".to_owned(),
-        _ => answers.to_string(),
-    };
-    format!(
-        "{}, {count} of {} endpoints",
-        join(&regions, "or"),
-        endpoints.len()
-    )
+    let (regions, all) = (join(&regions, "or"), endpoints.len());
+    match answers {
+        0 | 1 => format!("{regions}, one of {all} endpoints"),
+        _ => format!("{regions}, {answers} of {all} endpoints"),
+    }
 }
 
 fn alternatives(endpoints: &[EndpointFacts], service: &ServiceFacts) -> String {

@@ -190,19 +190,23 @@ impl ExplainedView<'_> {
         fence_facts(self.catalog, self.service, index, fence)
     }
 
-    /// A note about the last fence that depends on the client's location, if that is unknown.
-    pub fn unknown_place_note(&self) -> Option<String> {
-        let place = self.place();
+    /// The last fence, up to the one that applies, that would need the client's location.
+    fn last_unsure_fence(&self, applied: Option<usize>) -> Option<(usize, &Fence)> {
         let fences = &self.view.rules.fences;
-        let applied = self.fence().map(|(index, _)| index);
         let evaluated = applied.map_or(fences.len(), |index| index + 1);
         let mut last = None;
         for (index, fence) in fences[..evaluated].iter().enumerate() {
-            if fence.cannot_place(place) && !fence.holds(self.address.into()) {
+            if fence.cannot_place(self.place()) && !fence.holds(self.address.into()) {
                 last = Some((index, fence));
             }
         }
-        let (index, fence) = last?;
+        last
+    }
+
+    /// A note about the last fence that depends on the client's location, if that is unknown.
+    pub fn unknown_place_note(&self) -> Option<String> {
+        let applied = self.fence().map(|(index, _)| index);
+        let (index, fence) = self.last_unsure_fence(applied)?;
         let title = self.fence_facts(index, fence).title();
         let effect = if fence.of_unknown && applied == Some(index) {
             "applies (unknown = \"deny\")"

@@ -65,12 +65,12 @@ pub struct CoverageParts {
     pub excluded_percent: f64,
 }
 
-/// The same for sampled queries.
+/// [`CoverageParts`] of sampled queries.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TrafficCoverage {
     /// The number of sampled queries.
     pub queries: u64,
-    /// The parts of these queries.
+    /// How these queries divide.
     #[serde(flatten)]
     pub parts: CoverageParts,
 }
@@ -169,16 +169,16 @@ impl ClassWeights {
     /// Adds up the zones of each class.
     pub fn of(catchment: &Catchment, zones: &ZoneWeights) -> ClassWeights {
         let classes = catchment.class_of_zone();
-        let class_of = |zone: u32| classes.get(zone as usize).copied().unwrap_or(UNROUTABLE);
         let mut sums: BTreeMap<(u32, Option<PlaceCode>), ClientSum> = BTreeMap::new();
         for cell in &zones.cells {
-            let sum = sums.entry((class_of(cell.zone), cell.country)).or_default();
+            let class = class_of(classes, cell.zone);
+            let sum = sums.entry((class, cell.country)).or_default();
             sum.addresses += cell.sum.addresses;
             sum.people += cell.sum.people;
         }
         let mut unplaced: BTreeMap<u32, u64> = BTreeMap::new();
         for (zone, addresses) in &zones.unplaced {
-            *unplaced.entry(class_of(*zone)).or_default() += addresses;
+            *unplaced.entry(class_of(classes, *zone)).or_default() += addresses;
         }
         let mut cells = Vec::with_capacity(sums.len());
         for ((class, country), ClientSum { addresses, people }) in sums {
@@ -213,10 +213,8 @@ pub(super) fn is_counted(atlas: &Atlas, place: PlaceId) -> bool {
 pub fn fates(view: &ServiceView, states: &RegionStates) -> Vec<ClassSplit> {
     let mut fates = Vec::with_capacity(view.catchment.classes().len());
     for tiers in view.catchment.classes() {
-        fates.push(ClassSplit::of(
-            tiers,
-            &FailoverChain::resolve(tiers, states),
-        ));
+        let chain = FailoverChain::resolve(tiers, states);
+        fates.push(ClassSplit::of(tiers, &chain));
     }
     fates
 }
@@ -430,6 +428,10 @@ pub fn traffic_parts(fates: &[ClassSplit], noted: &[ClassQueries]) -> Option<Tra
         queries,
         parts: CoverageParts::of(&sum, queries as f64),
     })
+}
+
+fn class_of(classes: &[u32], zone: u32) -> u32 {
+    classes.get(zone as usize).copied().unwrap_or(UNROUTABLE)
 }
 
 /// The split of a class; all zero for a class that is not in the list.

@@ -71,7 +71,7 @@ pub struct Foresight {
     pub cells: Vec<CellFacts>,
 }
 
-/// One region.
+/// A region, now and after the change.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RegionForesight {
     /// The name of the region.
@@ -97,7 +97,7 @@ pub struct RegionForesight {
     pub over_capacity: bool,
 }
 
-/// One country.
+/// The clients of a country, now and after the change.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CountryForesight {
     /// ISO 3166-1 alpha-2.

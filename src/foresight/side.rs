@@ -31,7 +31,8 @@ pub struct ForecastRegion {
     pub capacity: Option<Capacity>,
 }
 
-/// Addresses to splits, splits to regions.
+/// What one side answers: every address has a class, and the clients of a class are split over
+/// regions.
 #[derive(Debug, Clone)]
 pub struct ForecastSide {
     /// The class of each address.

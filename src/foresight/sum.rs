@@ -40,13 +40,15 @@ impl ClientTotals {
     fn add(&mut self, counted: &CountedClients<'_>, moved: f64) {
         let clients = counted.clients;
         self.clients += clients;
-        for (position, part) in &counted.before.0 {
-            *self.before.entry(*position).or_default() += clients * part;
-        }
-        for (position, part) in &counted.after.0 {
-            *self.after.entry(*position).or_default() += clients * part;
-        }
+        add_parts(&mut self.before, counted.before, clients);
+        add_parts(&mut self.after, counted.after, clients);
         self.moved += clients * moved;
+    }
+}
+
+fn add_parts(sums: &mut BTreeMap<u16, f64>, split: &RegionSplit, clients: f64) {
+    for (position, part) in &split.0 {
+        *sums.entry(*position).or_default() += clients * part;
     }
 }
 
@@ -141,11 +143,12 @@ pub struct LocatedSide<'s> {
 impl<'s> LocatedSide<'s> {
     /// The locations of a side whose regions are numbered in `names`.
     pub fn new(side: &'s ForecastSide, names: &[String]) -> LocatedSide<'s> {
-        let point = |name: &String| Some(side.region(name)?.point?.unit_vector());
-        LocatedSide {
-            side,
-            regions: names.iter().map(point).collect(),
+        let mut regions = Vec::with_capacity(names.len());
+        for name in names {
+            let point = side.region(name).and_then(|region| region.point);
+            regions.push(point.map(|point| point.unit_vector()));
         }
+        LocatedSide { side, regions }
     }
 
     fn split(&self, value: u32) -> &RegionSplit {

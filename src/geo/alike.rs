@@ -42,31 +42,37 @@ impl AlikeCells {
         let bands = BandCandidates::of(rules);
         let count: usize = bands.iter().map(|band| band.candidates.len()).sum();
         if rules.len() == 1 || count > MOST_CANDIDATES {
-            let representatives = order.iter().map(|at| cells[*at as usize]).collect();
-            let mut of_cell = vec![0; cells.len()];
-            for (index, at) in order.iter().enumerate() {
-                of_cell[*at as usize] = index as u32;
-            }
-            return AlikeCells {
-                representatives,
-                of_cell,
-            };
+            return AlikeCells::apart(cells, order);
         }
         let fences = distinct_fences(rules);
-        let run = |order: &[u32]| {
-            let mut looks = Vec::with_capacity(order.len());
-            let mut looker = Looker::new(&bands, &fences, networks, atlas);
-            for at in order {
-                looks.push(looker.look(cells[*at as usize]));
-            }
-            looks
-        };
         let (first, second) = order.split_at(order.len() / 2);
-        let (looks_first, looks_second) = both(|| run(first), || run(second));
+        let (mut looks, looks_second) = both(
+            || Looker::new(&bands, &fences, networks, atlas).look_at(cells, first),
+            || Looker::new(&bands, &fences, networks, atlas).look_at(cells, second),
+        );
+        looks.extend(looks_second);
+        AlikeCells::joined(cells, order, &looks)
+    }
+
+    /// Every cell in a group of its own.
+    fn apart(cells: &[Cell], order: &[u32]) -> AlikeCells {
+        let representatives = order.iter().map(|at| cells[*at as usize]).collect();
+        let mut of_cell = vec![0; cells.len()];
+        for (index, at) in order.iter().enumerate() {
+            of_cell[*at as usize] = index as u32;
+        }
+        AlikeCells {
+            representatives,
+            of_cell,
+        }
+    }
+
+    /// Cells with the same look in one group.
+    fn joined(cells: &[Cell], order: &[u32], looks: &[u128]) -> AlikeCells {
         let mut known: HashMap<u128, u32, foldhash::fast::RandomState> = HashMap::default();
         let mut representatives = Vec::new();
         let mut of_cell = vec![0; cells.len()];
-        for (at, look) in order.iter().zip(looks_first.iter().chain(&looks_second)) {
+        for (at, look) in order.iter().zip(looks) {
             let next = representatives.len() as u32;
             let group = *known.entry(*look).or_insert(next);
             if group == next {
@@ -172,6 +178,14 @@ impl<'l> Looker<'l> {
             atlas,
             before: None,
         }
+    }
+
+    fn look_at(mut self, cells: &[Cell], order: &[u32]) -> Vec<u128> {
+        let mut looks = Vec::with_capacity(order.len());
+        for at in order {
+            looks.push(self.look(cells[*at as usize]));
+        }
+        looks
     }
 
     /// A hash of everything that rule sets can see of a cell.

@@ -198,8 +198,11 @@ impl Catchment {
             of_class.resize(of_class.len() + alike, id);
         }
         number_tiers(&mut chains);
-        let outcome = |class: &u32| of_class.get(*class as usize).copied().unwrap_or(UNROUTABLE);
-        (self.of_zone.iter().map(outcome).collect(), chains.into())
+        let mut of_zone = Vec::with_capacity(self.of_zone.len());
+        for class in self.of_zone.iter() {
+            of_zone.push(of_class.get(*class as usize).copied().unwrap_or(UNROUTABLE));
+        }
+        (of_zone.into(), chains.into())
     }
 
     /// Octets of memory held beside the shared map.
@@ -212,15 +215,17 @@ impl Catchment {
 /// The tiers of a cell; `None`: its addresses are unroutable.
 fn tiers_of(rules: &CatchmentRules, zones: &ZoneMap, atlas: &Atlas, cell: Cell) -> Option<Tiers> {
     let networks = &zones.networks;
-    let in_networks = |fence: usize| {
-        let fence = rules.fences.get(fence);
-        fence.is_some_and(|fence| networks.contains(cell.set, networks.list_of(fence)))
-    };
-    let is_listed = (0..rules.fences.len()).any(in_networks);
-    if cell.place == Cell::UNROUTABLE.place && !is_listed {
+    let mut inside = Vec::with_capacity(rules.fences.len());
+    for fence in &rules.fences {
+        inside.push(networks.contains(cell.set, networks.list_of(fence)));
+    }
+    if cell.place == Cell::UNROUTABLE.place && !inside.contains(&true) {
         return None;
     }
-    Some(tiers_at(rules, atlas.place(cell.place), in_networks))
+    let place = atlas.place(cell.place);
+    Some(tiers_at(rules, place, |fence| {
+        inside.get(fence).is_some_and(|inside| *inside)
+    }))
 }
 
 /// The tiers of a client at `place`.

@@ -70,13 +70,17 @@ impl OffsetTable {
             .step_by(64)
             .zip(&self.words)
             .flat_map(|(first, word)| {
-                let some = |members: u64| (members != 0).then_some(members);
-                let rest = std::iter::successors(some(word.members), move |members| {
+                let rest = std::iter::successors(some(word.members), |members| {
                     some(members & (members - 1))
                 });
                 rest.map(move |members| first + members.trailing_zeros() as usize)
             })
     }
+}
+
+/// The members of a word, unless it has none.
+fn some(members: u64) -> Option<u64> {
+    (members != 0).then_some(members)
 }
 
 #[cfg(test)]

@@ -1,4 +1,7 @@
 //! Places: what the geodata know about the location of a client.
+//!
+//! A place is shared by all addresses of which the geodata say the same. Each part may be missing:
+//! a database of countries has no coordinates, one of networks has nothing but AS numbers.
 
 use std::fmt;
 use std::str::FromStr;

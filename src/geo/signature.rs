@@ -13,9 +13,9 @@ use super::both::both;
 use super::cell::{Cell, combine, hash, match_alike};
 use super::fences::CatchmentRules;
 use super::networks::{FenceNetworks, ListSet};
-use super::place::Place;
+use super::place::{Place, PlaceCode};
 use crate::steering::tiers::TierArranger;
-use crate::steering::{RegionOrder, UnitVector};
+use crate::steering::{Point, RegionOrder, UnitVector};
 
 /// The signature of every cell.
 pub struct Signatures(Vec<u128>);
@@ -63,19 +63,25 @@ impl Signatures {
 /// What a place is sorted by: neighbours in this order are mostly near each other, and mostly match
 /// the same fences.
 fn visiting_key(place: &Place) -> (u64, u64, u64) {
-    let code = |code: Option<super::PlaceCode>| {
-        u64::from(code.map_or(0, |code| u32::from_be_bytes(code.octets())))
-    };
-    let (mut curve, scale) = (0, f64::from(1 << 20));
-    if let Some(point) = place.point {
-        let x = ((point.longitude() + 180.0) / 360.0 * scale) as u64;
-        let y = ((point.latitude() + 90.0) / 180.0 * scale) as u64;
-        for bit in 0..21 {
-            curve |= (x >> bit & 1) << (2 * bit) | (y >> bit & 1) << (2 * bit + 1);
-        }
-    }
-    let country = code(place.country) << 32 | code(place.subdivision);
+    let country = code_number(place.country) << 32 | code_number(place.subdivision);
+    let curve = place.point.map_or(0, curve_number);
     (country, u64::from(place.asn.unwrap_or(0)), curve)
+}
+
+fn code_number(code: Option<PlaceCode>) -> u64 {
+    u64::from(code.map_or(0, |code| u32::from_be_bytes(code.octets())))
+}
+
+/// The position of a point on a curve through all places (Morton 1966).
+fn curve_number(point: Point) -> u64 {
+    let scale = f64::from(1 << 20);
+    let x = ((point.longitude() + 180.0) / 360.0 * scale) as u64;
+    let y = ((point.latitude() + 90.0) / 180.0 * scale) as u64;
+    let mut curve = 0;
+    for bit in 0..21 {
+        curve |= (x >> bit & 1) << (2 * bit) | (y >> bit & 1) << (2 * bit + 1);
+    }
+    curve
 }
 
 /// The locations of all candidates, each once.

@@ -44,7 +44,7 @@ impl ProbeTarget {
     }
 }
 
-/// A health check.
+/// How endpoints are probed, and how many results change their state.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct HealthCheck {
     /// Unique among the checks.
@@ -179,7 +179,7 @@ pub struct GrpcCheck {
     pub service: String,
 }
 
-/// A DNS check.
+/// The question of a DNS probe.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct DnsCheck {
     /// QNAME.

@@ -301,25 +301,12 @@ impl HealthMachine {
     }
 
     fn count(&mut self, now: Duration, result: ProbeResult) {
-        if result == ProbeResult::Fail {
-            self.fails = self.fails.saturating_add(1);
-            self.failing_since = self.failing_since.or(Some(now));
-            self.successes = 0;
-        } else {
-            self.fails = 0;
-            self.failing_since = None;
-            self.successes = self.successes.saturating_add(1);
-        }
-        if result == ProbeResult::Warn {
-            self.warns = self.warns.saturating_add(1);
-        } else {
-            self.warns = 0;
-        }
-        if result == ProbeResult::Pass {
-            self.passes = self.passes.saturating_add(1);
-        } else {
-            self.passes = 0;
-        }
+        let is_fail = result == ProbeResult::Fail;
+        self.failing_since = is_fail.then(|| self.failing_since.unwrap_or(now));
+        self.fails = in_a_row(self.fails, is_fail);
+        self.successes = in_a_row(self.successes, !is_fail);
+        self.warns = in_a_row(self.warns, result == ProbeResult::Warn);
+        self.passes = in_a_row(self.passes, result == ProbeResult::Pass);
     }
 
     /// The state after the counted result.
@@ -360,6 +347,11 @@ impl HealthMachine {
         }
         transition
     }
+}
+
+/// How many results in a row have a property, the latest included.
+fn in_a_row(before: u32, has_it: bool) -> u32 {
+    if has_it { before.saturating_add(1) } else { 0 }
 }
 
 #[cfg(test)]

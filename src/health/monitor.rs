@@ -67,7 +67,7 @@ pub struct HealthReport {
     pub not_made: Vec<(ShortageKind, u64)>,
 }
 
-/// The health of one target.
+/// What the monitor knows of one target.
 #[derive(Debug, Clone)]
 pub struct TargetHealth {
     /// The agreed state.

@@ -67,7 +67,7 @@ pub enum QuorumRule {
     Count(u16),
 }
 
-/// The settings of a quorum.
+/// When the votes of a fleet decide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct QuorumSettings {
     /// How many groups must say up.

@@ -1,4 +1,7 @@
 //! Options of gdnsd's plugins that an inner hash inherits from the hashes around it.
+//!
+//! A resource may state them once for all of its datacenters. An inner hash that states one again
+//! overrides it for itself and for what is inside it.
 
 use super::notes::ImportNotes;
 use super::vscf::VscfHash;

@@ -22,18 +22,14 @@ impl LabelTable {
         if let Some(name) = self.given.get(original) {
             return name.clone();
         }
-        let mut plain = String::new();
-        for c in original.chars().take(LONGEST) {
-            let is_allowed = c.is_ascii_alphanumeric();
-            plain.push(if is_allowed {
-                c.to_ascii_lowercase()
-            } else {
-                '-'
-            });
-        }
-        if plain.is_empty() {
-            plain.push('x');
-        }
+        let name = self.free(plain(original));
+        self.taken.insert(name.clone());
+        self.given.insert(original.to_owned(), name.clone());
+        name
+    }
+
+    /// The name itself, or with the first number behind it that makes it new.
+    fn free(&self, plain: String) -> String {
         let mut name = plain.clone();
         let mut number = 2;
         while self.taken.contains(&name) {
@@ -41,10 +37,24 @@ impl LabelTable {
             name = format!("{}{end}", &plain[..plain.len().min(LONGEST - end.len())]);
             number += 1;
         }
-        self.taken.insert(name.clone());
-        self.given.insert(original.to_owned(), name.clone());
         name
     }
+}
+
+/// The letters and digits of a name in lower case, with `-` for everything else.
+fn plain(original: &str) -> String {
+    let mut plain = String::new();
+    for c in original.chars().take(LONGEST) {
+        plain.push(if c.is_ascii_alphanumeric() {
+            c.to_ascii_lowercase()
+        } else {
+            '-'
+        });
+    }
+    if plain.is_empty() {
+        plain.push('x');
+    }
+    plain
 }
 
 #[cfg(test)]

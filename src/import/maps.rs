@@ -156,18 +156,30 @@ fn map(
     Ok(map)
 }
 
+fn latitude_and_longitude(value: &VscfValue) -> Option<[f64; 2]> {
+    let mut numbers: Vec<f64> = Vec::new();
+    for text in value.texts() {
+        numbers.extend(text.parse::<f64>());
+    }
+    let [latitude, longitude] = numbers[..] else {
+        return None;
+    };
+    let is_on_earth = latitude.abs() <= 90.0 && longitude.abs() <= 180.0;
+    is_on_earth.then_some([latitude, longitude])
+}
+
+/// Whether this is the second part of an ISO 3166-2 code; else it is a city.
+fn is_subdivision_code(text: &str) -> bool {
+    let mut octets = text.bytes();
+    text.len() <= 3 && octets.all(|octet| octet.is_ascii_uppercase() || octet.is_ascii_digit())
+}
+
 fn coordinates(table: &VscfHash, notes: &mut ImportNotes) -> HashMap<String, [f64; 2]> {
     let mut read = HashMap::new();
     for entry in &table.0 {
-        let mut numbers: Vec<f64> = Vec::new();
-        for text in entry.value.texts() {
-            numbers.extend(text.parse::<f64>());
-        }
-        match numbers[..] {
-            [latitude, longitude] if latitude.abs() <= 90.0 && longitude.abs() <= 180.0 => {
-                read.insert(entry.key.clone(), [latitude, longitude]);
-            }
-            _ => notes.add(
+        match latitude_and_longitude(&entry.value) {
+            Some(point) => drop(read.insert(entry.key.clone(), point)),
+            None => notes.add(
                 &entry.place,
                 format!("{}: expected a latitude and a longitude", entry.key),
             ),
@@ -307,12 +319,7 @@ impl PlaceRules {
     /// Subdivisions have codes, cities have names. Meridian knows one level of subdivisions, so
     /// deeper ones count as subdivisions of the country, and cities are left out.
     fn add_subdivision(&mut self, country: &str, entry: &VscfEntry, notes: &mut ImportNotes) {
-        let is_code = entry.key.len() <= 3
-            && entry
-                .key
-                .bytes()
-                .all(|octet| octet.is_ascii_uppercase() || octet.is_ascii_digit());
-        if !is_code {
+        if !is_subdivision_code(&entry.key) {
             let sentence = format!(
                 "{:?}: fences cannot name cities; list its networks in a fence of the service",
                 entry.key

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use super::maps::RuleClients;
 use crate::steering::picked::MAX_ANSWERS;
 
-/// One endpoint.
+/// An endpoint, as the configuration will state it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ImportedEndpoint {
     pub target: ImportedTarget,

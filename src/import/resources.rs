@@ -288,16 +288,20 @@ impl<'r, 'c> Leaf<'r, 'c> {
             "simplefo" => self.simplefo(value, &inherited)?,
             _ => self.multifo(value, &inherited),
         }
-        let count = self.endpoints.len() - before;
+        self.count(plugin, self.endpoints.len() - before, &inherited);
+        Ok(())
+    }
+
+    /// Adds what a family with this number of endpoints needs to serve, and puts into an answer.
+    fn count(&mut self, plugin: &str, endpoints: usize, inherited: &InheritedOptions) {
         self.needed += if plugin == "simplefo" {
             1
         } else {
-            (inherited.threshold * count as f64).ceil() as usize
+            (inherited.threshold * endpoints as f64).ceil() as usize
         };
         if plugin == "multifo" || (plugin == "weighted" && inherited.multi) {
-            self.answers = self.answers.max(count);
+            self.answers = self.answers.max(endpoints);
         }
-        Ok(())
     }
 
     fn multifo(&mut self, value: &VscfValue, inherited: &InheritedOptions) {
@@ -371,17 +375,14 @@ impl<'r, 'c> Leaf<'r, 'c> {
         };
         let check = self.check(&target, &inherited.service_types, &value.place);
         // An address that is listed twice gets the sum of both weights.
-        for endpoint in &mut self.endpoints {
-            if endpoint.target == target {
-                endpoint.weight = endpoint.weight.saturating_add(weight).min(MOST_WEIGHT);
-                return;
-            }
+        match self.endpoints.iter_mut().find(|it| it.target == target) {
+            Some(known) => known.weight = known.weight.saturating_add(weight).min(MOST_WEIGHT),
+            None => self.endpoints.push(ImportedEndpoint {
+                target,
+                weight,
+                check,
+            }),
         }
-        self.endpoints.push(ImportedEndpoint {
-            target,
-            weight,
-            check,
-        });
     }
 
     fn check(
@@ -412,16 +413,19 @@ fn weighted_pair(value: &VscfValue) -> Result<(&VscfValue, u32), String> {
     }
 }
 
+fn address_target(address: IpAddr) -> Result<ImportedTarget, String> {
+    if address.is_unspecified() || address.is_multicast() || address == IpAddr::from([255; 4]) {
+        return Err(format!(
+            "{address} is not an address that clients can connect to"
+        ));
+    }
+    Ok(ImportedTarget::Address(address))
+}
+
 /// Parses the target of an endpoint: an address that clients can connect to, or a name.
 fn target(text: &str) -> Result<ImportedTarget, String> {
     if let Ok(address) = text.parse::<IpAddr>() {
-        let address = address.to_canonical();
-        if address.is_unspecified() || address.is_multicast() || address == IpAddr::from([255; 4]) {
-            return Err(format!(
-                "{address} is not an address that clients can connect to"
-            ));
-        }
-        return Ok(ImportedTarget::Address(address));
+        return address_target(address.to_canonical());
     }
     match text.parse::<Name>() {
         Ok(_) if !text.is_empty() => Ok(ImportedTarget::Name(text.to_owned())),

@@ -17,7 +17,7 @@ use super::conversation::{Conversation, QUERY};
 /// Octets of replies that are collected before they are written.
 const FLUSH: usize = 16 << 10;
 
-/// One connection.
+/// A connection over TCP or TLS, and its limits.
 pub struct FramedConnection {
     /// The exchange with the client.
     pub conversation: Conversation,

@@ -25,7 +25,7 @@ const BOUNDS: [f64; 10] = [
     1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 5e-3, 2.5e-2, 1e-1,
 ];
 
-/// The times of one worker.
+/// How long one worker took for answers: a histogram, and the sum.
 #[derive(Debug, Default)]
 pub struct WorkerTimes {
     counts: [AtomicU64; BOUNDS.len() + 1],

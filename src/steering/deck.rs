@@ -136,7 +136,7 @@ impl Deck {
     }
 }
 
-/// The decks of a view.
+/// The decks of a view, and the hands that they are made of.
 #[derive(Debug, Clone, Default)]
 pub struct ViewDecks {
     /// Each distinct set once.

@@ -52,11 +52,7 @@ impl KeyStandIns {
 
     /// A key, or its stand-in.
     fn spelled(&mut self, key: &str, record: &str) -> String {
-        let digits = key
-            .strip_prefix("key")
-            .filter(|digits| digits.contains('9') && !digits.starts_with('0'));
-        let number = digits.filter(|digits| digits.bytes().all(|octet| octet.is_ascii_digit()));
-        let Some(meant) = number.and_then(|number| number.parse().ok()) else {
+        let Some(meant) = number_with_nine(key) else {
             return key.to_owned();
         };
         let known = self
@@ -159,6 +155,14 @@ fn parameter(parameters: &[u8]) -> Option<(u16, &[u8], &[u8])> {
     let (&[k1, k0, l1, l0], rest) = parameters.split_first_chunk::<4>()?;
     let (value, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes([l1, l0])))?;
     Some((u16::from_be_bytes([k1, k0]), value, rest))
+}
+
+/// The number of a key `keyN`, if it has a 9 in it.
+fn number_with_nine(key: &str) -> Option<u16> {
+    let digits = key.strip_prefix("key")?;
+    let is_number = digits.bytes().all(|octet| octet.is_ascii_digit());
+    let is_meant = is_number && digits.contains('9') && !digits.starts_with('0');
+    digits.parse().ok().filter(|_| is_meant)
 }
 
 #[cfg(test)]

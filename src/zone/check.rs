@@ -236,18 +236,18 @@ impl<'c> Check<'c> {
             .map(|_| Cover::Redirection(owner))
     }
 
+    fn soa(&mut self, soa: ZoneRecord<'_>) {
+        let (owner, apex) = (soa.name(), self.apex);
+        if owner != *apex {
+            let sentence = format!("{owner} has an SOA record, but only the apex {apex} can");
+            self.error(soa.place, format!("{sentence}; remove it"));
+        }
+    }
+
     /// Checks the records of one owner: single types, CNAME, NS and DNAME.
     fn owner(&mut self, records: OwnerRecords<'_>) {
-        let owner = name_of(records.owner());
-        if let Some(soa) = records
-            .first_of(RecordType::SOA)
-            .filter(|_| owner != *self.apex)
-        {
-            let sentence = format!(
-                "{owner} has an SOA record, but only the apex {} can; remove it",
-                self.apex
-            );
-            self.error(soa.place, sentence);
+        if let Some(soa) = records.first_of(RecordType::SOA) {
+            self.soa(soa);
         }
         self.single(records, RecordType::SOA);
         self.single(records, RecordType::CNAME);
@@ -285,10 +285,8 @@ impl<'c> Check<'c> {
             return;
         };
         if owner.is_wildcard() {
-            self.error(
-                servers.place,
-                format!("{owner} is a wildcard, which cannot be delegated; name the zone"),
-            );
+            let sentence = "is a wildcard, which cannot be delegated; name the zone";
+            self.error(servers.place, format!("{owner} {sentence}"));
         }
         if let Some(dname) = records
             .first_of(RecordType::DNAME)

@@ -4,23 +4,24 @@ use super::scanner::{ScanFault, Token};
 
 /// Whether this is the class `IN`; another class is refused.
 pub fn is_class(word: Token<'_>) -> Result<bool, ScanFault> {
-    let is = |class: &[u8]| word.text.eq_ignore_ascii_case(class);
-    if is(b"IN") || is(b"CLASS1") {
+    if word.text.eq_ignore_ascii_case(b"IN") || word.text.eq_ignore_ascii_case(b"CLASS1") {
         return Ok(true);
     }
     let others: [&[u8]; 4] = [b"CH", b"HS", b"CS", b"NONE"];
-    let numbered = word
-        .text
-        .split_at_checked(5)
-        .is_some_and(|(class, digits)| {
-            class.eq_ignore_ascii_case(b"CLASS")
-                && !digits.is_empty()
-                && digits.iter().all(u8::is_ascii_digit)
-        });
-    if numbered || others.into_iter().any(is) {
+    let mut others = others.iter();
+    if is_numbered(word.text) || others.any(|class| word.text.eq_ignore_ascii_case(class)) {
         return refuse_class(word);
     }
     Ok(false)
+}
+
+/// `CLASS` and a number (RFC 3597 section 5).
+fn is_numbered(word: &[u8]) -> bool {
+    let Some((class, digits)) = word.split_at_checked(5) else {
+        return false;
+    };
+    let is_number = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
+    is_number && class.eq_ignore_ascii_case(b"CLASS")
 }
 
 fn refuse_class(word: Token<'_>) -> Result<bool, ScanFault> {

@@ -25,7 +25,7 @@ use crate::dns::Name;
 use crate::dns::name::MAX_NAME;
 use crate::dns::name_hash::name_hash;
 
-/// An edit that touches more than this part of the blocks is no small one: 1 in so many.
+/// A small edit concerns at most one in so many blocks.
 const SMALL: usize = 8;
 /// So many blocks may always be read again.
 const FEW: usize = 8;
@@ -134,13 +134,7 @@ impl FileBlocks {
         text: &[u8],
     ) -> Option<(ZoneEdit, FileBlocks)> {
         let text = without_mark(text);
-        let mut texts = Vec::new();
-        let mut at = 0;
-        while at < text.len() {
-            let end = block_end(text, at);
-            texts.push(&text[at..end]);
-            at = end;
-        }
+        let texts = block_texts(text);
         let matched = self.matched(&texts);
         let mut edit = EditedBlocks {
             known: self,
@@ -327,4 +321,15 @@ fn owner_hash(wire: &[u8]) -> u64 {
     lower.copy_from_slice(wire);
     lower.make_ascii_lowercase();
     name_hash(lower)
+}
+
+fn block_texts(text: &[u8]) -> Vec<&[u8]> {
+    let mut texts = Vec::new();
+    let mut at = 0;
+    while at < text.len() {
+        let end = block_end(text, at);
+        texts.push(&text[at..end]);
+        at = end;
+    }
+    texts
 }

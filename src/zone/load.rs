@@ -142,14 +142,8 @@ impl Loading {
         self.blocks
             .extend(load.blocks.map(|blocks| (number, blocks)));
         if let Some(other) = self.stated.insert(zone.origin.clone(), number) {
-            let sentence = format!(
-                "the zone {} is also stated by {}; keep one",
-                zone.origin,
-                self.zones[other].file.display()
-            );
-            self.report
-                .errors
-                .push(ZoneError::whole(&zone.file, sentence));
+            let error = stated_twice(&zone, &self.zones[other]);
+            self.report.errors.push(error);
         }
         self.zones.push(zone);
     }
@@ -206,24 +200,10 @@ struct FolderContent {
 }
 
 fn zone_files(folder: &Path) -> Result<FolderContent, ZoneError> {
-    let unreadable =
-        |error| ZoneError::whole(folder, format!("the zones folder cannot be read: {error}"));
     let mut found = FolderContent::default();
-    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
-        let entry = entry.map_err(unreadable)?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let path = entry.path();
-        let extension = path.extension().unwrap_or_default();
-        if name.starts_with('.') {
-            continue;
-        }
-        if extension == "zone" {
-            found.zones.push(path);
-        } else if extension.eq_ignore_ascii_case("zone") {
-            found.nearly.push(name);
-        } else {
-            found.others.push(name);
-        }
+    if let Err(error) = found.read(folder) {
+        let sentence = format!("the zones folder cannot be read: {error}");
+        return Err(ZoneError::whole(folder, sentence));
     }
     // They differ in their last component alone.
     found
@@ -234,6 +214,45 @@ fn zone_files(folder: &Path) -> Result<FolderContent, ZoneError> {
     Ok(found)
 }
 
+/// The first three names: `a, b, c and 2 more`.
+fn some_of(names: &[String]) -> String {
+    let shown = names[..names.len().min(3)].join(", ");
+    match names.len().saturating_sub(3) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+fn stated_twice(zone: &Zone, other: &Zone) -> ZoneError {
+    let (origin, other) = (&zone.origin, other.file.display());
+    let sentence = format!("the zone {origin} is also stated by {other}; keep one");
+    ZoneError::whole(&zone.file, sentence)
+}
+
+impl FolderContent {
+    fn read(&mut self, folder: &Path) -> std::io::Result<()> {
+        for entry in std::fs::read_dir(folder)? {
+            let entry = entry?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if !name.starts_with('.') {
+                self.add(entry.path(), name);
+            }
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, path: PathBuf, name: String) {
+        let extension = path.extension().unwrap_or_default();
+        if extension == "zone" {
+            self.zones.push(path);
+        } else if extension.eq_ignore_ascii_case("zone") {
+            self.nearly.push(name);
+        } else {
+            self.others.push(name);
+        }
+    }
+}
+
 impl FolderContent {
     /// Warnings about likely mistakes: files that are nearly named like zones, and a folder without
     /// zones.
@@ -241,14 +260,9 @@ impl FolderContent {
         let named =
             "a zone file is named after its zone, in lower case at the end: example.com.zone";
         if self.zones.is_empty() && !(self.nearly.is_empty() && self.others.is_empty()) {
-            let rest = [&self.nearly[..], &self.others].concat();
-            let shown = rest[..rest.len().min(3)].join(", ");
-            let more = match rest.len().saturating_sub(3) {
-                0 => String::new(),
-                more => format!(" and {more} more"),
-            };
+            let rest = some_of(&[&self.nearly[..], &self.others].concat());
             return vec![format!(
-                "no file in this folder is read as a zone, but {shown}{more} is there; {named}"
+                "no file in this folder is read as a zone, but {rest} is there; {named}"
             )];
         }
         let mut sentences = Vec::new();

@@ -196,10 +196,13 @@ fn sorted(store: &RecordStore, runs: &[OwnerRun], apex_labels: usize) -> Vec<Own
 }
 
 fn by_owner(store: &RecordStore, records: &[PackedRecord], a: &OwnerRun, b: &OwnerRun) -> Ordering {
-    let owner = |run: &OwnerRun| store.owner(records[run.first as usize].owner);
     a.number
         .cmp(&b.number)
-        .then_with(|| compare_names(owner(a), owner(b)))
+        .then_with(|| {
+            let owner_a = store.owner(records[a.first as usize].owner);
+            let owner_b = store.owner(records[b.first as usize].owner);
+            compare_names(owner_a, owner_b)
+        })
         .then(a.first.cmp(&b.first))
 }
 

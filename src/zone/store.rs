@@ -23,7 +23,7 @@ pub struct RecordPlace {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OwnerId(u32);
 
-/// One record, packed.
+/// A record as numbers, which say where its owner and data lie.
 #[derive(Debug, Clone, Copy)]
 pub struct PackedRecord {
     /// Where the owner is: an octet with its length, then its wire form.

@@ -1,4 +1,7 @@
 //! The metrics of signed zones (DNSSEC): how many signatures there are, and how long they last.
+//!
+//! What matters is the first signature of a zone to expire, since a resolver that validates refuses
+//! its RRset from then on.
 
 use std::fmt;
 use std::sync::atomic::Ordering;

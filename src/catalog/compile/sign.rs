@@ -1,4 +1,8 @@
 //! Hands the RRsets of a draft to the signers of their zones.
+//!
+//! This runs when every RRset has its number, because a signature is found by the number of what it
+//! signs. The NSEC records of a zone live as long as the SOA of its negative answers (RFC 9077), which
+//! is therefore an input.
 
 use super::{CatalogError, Draft};
 use crate::catalog::CatalogZone;

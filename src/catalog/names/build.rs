@@ -1,4 +1,8 @@
 //! Adds names to the table when zones are compiled.
+//!
+//! The slots hold positions of nodes, and twice as many slots as nodes keep searches short. A name
+//! brings the names above it along, so that every ancestor is in the table. Nothing is ever removed:
+//! a zone that loses a name is compiled anew.
 
 use super::{NONE, NameNode, NameRole, NameTable, NodeId, ServiceId, ZoneId};
 use crate::dns::name_hash::name_hash;

@@ -1,4 +1,8 @@
 //! Puts RRsets into wire form when zones are compiled.
+//!
+//! Names in record data are compressed here, as far as that does not depend on the reply. The names
+//! whose addresses belong in the additional section are collected on the way, and become nodes when
+//! all names are known.
 
 use std::sync::Arc;
 

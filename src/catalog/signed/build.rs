@@ -20,7 +20,7 @@ use crate::zone;
 /// RRsets or names that a thread signs at a time.
 const TOGETHER: usize = 1 << 12;
 
-/// The signers of the zones.
+/// Who signs which zone.
 #[derive(Debug, Default)]
 pub struct ZoneSigners {
     /// By zone, in the order of the zones that are compiled; `None`: it is not signed.

@@ -157,16 +157,20 @@ fn read_region(text: &str) -> Result<RegionGiven, String> {
         return Err(with_region_form("the place is empty"));
     }
     check_name(name).map_err(|what| with_region_form(&what))?;
-    let address = address.parse().map_err(|_| {
-        with_region_form(&format!(
-            "the address {address:?} is not an IPv4 or IPv6 address"
-        ))
-    })?;
+    let address = read_address(address)?;
     check_place(place)?;
     Ok(RegionGiven {
         name: name.to_owned(),
         place: place.to_owned(),
         address,
+    })
+}
+
+fn read_address(text: &str) -> Result<IpAddr, String> {
+    text.parse().map_err(|_| {
+        with_region_form(&format!(
+            "the address {text:?} is not an IPv4 or IPv6 address"
+        ))
     })
 }
 
@@ -197,24 +201,27 @@ fn degrees(text: &str) -> Option<f64> {
 
 /// Checks a place: a name in the tables, or `LATITUDE,LONGITUDE` in degrees.
 fn check_place(place: &str) -> Result<(), String> {
-    let Some((north, east)) = place
-        .split_once(',')
-        .filter(|(north, _)| degrees(north).is_some())
-    else {
-        return locations::find(place)
-            .map(drop)
-            .map_err(|unknown| format!("the place {place:?}: {unknown}"));
-    };
-    match degrees(north)
-        .zip(degrees(east))
-        .map(|(north, east)| Point::new(north, east).is_ok())
+    if let Some((north, east)) = place.split_once(',')
+        && let Some(north) = degrees(north)
     {
-        Some(true) => Ok(()),
-        Some(false) => Err(format!(
-            "the place {place:?} is not on the earth: latitude is -90 to 90 degrees and longitude -180 to 180"
-        )),
-        None => Err(format!(
-            "the place {place:?}: expected LATITUDE,LONGITUDE in degrees, such as 50.11,8.68"
-        )),
+        return check_point(place, north, degrees(east));
     }
+    match locations::find(place) {
+        Ok(_) => Ok(()),
+        Err(unknown) => Err(format!("the place {place:?}: {unknown}")),
+    }
+}
+
+fn check_point(place: &str, north: f64, east: Option<f64>) -> Result<(), String> {
+    let Some(east) = east else {
+        return Err(format!(
+            "the place {place:?}: expected LATITUDE,LONGITUDE in degrees, such as 50.11,8.68"
+        ));
+    };
+    if Point::new(north, east).is_err() {
+        return Err(format!(
+            "the place {place:?} is not on the earth: latitude is -90 to 90 degrees and longitude -180 to 180"
+        ));
+    }
+    Ok(())
 }

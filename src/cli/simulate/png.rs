@@ -13,13 +13,7 @@ const FACES: [&[u8]; 2] = [
 
 /// Renders an SVG as PNG.
 pub fn render(svg: &str) -> Result<Vec<u8>, String> {
-    let mut options = Options::default();
-    let fonts = options.fontdb_mut();
-    for face in FACES {
-        fonts.load_font_data(face.to_vec());
-    }
-    fonts.set_sans_serif_family("DejaVu Sans");
-    let tree = Tree::from_str(svg, &options).map_err(failure)?;
+    let tree = Tree::from_str(svg, &options_with_fonts()).map_err(failure)?;
     let [width, height] =
         [tree.size().width(), tree.size().height()].map(|length| (length * SCALE).ceil() as u32);
     let mut pixels = Pixmap::new(width, height).ok_or_else(|| failure("it has no size"))?;
@@ -29,6 +23,16 @@ pub fn render(svg: &str) -> Result<Vec<u8>, String> {
         &mut pixels.as_mut(),
     );
     pixels.encode_png().map_err(failure)
+}
+
+fn options_with_fonts() -> Options<'static> {
+    let mut options = Options::default();
+    let fonts = options.fontdb_mut();
+    for face in FACES {
+        fonts.load_font_data(face.to_vec());
+    }
+    fonts.set_sans_serif_family("DejaVu Sans");
+    options
 }
 
 fn failure(reason: impl std::fmt::Display) -> String {

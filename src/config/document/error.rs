@@ -242,18 +242,17 @@ impl ConfigReport {
         path: &Path,
         kind: FileKind,
     ) -> Result<Zeroizing<Vec<u8>>, String> {
-        let told = |error| match error {
-            ReadError::OpenToOthers(mode) => {
-                let path = path.display();
-                format!(
-                    "others may read the file (mode {mode:o}); `chmod 600 {path}` keeps it a secret"
-                )
+        match files::read_secret(path, kind) {
+            Ok((octets, read)) => {
+                self.files.push(read);
+                Ok(octets)
             }
-            error => format!("the file {error}"),
-        };
-        let (octets, read) = files::read_secret(path, kind).map_err(told)?;
-        self.files.push(read);
-        Ok(octets)
+            Err(ReadError::OpenToOthers(mode)) => Err(format!(
+                "others may read the file (mode {mode:o}); `chmod 600 {}` keeps it a secret",
+                path.display()
+            )),
+            Err(error) => Err(format!("the file {error}")),
+        }
     }
 
     /// The line of this offset.

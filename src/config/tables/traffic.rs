@@ -1,4 +1,6 @@
 //! `[traffic]` as written: which queries are recorded.
+//!
+//! Nothing is recorded by default. Of an address, only its first bits are kept.
 
 use crate::config::document::tables;
 use crate::config::values::plain::WholeNumber;

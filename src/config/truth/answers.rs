@@ -65,8 +65,8 @@ pub fn warn_of_capped(
 }
 
 impl SharedReplies<'_> {
-    /// Warns of endpoints of these regions, which share their clients.
-    fn warn(&self, at: usize, regions: &[ServiceRegion], report: &mut ConfigReport) {
+    /// How many endpoints the regions have, and the weights of those regions that have any.
+    fn totals(&self, regions: &[ServiceRegion]) -> (usize, f64) {
         let (mut count, mut total) = (0, 0.0);
         for region in regions {
             let weights = self.weights(region);
@@ -75,6 +75,12 @@ impl SharedReplies<'_> {
                 total += self.region_weight(region);
             }
         }
+        (count, total)
+    }
+
+    /// Warns of endpoints of these regions, which share their clients.
+    fn warn(&self, at: usize, regions: &[ServiceRegion], report: &mut ConfigReport) {
+        let (count, total) = self.totals(regions);
         let answers = self.service.answers;
         if count <= usize::from(answers) {
             return;

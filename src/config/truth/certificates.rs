@@ -90,6 +90,20 @@ struct FileMistake {
     sentence: String,
 }
 
+impl FileMistake {
+    fn of(at: usize, path: &Path) -> FileMistake {
+        FileMistake {
+            at,
+            path: path.to_owned(),
+            sentence: String::new(),
+        }
+    }
+
+    fn saying(self, sentence: String) -> FileMistake {
+        FileMistake { sentence, ..self }
+    }
+}
+
 fn read_identity(
     certificate: &WithOffset<PathBuf>,
     key: &WithOffset<PathBuf>,
@@ -98,36 +112,18 @@ fn read_identity(
 ) -> Result<ClientIdentity, FileMistake> {
     let certificate_path = folder.join(&certificate.value);
     let key_path = folder.join(&key.value);
+    let in_certificate = FileMistake::of(certificate.at, &certificate_path);
+    let in_key = FileMistake::of(key.at, &key_path);
     let certificate_text = match report.read_file(&certificate_path, FileKind::Certificates) {
         Ok(text) => text,
-        Err(sentence) => {
-            return Err(FileMistake {
-                at: certificate.at,
-                path: certificate_path,
-                sentence,
-            });
-        }
+        Err(sentence) => return Err(in_certificate.saying(sentence)),
     };
     let key_text = match report.read_secret(&key_path, FileKind::Key) {
         Ok(text) => text,
-        Err(sentence) => {
-            return Err(FileMistake {
-                at: key.at,
-                path: key_path,
-                sentence,
-            });
-        }
+        Err(sentence) => return Err(in_key.saying(sentence)),
     };
     ClientIdentity::from_pem(&certificate_text, &key_text).map_err(|error| match error {
-        IdentityError::Certificate(sentence) => FileMistake {
-            at: certificate.at,
-            path: certificate_path,
-            sentence,
-        },
-        IdentityError::Key(sentence) => FileMistake {
-            at: key.at,
-            path: key_path,
-            sentence,
-        },
+        IdentityError::Certificate(sentence) => in_certificate.saying(sentence),
+        IdentityError::Key(sentence) => in_key.saying(sentence),
     })
 }

@@ -145,12 +145,7 @@ pub fn check(checks: &[CheckConfig], places: &[CombinationParts], report: &mut C
             None => tell_circle(at, checks, places, &sizes, &mut told, report),
             Some(size) if size.depth > DEEPEST || size.leaves > MOST_LEAVES => {
                 let place = places[at].first().map_or(0, |part| part.at);
-                let name = &checks[at].name;
-                let sentence = format!(
-                    "check \"{name}\" comes to {} checks in {} levels; at most are {MOST_LEAVES} in {DEEPEST}",
-                    size.leaves, size.depth
-                );
-                report.error(place, sentence);
+                report.error(place, size.sentence(&checks[at].name));
             }
             Some(_) => {}
         }
@@ -163,30 +158,30 @@ struct Size {
     leaves: usize,
 }
 
+impl Size {
+    /// Refuses a check of this size.
+    fn sentence(self, name: &str) -> String {
+        format!(
+            "check \"{name}\" comes to {} checks in {} levels; at most are {MOST_LEAVES} in {DEEPEST}",
+            self.leaves, self.depth
+        )
+    }
+}
+
 /// The size of every check; `None` for those on a cycle or above one. In topological order (Kahn
-/// 1962), so that neither
-/// a long chain nor many ways to one part take long.
+/// 1962), so that neither a long chain nor many ways to one part take long.
 fn sizes(places: &[CombinationParts]) -> Vec<Option<Size>> {
     let mut wholes = vec![Vec::new(); places.len()];
     let mut missing: Vec<usize> = places.iter().map(Vec::len).collect();
     for (whole, parts) in places.iter().enumerate() {
-        parts
-            .iter()
-            .for_each(|part| wholes[usize::from(part.value.0)].push(whole));
+        for part in parts {
+            wholes[usize::from(part.value.0)].push(whole);
+        }
     }
     let mut sizes: Vec<Option<Size>> = vec![None; places.len()];
     let mut ready: Vec<usize> = (0..places.len()).filter(|&at| missing[at] == 0).collect();
     while let Some(at) = ready.pop() {
-        let parts = || {
-            places[at]
-                .iter()
-                .filter_map(|part| sizes[usize::from(part.value.0)])
-        };
-        let depth = parts().map(|part| part.depth + 1).max().unwrap_or(0);
-        let leaves = parts()
-            .fold(0, |sum: usize, part| sum.saturating_add(part.leaves))
-            .max(1);
-        sizes[at] = Some(Size { depth, leaves });
+        sizes[at] = Some(size_above(&places[at], &sizes));
         for &whole in &wholes[at] {
             missing[whole] -= 1;
             if missing[whole] == 0 {
@@ -195,6 +190,22 @@ fn sizes(places: &[CombinationParts]) -> Vec<Option<Size>> {
         }
     }
     sizes
+}
+
+/// The size of a check from those of its parts; one without parts is one leaf.
+fn size_above(parts: &CombinationParts, sizes: &[Option<Size>]) -> Size {
+    let mut depth = 0;
+    let mut leaves: usize = 0;
+    for part in parts {
+        if let Some(size) = sizes[usize::from(part.value.0)] {
+            depth = depth.max(size.depth + 1);
+            leaves = leaves.saturating_add(size.leaves);
+        }
+    }
+    Size {
+        depth,
+        leaves: leaves.max(1),
+    }
 }
 
 /// Follows unfinished parts until one comes again; each circle is told once, where it closes.

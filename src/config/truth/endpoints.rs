@@ -53,7 +53,7 @@ impl ServiceRegion {
     }
 }
 
-/// One endpoint.
+/// An endpoint: what replies name, its weight, and how it is checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
     /// The address or name of the endpoint.
@@ -100,7 +100,15 @@ impl ServiceConfig {
             .iter()
             .flat_map(|region| &region.endpoints)
             .map(|endpoint| &endpoint.target);
-        let leads = |target: &EndpointTarget| match target {
+        targets.any(|target| target.answers(rtype))
+            || self.bindings.iter().any(|binding| binding.rtype == rtype)
+    }
+}
+
+impl EndpointTarget {
+    /// Whether a query of this type leads here.
+    fn answers(&self, rtype: RecordType) -> bool {
+        match self {
             EndpointTarget::Host(host) => host.rtype == rtype,
             EndpointTarget::Address(_) | EndpointTarget::Alias(_) => {
                 matches!(rtype, RecordType::A | RecordType::AAAA)
@@ -109,8 +117,7 @@ impl ServiceConfig {
             EndpointTarget::Name(_) => {
                 matches!(rtype, RecordType::A | RecordType::AAAA | RecordType::CNAME)
             }
-        };
-        targets.any(leads) || self.bindings.iter().any(|binding| binding.rtype == rtype)
+        }
     }
 }
 
@@ -118,15 +125,10 @@ impl Config {
     /// Whether all endpoints and all weights are the same in another configuration of the same
     /// services.
     pub fn has_services_of(&self, other: &Config) -> bool {
-        let weights = |config: &Config| {
-            config
-                .regions
-                .iter()
-                .map(|region| region.weight)
-                .collect::<Vec<_>>()
-        };
+        let weights = self.regions.iter().map(|region| region.weight);
         let mut pairs = self.services.iter().zip(&other.services);
-        pairs.all(|(one, other)| one.regions == other.regions) && weights(self) == weights(other)
+        pairs.all(|(one, other)| one.regions == other.regions)
+            && weights.eq(other.regions.iter().map(|region| region.weight))
     }
 
     /// Every name that must be looked up.

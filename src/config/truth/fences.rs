@@ -19,6 +19,7 @@ use crate::config::document::{
 use crate::config::tables;
 use crate::config::values::addresses::SubdivisionCode;
 use crate::config::values::words::Keyword;
+use crate::geo::groups::CountryGroup;
 
 /// The lists of `[fences]`, and what services made of them.
 pub struct FenceLists {
@@ -325,6 +326,15 @@ fn resolve_unknown(
     raw.value.0
 }
 
+fn add_group(group: &'static CountryGroup, clients: &mut FenceClients) {
+    clients.groups.push(group);
+    for country in group.countries() {
+        if !clients.countries.contains(&country) {
+            clients.countries.push(country);
+        }
+    }
+}
+
 fn resolve_clients(raw: tables::FenceClients) -> FenceClients {
     let mut clients = FenceClients {
         networks: values_of(raw.networks.value),
@@ -334,13 +344,7 @@ fn resolve_clients(raw: tables::FenceClients) -> FenceClients {
         clients.countries.push(country.value.0);
     }
     for group in raw.groups.value {
-        let group = group.value.0;
-        clients.groups.push(group);
-        for country in group.countries() {
-            if !clients.countries.contains(&country) {
-                clients.countries.push(country);
-            }
-        }
+        add_group(group.value.0, &mut clients);
     }
     for continent in raw.continents.value {
         clients.continents.push(continent.value.0);

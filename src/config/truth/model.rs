@@ -207,10 +207,10 @@ pub struct GeoConfig {
     pub networks: Vec<GeoNetwork>,
 }
 
-/// One prefix of `[[geo.networks]]`.
+/// One entry of `[[geo.networks]]`: where a network is, as the operator states it.
 #[derive(Debug, Clone)]
 pub struct GeoNetwork {
-    /// The prefix.
+    /// The addresses that it speaks of.
     pub cidr: Cidr,
     /// The location, if given, or the centre of the country, if only that was given.
     pub point: Option<Point>,
@@ -369,7 +369,7 @@ pub struct ServiceConfig {
     pub stated: SourceLine,
 }
 
-/// One region of a service.
+/// A region that serves a service, and its endpoints there.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ServiceRegion {
     /// The region.

@@ -87,22 +87,20 @@ impl DeclaredNames {
 
     /// Warns of every name that nothing uses.
     pub fn warn_unused(&self, report: &mut ConfigReport) {
-        for (name, _) in self
-            .declared
-            .iter()
-            .zip(&self.used)
-            .filter(|(_, used)| !**used)
-        {
-            report.warning(
-                name.at,
-                format!("{} \"{}\" is used by no service", self.kind, name.value),
-            );
+        for (name, is_used) in self.declared.iter().zip(&self.used) {
+            if !is_used {
+                let sentence = format!("{} \"{}\" is used by no service", self.kind, name.value);
+                report.warning(name.at, sentence);
+            }
         }
     }
 }
 
 /// Whether a text can be such a name: 1 to 63 of a-z, 0-9 and -.
 pub fn is_name(text: &str) -> bool {
-    let allowed = |octet: u8| octet.is_ascii_lowercase() || octet.is_ascii_digit() || octet == b'-';
-    (1..=63).contains(&text.len()) && text.bytes().all(allowed)
+    (1..=63).contains(&text.len()) && text.bytes().all(is_allowed)
+}
+
+fn is_allowed(octet: u8) -> bool {
+    octet.is_ascii_lowercase() || octet.is_ascii_digit() || octet == b'-'
 }

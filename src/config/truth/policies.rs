@@ -120,14 +120,17 @@ fn resolve(
     let ttl = std::mem::take(&mut keys.ttl).given();
     let check = std::mem::take(&mut keys.check).given();
     let lists = std::mem::take(&mut keys.fences).value();
-    let ids = |found: Vec<WithOffset<u16>>| found.into_iter().map(|list| list.value).collect();
+    let fences = lists.map(|lists| {
+        let found = fences.find_lists(lists.0, report);
+        found.into_iter().map(|list| list.value).collect()
+    });
     Policy {
         name: Some(name),
         ttl: ttl.map(|ttl| resolve_ttl(ttl.value, ttl.at, report)),
         check: check
             .and_then(|check| checks.find(&check, report))
             .map(CheckId),
-        fences: lists.map(|lists| ids(fences.find_lists(lists.0, report))),
+        fences,
         keys,
     }
 }

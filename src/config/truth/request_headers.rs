@@ -148,9 +148,9 @@ fn read_value(path: &Path, report: &mut ConfigReport) -> Result<HeaderValue, Str
 
 /// Without line ends, control characters and what is not ASCII (RFC 9110 section 5.5).
 fn visible(text: &[u8]) -> Result<HeaderValue, String> {
-    let is_visible = |octet: &u8| octet.is_ascii_graphic() || *octet == b' ';
-    let value = HeaderValue::from_bytes(text)
-        .ok()
-        .filter(|_| text.iter().all(is_visible));
-    value.ok_or_else(|| "the value of a header is one line of visible ASCII characters".to_owned())
+    let is_visible = text.iter().all(|octet| matches!(octet, b' '..=b'~'));
+    match HeaderValue::from_bytes(text) {
+        Ok(value) if is_visible => Ok(value),
+        _ => Err("the value of a header is one line of visible ASCII characters".to_owned()),
+    }
 }

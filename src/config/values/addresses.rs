@@ -63,14 +63,13 @@ impl<const PORT: u16> TextValue for ListenAddress<PORT> {
     }
 
     fn from_text(text: &str) -> Result<Self, ValueError> {
-        let bare = || {
-            text.parse::<IpAddr>()
-                .map(|address| SocketAddr::new(address, PORT))
-        };
-        text.parse()
-            .or_else(|_| bare())
-            .map(ListenAddress)
-            .map_err(|_| ValueError::default())
+        if let Ok(address) = text.parse::<SocketAddr>() {
+            return Ok(ListenAddress(address));
+        }
+        match text.parse::<IpAddr>() {
+            Ok(address) => Ok(ListenAddress(SocketAddr::new(address, PORT))),
+            Err(_) => Err(ValueError::default()),
+        }
     }
 }
 
@@ -134,16 +133,10 @@ impl TextValue for Cidr {
         };
         let address: IpAddr = address.parse().map_err(|_| ValueError::default())?;
         let bits = if address.is_ipv4() { 32 } else { 128 };
-        let digits_only = |prefix: &&str| prefix.bytes().all(|octet| octet.is_ascii_digit());
         let prefix = match prefix {
-            Some(prefix) => Some(prefix)
-                .filter(digits_only)
-                .and_then(|prefix| prefix.parse().ok()),
-            None => Some(bits),
+            Some(digits) => prefix_length(digits, bits).ok_or_else(ValueError::default)?,
+            None => bits,
         };
-        let prefix = prefix
-            .filter(|&prefix| prefix <= bits)
-            .ok_or_else(ValueError::default)?;
         let network = Cidr::around(address, prefix);
         let stated = if network.address().is_ipv4() {
             address.to_canonical()
@@ -156,6 +149,15 @@ impl TextValue for Cidr {
         }
         Ok(network)
     }
+}
+
+/// What stands behind the slash: digits alone, and no more than the address has bits.
+fn prefix_length(digits: &str, bits: u8) -> Option<u8> {
+    if !digits.bytes().all(|octet| octet.is_ascii_digit()) {
+        return None;
+    }
+    let prefix = digits.parse().ok()?;
+    (prefix <= bits).then_some(prefix)
 }
 
 /// A country by its ISO 3166-1 alpha-2 code.
@@ -203,13 +205,13 @@ impl TextValue for CountryGroupValue {
     }
 
     fn from_text(text: &str) -> Result<Self, ValueError> {
-        let hint = || nearest(text, GROUPS.iter().map(|group| group.name));
-        groups::find(text)
-            .map(CountryGroupValue)
-            .ok_or_else(|| ValueError {
+        match groups::find(text) {
+            Some(group) => Ok(CountryGroupValue(group)),
+            None => Err(ValueError {
                 sentence: None,
-                hint: hint(),
-            })
+                hint: nearest(text, GROUPS.iter().map(|group| group.name)),
+            }),
+        }
     }
 
     fn schema() -> Schema {
@@ -299,13 +301,17 @@ impl ReadValue for LocationValue {
             item.refuse(LocationValue::EXPECTED, None, report);
             return None;
         };
-        let refused = |error| report.error(item.at, format!("{}: {error}", item.key));
-        let point = Point::new(latitude, longitude).map_err(refused).ok()?;
-        Some(LocationValue {
-            point,
-            country: None,
-            subdivision: None,
-        })
+        match Point::new(latitude, longitude) {
+            Ok(point) => Some(LocationValue {
+                point,
+                country: None,
+                subdivision: None,
+            }),
+            Err(error) => {
+                report.error(item.at, format!("{}: {error}", item.key));
+                None
+            }
+        }
     }
 
     fn schema(_: &mut SchemaGenerator) -> Schema {

@@ -88,34 +88,36 @@ impl TextValue for SvcbText {
 impl SvcbTemplate {
     fn from_text(rtype: RecordType, text: &str) -> Result<SvcbTemplate, ValueError> {
         let data = zone::parse_data(rtype, text)?;
-        let unreadable = || {
-            ValueError::from(format!(
-                "the data of this {rtype} record cannot be told apart"
-            ))
+        let Some(parameters) = parameters(&data) else {
+            let sentence = format!("the data of this {rtype} record cannot be told apart");
+            return Err(ValueError::from(sentence));
         };
-        let parameters = parameters(&data).ok_or_else(unreadable)?;
-        let given = |key: u16| parameters.iter().any(|(known, _)| *known == key);
-        if given(IPV4_HINT) || given(IPV6_HINT) {
+        let mut keys = parameters.iter().map(|(key, _)| *key);
+        if keys.any(|key| key == IPV4_HINT || key == IPV6_HINT) {
             let sentence = "the hints are the service's own addresses, as each client gets them; leave them out here";
             return Err(ValueError::from(sentence.to_owned()));
         }
-        let start = |key: u16| {
-            parameters
-                .iter()
-                .find(|(known, _)| *known >= key)
-                .map_or(data.len(), |(_, start)| *start)
-        };
-        let (head, rest) = data.split_at(start(IPV4_HINT));
-        let (middle, tail) = rest.split_at(start(IPV6_HINT) - head.len());
-        let is_alias = data.starts_with(&[0, 0]);
-        Ok(SvcbTemplate {
-            rtype,
-            is_alias,
-            head: head.into(),
-            middle: middle.into(),
-            tail: tail.into(),
-        })
+        Ok(SvcbTemplate::cut(rtype, &data, &parameters))
     }
+
+    /// Cuts the data where the hints of both families belong.
+    fn cut(rtype: RecordType, data: &[u8], parameters: &[(u16, usize)]) -> SvcbTemplate {
+        let before_v4 = start_of(IPV4_HINT, parameters).unwrap_or(data.len());
+        let before_v6 = start_of(IPV6_HINT, parameters).unwrap_or(data.len());
+        SvcbTemplate {
+            rtype,
+            is_alias: data.starts_with(&[0, 0]),
+            head: data[..before_v4].into(),
+            middle: data[before_v4..before_v6].into(),
+            tail: data[before_v6..].into(),
+        }
+    }
+}
+
+/// Where the first parameter begins whose key is not below this one.
+fn start_of(key: u16, parameters: &[(u16, usize)]) -> Option<usize> {
+    let found = parameters.iter().find(|(known, _)| *known >= key);
+    found.map(|(_, start)| *start)
 }
 
 /// Key and beginning of each parameter.
@@ -128,13 +130,10 @@ fn parameters(data: &[u8]) -> Option<Vec<(u16, usize)>> {
     at += 1;
     let mut parameters = Vec::new();
     while at < data.len() {
-        let number = |at: usize| {
-            data.get(at..at + 2)
-                .map(|octets| u16::from_be_bytes([octets[0], octets[1]]))
-        };
-        let (key, length) = (number(at)?, usize::from(number(at + 2)?));
-        parameters.push((key, at));
-        at += 4 + length;
+        let head = data.get(at..)?.first_chunk::<4>()?;
+        let [key_high, key_low, length_high, length_low] = *head;
+        parameters.push((u16::from_be_bytes([key_high, key_low]), at));
+        at += 4 + usize::from(u16::from_be_bytes([length_high, length_low]));
     }
     (at == data.len()).then_some(parameters)
 }

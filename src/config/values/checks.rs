@@ -75,14 +75,11 @@ impl TextValue for JsonPointer {
     }
 
     fn from_text(text: &str) -> Result<Self, ValueError> {
-        let escapes_end = |text: &str| {
-            text.split('~')
-                .skip(1)
-                .all(|rest| rest.starts_with(['0', '1']))
-        };
-        let good =
-            text.len() <= 1024 && (text.is_empty() || text.starts_with('/')) && escapes_end(text);
-        if good {
+        let mut behind_tildes = text.split('~').skip(1);
+        let is_pointer = text.len() <= 1024
+            && (text.is_empty() || text.starts_with('/'))
+            && behind_tildes.all(|rest| rest.starts_with(['0', '1']));
+        if is_pointer {
             Ok(JsonPointer(text.to_owned()))
         } else {
             Err(ValueError::default())
@@ -151,12 +148,13 @@ impl ReadValue for StatusRanges {
 }
 
 fn parse_status(text: &str) -> Option<Vec<(u16, u16)>> {
-    let range = |part: &str| {
-        let (first, last) = part.split_once('-').unwrap_or((part, part));
-        let (first, last): (u16, u16) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
-        (first >= 100 && first <= last && last <= 599).then_some((first, last))
-    };
-    text.split(',').map(range).collect()
+    text.split(',').map(parse_range).collect()
+}
+
+fn parse_range(text: &str) -> Option<(u16, u16)> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let (first, last): (u16, u16) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
+    (first >= 100 && first <= last && last <= 599).then_some((first, last))
 }
 
 #[cfg(test)]

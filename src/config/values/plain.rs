@@ -69,11 +69,10 @@ pub struct BoundedDuration<const MIN: u64, const MAX: u64>(pub Duration);
 
 impl<const MIN: u64, const MAX: u64> TextValue for BoundedDuration<MIN, MAX> {
     fn expected() -> String {
-        let text = |milliseconds| duration_text(Duration::from_millis(milliseconds));
         format!(
             "a duration from {} to {}, such as \"3s\" or \"1h30m\"",
-            text(MIN),
-            text(MAX)
+            duration_text(Duration::from_millis(MIN)),
+            duration_text(Duration::from_millis(MAX))
         )
     }
 

@@ -113,14 +113,13 @@ impl<T: KeywordSet> TextValue for Keyword<T> {
     }
 
     fn from_text(text: &str) -> Result<Self, ValueError> {
-        let known = T::WORDS.iter().find(|(word, _)| *word == text);
-        let hint = || nearest(text, T::WORDS.iter().map(|(word, _)| *word));
-        known
-            .map(|&(_, value)| Keyword(value))
-            .ok_or_else(|| ValueError {
+        match T::WORDS.iter().find(|(word, _)| *word == text) {
+            Some(&(_, value)) => Ok(Keyword(value)),
+            None => Err(ValueError {
                 sentence: None,
-                hint: hint(),
-            })
+                hint: nearest(text, T::WORDS.iter().map(|(word, _)| *word)),
+            }),
+        }
     }
 
     fn schema() -> Schema {

@@ -372,16 +372,19 @@ fn subdivision(text: &str, country: Option<PlaceCode>) -> Result<Option<PlaceCod
     }
 }
 
+fn without_as(text: &str) -> &str {
+    match text.split_at_checked(2) {
+        Some((prefix, digits)) if prefix.eq_ignore_ascii_case("AS") => digits,
+        _ => text,
+    }
+}
+
 /// `64512` or `AS64512`.
 fn asn(text: &str) -> Result<Option<u32>, String> {
     if text.is_empty() {
         return Ok(None);
     }
-    let digits = match text.split_at_checked(2) {
-        Some((prefix, digits)) if prefix.eq_ignore_ascii_case("AS") => digits,
-        _ => text,
-    };
-    match digits.parse() {
+    match without_as(text).parse() {
         Ok(asn) => Ok(Some(asn)),
         Err(_) => Err(format!(
             "{} is no autonomous system number, 0 to 4294967295",

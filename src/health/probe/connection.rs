@@ -164,13 +164,11 @@ async fn read_answer(
     let mut trailers = HeaderMap::new();
     while let Some(frame) = incoming.frame().await {
         match frame?.into_data() {
-            Ok(data) => {
-                body.append(&data);
-                if body.cut {
-                    break;
-                }
-            }
+            Ok(data) => body.append(&data),
             Err(other) => trailers = other.into_trailers().unwrap_or_default(),
+        }
+        if body.cut {
+            break;
         }
     }
     stopwatch.body_read();

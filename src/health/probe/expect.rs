@@ -21,7 +21,7 @@ pub const BODY_LIMIT: usize = 64 * 1024;
 /// Media types of health documents (draft-inadarei-api-health-check and its early versions).
 const HEALTH_DOCUMENTS: [&str; 2] = ["application/health+json", "application/vnd.health+json"];
 
-/// A received answer.
+/// An answer to a probe, as far as it was read.
 pub struct ReceivedAnswer<'a> {
     /// Status code.
     pub status: StatusCode,

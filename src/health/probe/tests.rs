@@ -86,6 +86,13 @@ fn http(expect: HttpExpectation) -> ProbeKind {
     })
 }
 
+/// What is expected by default, with one change.
+fn expecting(change: impl FnOnce(&mut HttpExpectation)) -> HttpExpectation {
+    let mut expect = HttpExpectation::default();
+    change(&mut expect);
+    expect
+}
+
 /// A server that calls `serve` with each connection.
 async fn server<F>(serve: impl Fn(TcpStream) -> F + Send + 'static) -> SocketAddr
 where
@@ -219,60 +226,36 @@ async fn expectations_are_kept_to() {
     .await;
     let pair = |name: &str, value: &str| Some((name.to_owned(), value.to_owned()));
     let header = |value: &str| ("X-State".to_owned(), value.to_owned());
-    let expect = HttpExpectation::default();
     for (expect, wrong) in [
+        (expecting(|it| it.status = vec![(204, 204)]), "status 200"),
         (
-            HttpExpectation {
-                status: vec![(204, 204)],
-                ..expect.clone()
-            },
-            "status 200",
-        ),
-        (
-            HttpExpectation {
-                body: Some("absent".into()),
-                ..expect.clone()
-            },
+            expecting(|it| it.body = Some("absent".into())),
             "does not contain",
         ),
         (
-            HttpExpectation {
-                json: pair("/db/state", "bad"),
-                ..expect.clone()
-            },
+            expecting(|it| it.json = pair("/db/state", "bad")),
             "the field /db/state",
         ),
         (
-            HttpExpectation {
-                json: pair("/db/none", "3"),
-                ..expect.clone()
-            },
+            expecting(|it| it.json = pair("/db/none", "3")),
             "the field /db/none",
         ),
         (
-            HttpExpectation {
-                headers: vec![header("bad")],
-                ..expect.clone()
-            },
+            expecting(|it| it.headers = vec![header("bad")]),
             "the header X-State",
         ),
     ] {
         assert_fails(&ask(address, http(expect)).await, wrong);
     }
-    let all = HttpExpectation {
-        json: pair("/db/n", "3"),
-        headers: vec![header("good")],
-        body: Some("db".into()),
-        ..expect
-    };
+    let mut all = expecting(|it| it.json = pair("/db/n", "3"));
+    all.headers = vec![header("good")];
+    all.body = Some("db".into());
     assert_eq!(
         ask(address, http(all.clone())).await.result,
         ProbeResult::Pass
     );
-    let slow = HttpExpectation {
-        latency: Some(Duration::from_nanos(1)),
-        ..all
-    };
+    let mut slow = all;
+    slow.latency = Some(Duration::from_nanos(1));
     assert_eq!(ask(address, http(slow)).await.result, ProbeResult::Warn);
 }
 

@@ -44,7 +44,7 @@ pub struct HttpsHandler {
     path: Arc<str>,
 }
 
-/// One connection.
+/// What the requests of one connection share.
 struct HttpsConnection {
     conversation: Mutex<Conversation>,
     permit: ConnectionPermit,

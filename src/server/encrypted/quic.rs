@@ -47,7 +47,7 @@ pub struct QuicListener {
     stats: Arc<WorkerStats>,
 }
 
-/// One connection.
+/// What the streams of one connection share.
 struct QuicConnection {
     conversation: Mutex<Conversation>,
     permit: ConnectionPermit,

@@ -27,7 +27,7 @@ struct Resettling {
     want: Vec<u64>,
 }
 
-/// A place in a set.
+/// One endpoint of one set, by position.
 #[derive(Clone, Copy)]
 struct SetPlace {
     set: usize,
@@ -122,12 +122,12 @@ impl Resettling {
         moved
     }
 
-    /// What an endpoint has too little.
+    /// How much an endpoint lacks of what it should have.
     fn lack(&self, endpoint: usize) -> u64 {
         self.want[endpoint].saturating_sub(self.have[endpoint])
     }
 
-    /// What an endpoint has too much.
+    /// How much an endpoint has beyond what it should have.
     fn surplus(&self, endpoint: usize) -> u64 {
         self.have[endpoint].saturating_sub(self.want[endpoint])
     }

@@ -43,10 +43,13 @@ pub struct BlockStart {
 impl BlockStart {
     /// Whether blocks mean the same after both; the case of the origin counts.
     pub fn is_like(&self, other: &BlockStart) -> bool {
-        let wire = |start: &BlockStart| start.origin.as_ref().map(|it| it.as_wire().to_vec());
-        wire(self) == wire(other)
+        self.origin_wire() == other.origin_wire()
             && self.default_ttl == other.default_ttl
             && self.last_ttl == other.last_ttl
+    }
+
+    fn origin_wire(&self) -> Option<&[u8]> {
+        self.origin.as_ref().map(Name::as_wire)
     }
 }
 
