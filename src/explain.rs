@@ -25,7 +25,7 @@ use crate::steering::{PickMethod, Share};
 pub use candidates::CandidateFacts;
 use candidates::SWITCHED_OFF;
 pub use place::{PlaceFacts, SourceFacts};
-pub use reply::{ExplainClient, ParseClientError, RecordFacts};
+pub use reply::{ExplainClient, ParseClientError, RecordFacts, SignatureFacts};
 pub use sentence::percent;
 pub use service::{
     EndpointFacts, FenceFacts, ServiceFacts, all_down_word, fences_of, order_word, pick_word,
@@ -62,6 +62,9 @@ pub struct Explanation {
     pub names: Vec<String>,
     /// The service that answers; absent if the answer is not steered.
     pub service: Option<ServiceFacts>,
+    /// The signatures that the client gets with the reply if it asks for them; absent if the zone is
+    /// not signed.
+    pub signatures: Option<Vec<SignatureFacts>>,
     /// Regions that the question assumed to be down.
     pub down: Vec<String>,
     /// Further remarks, a sentence each.
@@ -116,6 +119,8 @@ pub fn explain(
     let read = reply::ask(&question.name, question.rtype, &question.client, &context);
     let steered = SteeredName::of(&snapshot.catalog, question.rtype, &read.names);
     let zone = snapshot.catalog.zone_of(&question.name);
+    let signatures = is_signed(&snapshot.catalog, &question.name)
+        .then(|| reply::signatures(&question.name, question.rtype, &question.client, &context));
     let mut explanation = Explanation {
         summary: String::new(),
         name: question.name.to_string(),
@@ -128,6 +133,7 @@ pub fn explain(
         scope: read.scope,
         names: steered.aliases,
         service: None,
+        signatures,
         down: question.down.clone(),
         notes: Vec::new(),
     };
@@ -142,6 +148,17 @@ pub fn explain(
     }
     explanation.summary = sentence::summary(&explanation);
     Ok(explanation)
+}
+
+/// Whether the zone of a name is signed here.
+fn is_signed(catalog: &Catalog, name: &Name) -> bool {
+    let Some(search) = SearchName::from_wire(name.to_lower().as_wire()) else {
+        return false;
+    };
+    let zone = catalog.names.look_up(&search).zone();
+    let signed = catalog.signed.as_ref();
+    zone.zip(signed)
+        .is_some_and(|(zone, signed)| signed.zone(zone).is_some())
 }
 
 /// The live state with these regions down; `None` if the list is empty.

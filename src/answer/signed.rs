@@ -5,7 +5,7 @@
 //! is copied from [`SignedZones`]; a zone that is not signed has nothing there.
 
 use super::shorten::PointedRecord;
-use super::solve::{ChainName, ExpandedName, RrsetOwner, Solver};
+use super::solve::{ChainName, ExpandedName, QUESTION_NAME, RrsetOwner, Solver};
 use crate::catalog::endpoint_data::EndpointData;
 use crate::catalog::live_state::LiveView;
 use crate::catalog::live_state::hands::{HandSignatures, SignedHand};
@@ -69,7 +69,7 @@ impl<'m, const SIGNED: bool> Solver<'m, '_, '_, '_, SIGNED> {
         }
     }
 
-    /// Copies RRSIG records and sets their owner and TTL.
+    /// Copies RRSIG records. Behind an alias, or with another TTL than was signed, it sets both.
     #[inline(always)]
     pub(super) fn put_signed_hand(
         &mut self,
@@ -80,12 +80,12 @@ impl<'m, const SIGNED: bool> Solver<'m, '_, '_, '_, SIGNED> {
         let mut rest = self
             .reply
             .append(Section::Answer, signed.records, signed.count)?;
+        if owner == QUESTION_NAME && ttl == signed.ttl {
+            return Ok(());
+        }
         while let Some((header, data)) = rest.split_first_chunk_mut::<RECORD_HEADER>() {
             let length = u16::from_be_bytes([header[10], header[11]]);
             *header = record_header(owner, RecordType::RRSIG, ttl, length);
-            if data.len() <= usize::from(length) {
-                break;
-            }
             rest = data.get_mut(usize::from(length)..).unwrap_or_default();
         }
         Ok(())

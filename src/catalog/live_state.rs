@@ -10,6 +10,7 @@ mod ahead;
 #[allow(clippy::indexing_slicing)]
 mod compile;
 pub mod hands;
+mod shared;
 #[allow(clippy::arithmetic_side_effects)]
 mod sign;
 
@@ -27,8 +28,8 @@ use crate::steering::{
     ActiveTier, EndpointPool, FailoverChain, HandId, PickedEndpoints, ViewDecks,
 };
 
-use compile::{TableKey, Tables};
 use hands::HandSignatures;
+use shared::{TableKey, Tables};
 pub use sign::SignedBinding;
 
 /// What queries look up beside the catalog.
@@ -53,6 +54,9 @@ pub struct LiveService {
     views: [Option<LiveView>; ServiceFamily::ALL.len()],
     /// The signatures of its HTTPS and SVCB records; none if its zone is not signed.
     bindings: Arc<[SignedBinding]>,
+    /// The signatures of all endpoints alone, whether they can be picked or not: by family, and by
+    /// their places in the configuration.
+    alone: [Option<Arc<HandSignatures>>; ServiceFamily::ALL.len()],
 }
 
 /// One family of a service under the current availability.

@@ -125,6 +125,9 @@ pub struct ExplainArgs {
     /// Assume that this region is down; can be repeated
     #[arg(long, value_name = "REGION")]
     pub down: Vec<String>,
+    /// Show the signatures of the reply (DNSSEC); a running server has them
+    #[arg(long)]
+    pub dnssec: bool,
     /// Use this configuration file [default: meridian.toml]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,

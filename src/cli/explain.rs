@@ -29,7 +29,7 @@ pub fn run(arguments: &ExplainArgs) -> Result<ExitCode, String> {
     if arguments.json {
         say_json(serde_json::json!(explanation));
     } else {
-        print(&explanation);
+        print(&explanation, arguments.dnssec);
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -85,7 +85,7 @@ pub fn refusal(file: &Path, mistakes: &[String]) -> String {
     )
 }
 
-fn print(explanation: &Explanation) {
+fn print(explanation: &Explanation, with_signatures: bool) {
     let output = TextOutput::stdout();
     output.bold(&format!("{}\n", shown(&explanation.summary)));
     print_facts(explanation, &output);
@@ -93,6 +93,9 @@ fn print(explanation: &Explanation) {
         print_service(service, &output);
     }
     print_records(explanation, &output);
+    if with_signatures {
+        print_signatures(explanation, &output);
+    }
     if !explanation.notes.is_empty() {
         say!();
     }
@@ -108,6 +111,25 @@ fn print_records(explanation: &Explanation, output: &TextOutput) {
     let rows: Vec<Vec<String>> = explanation.records.iter().map(record_row).collect();
     say!();
     output.table(&["answer", "ttl", "type", "data"], &rows);
+}
+
+fn print_signatures(explanation: &Explanation, output: &TextOutput) {
+    say!();
+    let zone = explanation.zone.as_deref().unwrap_or("the zone");
+    let Some(signatures) = &explanation.signatures else {
+        say!("{zone} is not signed here; ask the running server that signs it, with --admin URL");
+        return;
+    };
+    let mut rows = Vec::new();
+    for signature in signatures {
+        rows.push(vec![
+            signature.name.clone(),
+            signature.covers.clone(),
+            format!("{} {}", signature.algorithm, signature.key),
+            signature.expires.clone(),
+        ]);
+    }
+    output.table(&["signature of", "type", "key", "expires"], &rows);
 }
 
 fn record_row(record: &RecordFacts) -> Vec<String> {

@@ -277,6 +277,11 @@ impl SignatureStore {
         self.log.len()
     }
 
+    /// Whether it has half of the octets that it may have.
+    pub fn is_half_full(&self) -> bool {
+        self.log.len() > self.most / 2
+    }
+
     /// The latest inception of all signatures that were ever read or added: a clock that shows less
     /// than that has gone back, and nothing should be signed by it.
     pub fn newest_inception(&self) -> Option<u32> {

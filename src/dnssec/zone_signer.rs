@@ -122,6 +122,12 @@ impl SigningSession {
         self.made.load(Ordering::Relaxed)
     }
 
+    /// Whether the store is half full.
+    pub fn is_half_full(&self) -> bool {
+        let store = self.store.read().unwrap_or_else(PoisonError::into_inner);
+        store.is_half_full()
+    }
+
     /// Whether the clock shows a time that cannot be right, so that nothing is signed by it.
     pub fn is_clock_wrong(&self) -> bool {
         if self.bundle.is_some() {

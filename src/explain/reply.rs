@@ -7,9 +7,9 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
 
-use domain::base::message::Message;
+use domain::base::message::{Message, RecordSection};
 use domain::base::name::ToName;
-use domain::rdata::AllRecordData;
+use domain::rdata::{AllRecordData, Rrsig};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +17,8 @@ use crate::answer::client::LookupAddress;
 use crate::answer::{Disposition, QueryContext, Transport, answer};
 use crate::dns::edns::OPTION_CLIENT_SUBNET;
 use crate::dns::{CLASS_IN, ClientSubnet, Name, QueryScratch, RecordType};
+use crate::dnssec::SigningAlgorithm;
+use crate::dnssec::key_file::date_text;
 use crate::net::ClientAddress;
 
 /// The client of a question: an address, or a client subnet as a resolver sends it.
@@ -136,6 +138,17 @@ pub fn message(name: &Name, rtype: RecordType, client: &ExplainClient) -> Vec<u8
     message
 }
 
+/// The same query with the DO flag, which asks for signatures (RFC 3225).
+fn message_with_do(name: &Name, rtype: RecordType, client: &ExplainClient) -> Vec<u8> {
+    let mut message = message(name, rtype, client);
+    // Behind header, question, and the first seven octets of OPT.
+    let flags = 12 + name.as_wire().len() + 4 + 7;
+    if let Some(flags) = message.get_mut(flags) {
+        *flags |= 0x80;
+    }
+    message
+}
+
 fn client_subnet_option(subnet: &ClientSubnet) -> Vec<u8> {
     let mut option = vec![0; 4 + subnet.size()];
     option[1] = OPTION_CLIENT_SUBNET as u8;
@@ -205,6 +218,63 @@ pub fn ask(
         read_answer(&reply, &mut read);
     }
     read
+}
+
+/// One signature of a reply.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SignatureFacts {
+    /// The owner of the records that it covers.
+    pub name: String,
+    /// Their type's mnemonic.
+    pub covers: String,
+    /// The mnemonic of its algorithm.
+    pub algorithm: String,
+    /// The tag of the key that made it.
+    pub key: u16,
+    /// When it expires: `2026-12-07 09:00 UTC`.
+    pub expires: String,
+}
+
+/// The signatures that the same client gets if it asks for them: those of the answer, then those of
+/// proofs.
+pub fn signatures(
+    name: &Name,
+    rtype: RecordType,
+    client: &ExplainClient,
+    context: &QueryContext<'_>,
+) -> Vec<SignatureFacts> {
+    let mut buffer = vec![0; usize::from(u16::MAX)];
+    let answered = answer(
+        &message_with_do(name, rtype, client),
+        client.source(),
+        Transport::Stream,
+        context,
+        &mut QueryScratch::default(),
+        &mut buffer,
+    );
+    buffer.truncate(answered.length);
+    let mut found = Vec::new();
+    if let Ok(reply) = Message::from_octets(&buffer[..]) {
+        for section in [reply.answer(), reply.authority()].into_iter().flatten() {
+            read_signatures(section, &mut found);
+        }
+    }
+    found
+}
+
+fn read_signatures(section: RecordSection<'_, &[u8]>, found: &mut Vec<SignatureFacts>) {
+    for record in section.limit_to::<Rrsig<_, _>>().flatten() {
+        let signature = record.data();
+        let number = signature.algorithm().to_int();
+        let algorithm = SigningAlgorithm::from_number(number);
+        found.push(SignatureFacts {
+            name: record.owner().to_string(),
+            covers: signature.type_covered().to_string(),
+            algorithm: algorithm.map_or(number.to_string(), |it| it.mnemonic().to_owned()),
+            key: signature.key_tag(),
+            expires: date_text(signature.expiration().into_int().into()),
+        });
+    }
 }
 
 fn scope_of(reply: &Message<&[u8]>) -> Option<u8> {

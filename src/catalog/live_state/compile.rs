@@ -1,16 +1,16 @@
 //! Compiles a [`LiveState`] from a catalog and an availability.
 //!
 //! Outcome tables are the expensive part: one for each catchment, states of its regions and
-//! all-down rule. Views with equal keys share a table, and a new state takes over the tables of
-//! the one before. A service whose availability is the same is shared whole, so a change of one
+//! all-down rule. Views with equal keys share a table (`shared`), and a new state takes over the
+//! tables of the one before. A service whose availability is the same is shared whole, so a change of one
 //! service does not cost what all of them cost. A table is either wide, with blocks as large as
 //! the outcomes allow, or made at once from the classes of the catchment, which takes milliseconds
 //! however large the map is. Views that are alike share their decks.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::sign::{AT_ONCE, HandSigning};
+use super::shared::{DeckCache, DeckKey, LiveTable, TableCache, TableKey};
+use super::sign::{AT_ONCE, HandSigning, KnownEndpoints};
 use super::{LiveService, LiveState, LiveView};
 use crate::catalog::Catalog;
 use crate::catalog::availability::{Availability, ServiceAvailability};
@@ -18,116 +18,8 @@ use crate::catalog::region_states::ViewAvailability;
 use crate::catalog::services::{ServiceFamily, ServiceView, SteeredService, ViewRegion};
 use crate::catalog::signed::ZoneSigners;
 use crate::geo::catchment::{Catchment, Outcomes};
-use crate::geo::each;
 use crate::steering::deck::{DeckRegion, DeckRules};
-use crate::steering::{EndpointPool, FailoverChain, RegionStates, ViewDecks};
-
-/// The outcome tables of a live state.
-pub(super) type Tables = HashMap<Arc<TableKey>, LiveTable>;
-
-/// One outcome table.
-#[derive(Debug, Clone)]
-pub(super) struct LiveTable {
-    outcomes: Outcomes,
-    /// Blocks are as wide as the outcomes allow.
-    wide: bool,
-}
-
-impl LiveTable {
-    fn wide(catchment: &Catchment, states: &RegionStates) -> LiveTable {
-        LiveTable {
-            outcomes: catchment.outcomes(states),
-            wide: true,
-        }
-    }
-
-    fn at_once(catchment: &Catchment, states: &RegionStates) -> LiveTable {
-        LiveTable {
-            outcomes: catchment.outcomes_at_once(states),
-            wide: false,
-        }
-    }
-
-    pub(super) fn by_class(catchment: &Catchment, states: &RegionStates) -> LiveTable {
-        LiveTable {
-            outcomes: catchment.outcomes_by_class(states),
-            wide: false,
-        }
-    }
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct TableKey {
-    /// The catchment's address: the catalog that holds it outlives the key's use.
-    catchment: usize,
-    states: RegionStates,
-}
-
-/// Makes each table once, or takes it from the state before.
-pub(super) struct TableCache<'b> {
-    before: Option<&'b Tables>,
-    tables: Tables,
-    make: fn(&Catchment, &RegionStates) -> LiveTable,
-}
-
-impl<'b> TableCache<'b> {
-    pub(super) fn new(
-        before: Option<&'b Tables>,
-        make: fn(&Catchment, &RegionStates) -> LiveTable,
-    ) -> TableCache<'b> {
-        TableCache {
-            before,
-            tables: Tables::new(),
-            make,
-        }
-    }
-
-    /// Takes over the tables of these views of the state before.
-    fn keep<'v>(&mut self, views: impl Iterator<Item = &'v LiveView>) {
-        let Some(before) = self.before else {
-            return;
-        };
-        // Views with equal keys share one, so its address is enough.
-        let mut seen = HashSet::new();
-        for view in views {
-            if seen.insert(Arc::as_ptr(&view.key))
-                && let Some((key, table)) = before.get_key_value(&view.key)
-            {
-                self.tables.insert(key.clone(), table.clone());
-            }
-        }
-    }
-
-    /// Makes the tables of these views, on two threads.
-    pub(super) fn make_all<'v>(&mut self, views: impl Iterator<Item = &'v PreparedView<'v>>) {
-        let mut missing: Vec<(&Arc<TableKey>, &Catchment)> = Vec::new();
-        let mut seen = HashSet::new();
-        for prepared in views {
-            let key = &prepared.key;
-            if self.tables.contains_key(key) || !seen.insert(key) {
-                continue;
-            }
-            match self.before.and_then(|before| before.get(key)) {
-                Some(known) if known.wide => {
-                    self.tables.insert(key.clone(), known.clone());
-                }
-                _ => missing.push((key, &prepared.view.catchment)),
-            }
-        }
-        let made = each(&missing, |(key, catchment)| {
-            (self.make)(catchment, &key.states)
-        });
-        for ((key, _), table) in missing.into_iter().zip(made) {
-            self.tables.insert(key.clone(), table);
-        }
-    }
-
-    /// The table of a key, and the key as all views share it.
-    fn get(&self, key: &TableKey) -> Option<(Arc<TableKey>, Outcomes)> {
-        let (key, table) = self.tables.get_key_value(key)?;
-        Some((key.clone(), table.outcomes.clone()))
-    }
-}
+use crate::steering::{EndpointPool, RegionStates, ViewDecks};
 
 impl LiveState {
     /// Compiles the first live state of a catalog, in which these signers sign the steered names.
@@ -140,6 +32,7 @@ impl LiveState {
             catalog,
             availability,
             before: None,
+            is_same_catalog: false,
             shares_services: false,
             signers,
             budget: u32::MAX,
@@ -158,6 +51,7 @@ impl LiveState {
             catalog,
             availability,
             before,
+            is_same_catalog: false,
             shares_services: false,
             signers: before.and_then(|before| before.signers.clone()),
             budget: u32::MAX,
@@ -177,6 +71,7 @@ impl LiveState {
             catalog,
             availability,
             before,
+            is_same_catalog: true,
             shares_services: true,
             signers: before.and_then(|before| before.signers.clone()),
             budget: AT_ONCE,
@@ -191,7 +86,16 @@ impl LiveState {
 
     /// The same state with every block as wide as the outcomes allow, and every hand signed.
     pub fn widened(&self, catalog: &Catalog) -> LiveState {
-        LiveState::compile(catalog, &self.availability, Some(self))
+        LiveStateBuild {
+            catalog,
+            availability: &self.availability,
+            before: Some(self),
+            is_same_catalog: true,
+            shares_services: false,
+            signers: self.signers.clone(),
+            budget: u32::MAX,
+        }
+        .build(LiveTable::wide)
     }
 }
 
@@ -201,7 +105,9 @@ struct LiveStateBuild<'b> {
     availability: &'b Availability,
     /// The state before, whose tables are shared.
     before: Option<&'b LiveState>,
-    /// Services of the state before are shared, too: it is one of the same catalog.
+    /// The state before is one of the same catalog, so its endpoints are the same.
+    is_same_catalog: bool,
+    /// Services of the state before are shared, too.
     shares_services: bool,
     signers: Option<Arc<ZoneSigners>>,
     /// Signatures that it may make at most.
@@ -235,7 +141,7 @@ impl<'b> LiveStateBuild<'b> {
             }
         }
         tables.keep(shared.into_iter());
-        tables.make_all(new.into_iter());
+        tables.make_all(new.into_iter().map(PreparedView::table_source));
         let mut services = Vec::with_capacity(prepared.len());
         let mut decks = DeckCache::default();
         let signers = self.signers.as_deref();
@@ -244,13 +150,22 @@ impl<'b> LiveStateBuild<'b> {
             services.push(match service {
                 PreparedService::Shared(service) => service.clone(),
                 PreparedService::New(views) => {
+                    let mut live = [const { Vec::new() }; ServiceFamily::ALL.len()];
+                    if signing.is_some() {
+                        for (live, view) in live.iter_mut().zip(&views) {
+                            if let Some(view) = view {
+                                live.clone_from(&view.live);
+                            }
+                        }
+                    }
                     let mut service = LiveService {
                         ttl: self.ttl(index),
                         views: views.map(|view| view?.finish(&tables, &mut decks)),
                         bindings: Arc::default(),
+                        alone: Default::default(),
                     };
                     if let Some(signing) = &signing {
-                        self.sign(index, &mut service, signing);
+                        self.sign(index, &mut service, signing, &live);
                     }
                     service
                 }
@@ -258,7 +173,7 @@ impl<'b> LiveStateBuild<'b> {
         }
         LiveState {
             services,
-            tables: tables.tables,
+            tables: tables.into_tables(),
             availability: self.availability.clone(),
             is_unsigned: signing.as_ref().is_some_and(HandSigning::is_incomplete),
             signing_fault: signing.and_then(HandSigning::into_fault),
@@ -289,7 +204,13 @@ impl<'b> LiveStateBuild<'b> {
     }
 
     /// Signs everything that a service can answer, if its zone is signed.
-    fn sign(&self, index: usize, live: &mut LiveService, signing: &HandSigning<'_>) {
+    fn sign(
+        &self,
+        index: usize,
+        live: &mut LiveService,
+        signing: &HandSigning<'_>,
+        picked: &[Vec<Vec<usize>>; ServiceFamily::ALL.len()],
+    ) {
         let service = &self.catalog.services[index];
         let Some(signing) = signing.of_service(self.catalog, service) else {
             return;
@@ -299,10 +220,21 @@ impl<'b> LiveStateBuild<'b> {
             let views = [ServiceFamily::V4, ServiceFamily::V6].map(|family| live.view(family));
             bindings.push(signing.binding(binding, views));
         }
+        let before = self.before.filter(|_| self.is_same_catalog);
+        let before = before.and_then(|before| before.services.get(index));
         for family in ServiceFamily::ALL {
-            if let Some(view) = &mut live.views[family as usize] {
-                view.signed = Some(Arc::new(signing.view(family, view)));
-            }
+            let at = family as usize;
+            let (Some(view), Some(configured)) = (&mut live.views[at], service.view(family)) else {
+                continue;
+            };
+            let known = before.and_then(|before| before.alone[at].clone());
+            let alone = known.unwrap_or_else(|| Arc::new(signing.alone(family, configured)));
+            let known = KnownEndpoints {
+                signed: &alone,
+                live: &picked[at],
+            };
+            view.signed = Some(Arc::new(signing.view(family, view, Some(&known))));
+            live.alone[at] = Some(alone);
         }
         live.bindings = bindings.into();
     }
@@ -342,7 +274,7 @@ impl LiveView {
     ) -> Option<LiveView> {
         let prepared = PreparedView::new(service, family, now, false)?;
         let mut tables = TableCache::new(None, make);
-        tables.make_all(std::iter::once(&prepared));
+        tables.make_all(std::iter::once(prepared.table_source()));
         prepared.finish(&tables, &mut DeckCache::default())
     }
 }
@@ -367,10 +299,8 @@ impl<'s> PreparedView<'s> {
         let view = service.view(family)?;
         let available = ViewAvailability::new(view, now);
         let live = available.live_endpoints();
-        let key = TableKey {
-            catchment: Arc::as_ptr(&view.catchment) as usize,
-            states: available.states(service.all_down, &live),
-        };
+        let states = available.states(service.all_down, &live);
+        let key = TableKey::new(&view.catchment, states);
         Some(PreparedView {
             view,
             available,
@@ -382,6 +312,11 @@ impl<'s> PreparedView<'s> {
             live,
             key: Arc::new(key),
         })
+    }
+
+    /// What its outcome table is made from.
+    pub(super) fn table_source(&self) -> (&Arc<TableKey>, &Arc<Catchment>) {
+        (&self.key, &self.view.catchment)
     }
 
     pub(super) fn finish(self, tables: &TableCache<'_>, decks: &mut DeckCache) -> Option<LiveView> {
@@ -437,32 +372,6 @@ impl<'s> PreparedView<'s> {
             regions,
         };
         decks.get(deck_key, &outcomes.chains)
-    }
-}
-
-/// What decks are made from.
-#[derive(PartialEq, Eq, Hash)]
-struct DeckKey {
-    /// The address of the key of the outcome table, which all its views share.
-    table: usize,
-    rules: DeckRules,
-    regions: Vec<DeckRegion>,
-}
-
-/// Makes the decks of views that are alike once.
-#[derive(Default)]
-pub(super) struct DeckCache {
-    decks: HashMap<DeckKey, Option<Arc<ViewDecks>>>,
-}
-
-impl DeckCache {
-    fn get(&mut self, key: DeckKey, chains: &[FailoverChain]) -> Option<Arc<ViewDecks>> {
-        if let Some(known) = self.decks.get(&key) {
-            return known.clone();
-        }
-        let made = ViewDecks::compile(key.rules, &key.regions, chains).map(Arc::new);
-        self.decks.insert(key, made.clone());
-        made
     }
 }
 

@@ -6,9 +6,12 @@
 
 use crate::steering::HandId;
 
-/// RRSIG records by number: the owner of each is a blank pointer, and its TTL is blank.
+/// RRSIG records by number, as an answer to the name itself has them: the owner of each is a pointer
+/// to the question, and the TTL is the one that was signed.
 #[derive(Debug, Default)]
 pub struct HandSignatures {
+    /// Seconds.
+    ttl: u32,
     octets: Box<[u8]>,
     places: Box<[RecordsPlace]>,
     /// By region position, the number of its first endpoint alone.
@@ -32,6 +35,8 @@ pub struct SignedHand<'s> {
     pub records: &'s [u8],
     /// How many there are, at least one.
     pub count: u16,
+    /// Their TTL, in seconds.
+    pub ttl: u32,
 }
 
 impl HandSignatures {
@@ -46,6 +51,7 @@ impl HandSignatures {
         Some(SignedHand {
             records: records.get(..usize::from(place.length))?,
             count: place.count,
+            ttl: self.ttl,
         })
     }
 
@@ -89,9 +95,10 @@ impl HandSignaturesBuilder {
         self.octets.extend_from_slice(records);
     }
 
-    /// The signatures.
-    pub fn finish(self) -> HandSignatures {
+    /// The signatures, which have this TTL in seconds.
+    pub fn finish(self, ttl: u32) -> HandSignatures {
         HandSignatures {
+            ttl,
             octets: self.octets.into(),
             places: self.places.into(),
             firsts: self.firsts.into(),

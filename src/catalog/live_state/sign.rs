@@ -9,13 +9,14 @@
 use std::cell::{Cell, RefCell};
 
 use super::LiveView;
-use super::hands::{HandSignatures, HandSignaturesBuilder};
+use super::hands::{HandSignatures, HandSignaturesBuilder, SignedHand};
 use crate::catalog::Catalog;
 use crate::catalog::compression::compressible;
 use crate::catalog::endpoint_data::{EndpointData, EndpointRecord};
-use crate::catalog::services::{ServiceFamily, SteeredService};
+use crate::catalog::services::{ServiceFamily, ServiceView, SteeredService};
 use crate::catalog::signed::ZoneSigners;
 use crate::config::SvcbTemplate;
+use crate::dns::rcode::HEADER;
 use crate::dns::reply::record_header;
 use crate::dns::{Name, RecordType};
 use crate::dnssec::{RrsetHead, SigningError, SigningRoom, ZoneSigner};
@@ -36,6 +37,25 @@ pub struct HandSigning<'s> {
     is_incomplete: Cell<bool>,
     /// Why an endpoint alone is not signed, so that it cannot be answered.
     fault: RefCell<Option<SigningError>>,
+}
+
+/// Endpoints of a view that are signed, each alone.
+pub struct KnownEndpoints<'k> {
+    /// By region, and by their places in the configuration.
+    pub signed: &'k HandSignatures,
+    /// By region, the places of the endpoints that can be picked.
+    pub live: &'k [Vec<usize>],
+}
+
+impl<'k> KnownEndpoints<'k> {
+    /// The signatures of an endpoint by its index among those that can be picked.
+    fn find(&self, region: u8, endpoint: u16) -> Option<SignedHand<'k>> {
+        let place = self
+            .live
+            .get(usize::from(region))?
+            .get(usize::from(endpoint))?;
+        self.signed.of_endpoint(region, u16::try_from(*place).ok()?)
+    }
 }
 
 /// Signs for one service.
@@ -90,8 +110,28 @@ impl<'s> HandSigning<'s> {
 }
 
 impl ServiceSigning<'_> {
-    /// Signs the hands of a view, in the order of their numbers.
-    pub fn view(&self, family: ServiceFamily, view: &LiveView) -> HandSignatures {
+    /// Signs every endpoint of a view alone: by region, and by its place in the configuration.
+    pub fn alone(&self, family: ServiceFamily, view: &ServiceView) -> HandSignatures {
+        let mut signatures = HandSignaturesBuilder::default();
+        let mut room = SigningRoom::default();
+        for region in &view.regions {
+            signatures.begin_region();
+            for endpoint in &region.endpoints {
+                let mut set = HandRecords::new(family);
+                set.add(&endpoint.data, true);
+                self.add(&set, true, &mut signatures, &mut room);
+            }
+        }
+        signatures.finish(self.ttl)
+    }
+
+    /// Signs the hands of a view, in the order of their numbers. Endpoints that are known are copied.
+    pub fn view(
+        &self,
+        family: ServiceFamily,
+        view: &LiveView,
+        known: Option<&KnownEndpoints<'_>>,
+    ) -> HandSignatures {
         let mut signatures = HandSignaturesBuilder::default();
         let mut room = SigningRoom::default();
         for hand in view.decks.as_deref().map_or(&[][..], |decks| decks.hands()) {
@@ -102,12 +142,16 @@ impl ServiceSigning<'_> {
         for (region, endpoints) in (0..).zip(view.data.iter()) {
             signatures.begin_region();
             for endpoint in (0..).take(endpoints.len()) {
+                if let Some(signed) = known.and_then(|known| known.find(region, endpoint)) {
+                    signatures.add(signed.records, signed.count);
+                    continue;
+                }
                 let set = HandRecords::of(family, view, &[(region, endpoint)]);
                 // It stands in for every set that is not signed yet, so it never waits.
                 self.add(&set, true, &mut signatures, &mut room);
             }
         }
-        signatures.finish()
+        signatures.finish(self.ttl)
     }
 
     /// Signs the records of a binding for every pair of hands: the number of a pair is that of the
@@ -142,7 +186,7 @@ impl ServiceSigning<'_> {
             has_hints,
             v4_count: v4_count as u32,
             v6_count: v6_count as u32,
-            signatures: signatures.finish(),
+            signatures: signatures.finish(self.ttl),
         }
     }
 
@@ -175,7 +219,8 @@ impl ServiceSigning<'_> {
                 let mut records = Vec::new();
                 for made in &room.made {
                     let data = made.fields.rdata(made.octets.as_slice());
-                    let header = record_header(0, RecordType::RRSIG, 0, data.len() as u16);
+                    let (owner, ttl) = (HEADER as u16, self.ttl);
+                    let header = record_header(owner, RecordType::RRSIG, ttl, data.len() as u16);
                     records.extend_from_slice(&header);
                     records.extend_from_slice(&data);
                 }
@@ -238,8 +283,8 @@ struct HandRecords {
 }
 
 impl HandRecords {
-    fn of(family: ServiceFamily, view: &LiveView, hand: &[(u8, u16)]) -> HandRecords {
-        let mut records = HandRecords {
+    fn new(family: ServiceFamily) -> HandRecords {
+        HandRecords {
             rtype: match family {
                 ServiceFamily::V4 => RecordType::A,
                 ServiceFamily::V6 => RecordType::AAAA,
@@ -247,23 +292,32 @@ impl HandRecords {
                 ServiceFamily::Host => RecordType::SRV,
             },
             rdata: Vec::new(),
-        };
+        }
+    }
+
+    fn of(family: ServiceFamily, view: &LiveView, hand: &[(u8, u16)]) -> HandRecords {
+        let mut records = HandRecords::new(family);
         for &(region, endpoint) in hand {
-            match view.endpoint(region, endpoint) {
-                Some(EndpointData::V4(address)) => records.rdata.push(address.to_vec()),
-                Some(EndpointData::V6(address)) => records.rdata.push(address.to_vec()),
-                Some(EndpointData::Host(host)) => {
-                    records.rdata.push(host_rdata(records.rtype, host));
-                }
-                // A reply has one CNAME, or addresses only.
-                Some(EndpointData::Name(target)) if hand.len() == 1 => {
-                    records.rtype = RecordType::CNAME;
-                    records.rdata.push(target.name.as_wire().to_vec());
-                }
-                Some(EndpointData::Name(_)) | None => {}
+            if let Some(data) = view.endpoint(region, endpoint) {
+                records.add(data, hand.len() == 1);
             }
         }
         records
+    }
+
+    /// Adds the record of an endpoint.
+    fn add(&mut self, data: &EndpointData, is_alone: bool) {
+        match data {
+            EndpointData::V4(address) => self.rdata.push(address.to_vec()),
+            EndpointData::V6(address) => self.rdata.push(address.to_vec()),
+            EndpointData::Host(host) => self.rdata.push(host_rdata(self.rtype, host)),
+            // A reply has one CNAME, or addresses only.
+            EndpointData::Name(target) if is_alone => {
+                self.rtype = RecordType::CNAME;
+                self.rdata.push(target.name.as_wire().to_vec());
+            }
+            EndpointData::Name(_) => {}
+        }
     }
 }
 

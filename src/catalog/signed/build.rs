@@ -33,6 +33,12 @@ impl ZoneSigners {
         self.zones.get(zone)?.as_ref()
     }
 
+    /// Whether the store of signatures is half full.
+    pub fn is_half_full(&self) -> bool {
+        let first = self.zones.iter().flatten().next();
+        first.is_some_and(|signer| signer.session().is_half_full())
+    }
+
     /// How many signatures were made, and not found in the store.
     pub fn made(&self) -> u64 {
         let first = self.zones.iter().flatten().next();
