@@ -14,6 +14,7 @@ pub mod geodata;
 pub mod init;
 pub mod keys;
 pub mod locate;
+pub mod fleet_orders;
 pub mod orders;
 pub mod plan;
 pub mod remote;
@@ -66,6 +67,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Unshift(unshift) => orders::unshift(&unshift),
         Command::Force(force) => orders::force(&force),
         Command::Weight(weight) => orders::weight(&weight),
+        Command::Orders(command) => fleet_orders::run(&command),
         Command::Reload(reload) => remote::reload(&reload),
         Command::Locate(locate) => locate::run(&locate),
         Command::Geodata(geodata) => geodata::run(&geodata),

@@ -71,6 +71,10 @@ pub mod leases;
 pub mod overrides;
 
 pub(crate) mod keep;
+mod kept_demands;
+mod fleet_orders;
+mod order_scope;
+mod prepared_order;
 mod overlay;
 mod pace;
 

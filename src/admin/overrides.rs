@@ -34,7 +34,7 @@ use crate::control::clock::{BootTime, ClockReading, Deadline};
 use crate::control::leases::{Lease, LeaseKey};
 use crate::control::operate::{ChangeOutcome, ChangeRefusal};
 use crate::control::overrides::{
-    ChangePace, Override, OverrideAction, OverrideKind, OverrideSubject,
+    ChangePace, OrderScope, Override, OverrideAction, OverrideKind, OverrideLift, OverrideSubject,
 };
 use crate::dns::Name;
 
@@ -167,7 +167,7 @@ fn change(
 ) -> AdminRoute {
     AdminRoute {
         body: Some(body),
-        errors: &[404, 409, 507],
+        errors: &[404, 409, 504, 507],
         ..AdminRoute::change(
             method,
             path,
@@ -198,6 +198,7 @@ async fn give<Give: OrderRequest>(
         since: now.wall.as_secs(),
         ends: request.lasting.map(|seconds| after(now.boot, seconds)),
         pace: request.over.map(|seconds| pace(seconds, now.boot)),
+        scope: scope(request.here_only),
     };
     let result = run_to_end(async move {
         if !request.confirmed {
@@ -220,11 +221,20 @@ async fn remove<End: EndRequest>(
     let subject = subject(&path);
     let result = match request.over {
         None => {
-            let by = author.by.clone();
-            run_to_end(async move { context.control.lift(subject, kind, by).await }).await?
+            let lift = OverrideLift {
+                subject,
+                kind,
+                scope: scope(request.here_only),
+                by: author.by.clone(),
+                reason: author.reason.clone(),
+            };
+            run_to_end(async move { context.control.lift(lift).await }).await?
         }
         Some(over) => {
-            let override_ = return_over(over, kind, subject, &author);
+            let override_ = Override {
+                scope: scope(request.here_only),
+                ..return_over(over, kind, subject, &author)
+            };
             run_to_end(async move { context.control.order(override_).await }).await?
         }
     };
@@ -259,6 +269,16 @@ fn return_over(
             returning: is_drain,
             ..pace(over, now.boot)
         }),
+        scope: OrderScope::default(),
+    }
+}
+
+/// The scope that a body asks for. Without a fleet it makes no difference.
+fn scope(here_only: bool) -> OrderScope {
+    if here_only {
+        OrderScope::HereOnly
+    } else {
+        OrderScope::default()
     }
 }
 
@@ -305,7 +325,7 @@ async fn end_lease(
 }
 
 /// The response to a change, with the author for the audit log.
-fn answer(result: Result<ChangeOutcome, ChangeRefusal>, author: ChangeAuthor) -> Response {
+pub fn answer(result: Result<ChangeOutcome, ChangeRefusal>, author: ChangeAuthor) -> Response {
     let response = match result {
         Ok(ChangeOutcome { sentence, kept }) => {
             let note = AuditNote(sentence.clone());
@@ -323,7 +343,10 @@ impl From<ChangeRefusal> for ApiError {
             ChangeRefusal::Unfit(sentence) => (StatusCode::CONFLICT, sentence),
             ChangeRefusal::Uncovers(sentence) => return ApiError::unconfirmed(sentence),
             ChangeRefusal::NotKept(sentence) => (StatusCode::INSUFFICIENT_STORAGE, sentence),
-            ChangeRefusal::Busy(sentence) => (StatusCode::SERVICE_UNAVAILABLE, sentence),
+            ChangeRefusal::Busy(sentence) | ChangeRefusal::NotTaken(sentence) => {
+                (StatusCode::SERVICE_UNAVAILABLE, sentence)
+            }
+            ChangeRefusal::Unconfirmed(sentence) => (StatusCode::GATEWAY_TIMEOUT, sentence),
             ChangeRefusal::Failed(sentence) => (StatusCode::INTERNAL_SERVER_ERROR, sentence),
         };
         ApiError::new(status, sentence)
@@ -345,7 +368,7 @@ pub fn read_body<T: DeserializeOwned>(body: &Bytes) -> Result<T, ApiError> {
 
 impl ChangeAuthor {
     /// The author in the body, or else the caller.
-    fn new(by: String, reason: String, peer: &AdminPeer) -> ChangeAuthor {
+    pub fn new(by: String, reason: String, peer: &AdminPeer) -> ChangeAuthor {
         let by = if by.is_empty() {
             peer.author.clone()
         } else {

@@ -285,6 +285,7 @@ mod tests {
             since: 0,
             ends: None,
             pace: None,
+            scope: OrderScope::default(),
         }
     }
 

@@ -36,6 +36,7 @@ fn order(region: &str, action: OverrideAction, until: Option<u64>) -> Override {
         since: 100,
         ends,
         pace: None,
+        scope: OrderScope::default(),
     }
 }
 

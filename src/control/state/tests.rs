@@ -122,6 +122,7 @@ impl Play {
             since: 0,
             ends,
             pace: None,
+            scope: OrderScope::default(),
         };
         self.ask(|reply| Change::Override { order, reply })
             .unwrap()
