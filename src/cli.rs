@@ -9,12 +9,12 @@ pub mod arguments;
 
 pub mod check;
 pub mod explain;
+pub mod fleet_orders;
 pub mod generate;
 pub mod geodata;
 pub mod init;
 pub mod keys;
 pub mod locate;
-pub mod fleet_orders;
 pub mod orders;
 pub mod plan;
 pub mod remote;

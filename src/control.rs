@@ -70,13 +70,13 @@ pub mod effect;
 pub mod leases;
 pub mod overrides;
 
+mod fleet_orders;
 pub(crate) mod keep;
 mod kept_demands;
-mod fleet_orders;
 mod order_scope;
-mod prepared_order;
 mod overlay;
 mod pace;
+mod prepared_order;
 
 pub mod events;
 mod webhook;

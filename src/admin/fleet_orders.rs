@@ -30,11 +30,7 @@ use crate::fleet::order_carrier::PastValue;
 
 /// Parameters of `GET /v1/orders/log`.
 const LOG: &[QueryParameter] = &[
-    QueryParameter::optional(
-        "region",
-        ParameterForm::Named,
-        "Only orders of this region",
-    ),
+    QueryParameter::optional("region", ParameterForm::Named, "Only orders of this region"),
     QueryParameter::optional(
         "service",
         ParameterForm::Named,

@@ -100,11 +100,7 @@ impl OverrideBook {
     /// back to 0% keeps the destination of the previous shift, so that clients leave that region
     /// gradually.
     pub fn set_out(&self, override_: &mut Override, now: BootTime) {
-        let before = self.get(
-            &override_.subject,
-            override_.action.kind(),
-            override_.scope,
-        );
+        let before = self.get(&override_.subject, override_.action.kind(), override_.scope);
         if let Some(pace) = &mut override_.pace {
             pace.from_percent = before.map_or(0.0, |before| before.moved(now) * 100.0);
         }

@@ -32,6 +32,8 @@ use crate::fleet::order_carrier::{
 
 /// The longest that a start waits for the orders of a fleet that it has never seen.
 const FIRST_ORDERS: Duration = Duration::from_secs(2);
+/// How often a server that is being replaced looks whether that has failed.
+const LEAVING: Duration = Duration::from_secs(1);
 /// The pause before a bucket or its mark is made again.
 const MAKE_AGAIN: Duration = Duration::from_secs(2);
 
@@ -148,6 +150,13 @@ impl OrdersRunner {
     }
 
     async fn take(&mut self, news: OrderNews) {
+        if self.control.is_closed() {
+            // Another server is taking over, and follows the bucket itself. If it fails, this one has to
+            // read what it has missed.
+            tokio::time::sleep(LEAVING).await;
+            self.commander.command(OrderCommand::Reread);
+            return;
+        }
         let before = self.desired.memory();
         let before = before.map(|memory| (memory.mark.clone(), memory.revision));
         let news = match news {
@@ -160,7 +169,12 @@ impl OrdersRunner {
                 self.is_linked = false;
                 return;
             }
-            OrderNews::Refused(sentence) => return self.log.refused_by_engine(&sentence),
+            OrderNews::Refused(sentence) => {
+                self.log.refused_by_engine(&sentence);
+                // A start does not wait for a bucket that cannot be read.
+                self.ends.has_looked.send_replace(true);
+                return;
+            }
             OrderNews::Missing => self.desired.take_missing(),
             OrderNews::Snapshot(snapshot) => self.desired.take_snapshot(&snapshot),
             OrderNews::Entry(entry) => self.desired.take_entry(&entry),
@@ -184,7 +198,9 @@ impl OrdersRunner {
         }
         match news.need {
             Some(BucketNeed::Bucket) => self.make(None),
-            Some(BucketNeed::Mark) => self.make(Some(self.desired.next_mark(random_number(), &self.server))),
+            Some(BucketNeed::Mark) => {
+                self.make(Some(self.desired.next_mark(random_number(), &self.server)))
+            }
             Some(BucketNeed::Snapshot) => self.commander.command(OrderCommand::Reread),
             None => {}
         }

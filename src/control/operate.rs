@@ -10,9 +10,9 @@ use tokio::sync::oneshot;
 
 use super::change::Change;
 use super::events::EventTopic;
+use super::fleet::orders::{OrdersCall, OrdersHandle};
 use super::leases::{Lease, LeaseKey};
 use super::outcome::PendingChange;
-use super::fleet::orders::{OrdersCall, OrdersHandle};
 use super::overrides::{OrderScope, Override, OverrideKind, OverrideLift, OverrideSubject};
 use super::running::Control;
 use crate::fleet::order_carrier::PastValue;

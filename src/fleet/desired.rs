@@ -9,12 +9,13 @@
 //! who restores the orders from one server writes a mark of a later epoch, which all servers follow.
 //! There is no clock and no socket here; values are opaque except for a [`ValueCheck`].
 
+mod alarm;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::text::{counted, list, shown};
+pub use self::alarm::OrdersAlarm;
 
 /// The key of a bucket's mark.
 pub const MARK: &str = "_bucket";
@@ -24,8 +25,6 @@ pub const MOST_KEYS: usize = 10_000;
 pub const MOST_OCTETS: usize = 6_144;
 /// Most octets of all values together.
 pub const MOST_OF_ALL: usize = 16 << 20;
-/// Most keys that an alarm names.
-const MOST_NAMED: usize = 4;
 
 /// Whether the value of a key is in force (true) or removes what was (false); an error is a clause
 /// such as `is no JSON`.
@@ -141,59 +140,6 @@ pub enum BucketNeed {
     Mark,
     /// All of it has to be read again.
     Snapshot,
-}
-
-/// Why the bucket does not count. What was seen before it stays in force.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum OrdersAlarm {
-    /// There is none, and there was one.
-    Gone,
-    /// It was made anew, and not from what a server holds.
-    Recreated,
-    /// Its revisions have gone back.
-    Older {
-        /// The last revision of the bucket.
-        theirs: u64,
-        /// The last revision that was seen.
-        ours: u64,
-    },
-    /// Orders are missing, and nobody has removed them.
-    Emptied(Vec<String>),
-}
-
-impl OrdersAlarm {
-    /// Its word in status and metrics.
-    pub fn word(&self) -> &'static str {
-        match self {
-            OrdersAlarm::Gone => "gone",
-            OrdersAlarm::Recreated => "recreated",
-            OrdersAlarm::Older { .. } => "older",
-            OrdersAlarm::Emptied(_) => "emptied",
-        }
-    }
-
-    /// Every word.
-    pub const WORDS: [&str; 4] = ["gone", "recreated", "older", "emptied"];
-}
-
-impl fmt::Display for OrdersAlarm {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the bucket of the fleet's orders ")?;
-        match self {
-            OrdersAlarm::Gone => f.write_str("is gone"),
-            OrdersAlarm::Recreated => f.write_str("was made anew"),
-            OrdersAlarm::Older { theirs, ours } => write!(
-                f,
-                "is older than what this server has seen (revision {theirs}, not {ours})"
-            ),
-            OrdersAlarm::Emptied(keys) if keys.is_empty() => f.write_str("was emptied"),
-            OrdersAlarm::Emptied(keys) => {
-                let named = shown(list(keys, MOST_NAMED)).to_string();
-                let count = counted(keys.len() as u64, "order");
-                write!(f, "lacks {count} that nobody has removed ({named})")
-            }
-        }
-    }
 }
 
 /// What a fleet wants, as this server knows it.

@@ -240,7 +240,8 @@ impl KvLink {
         match acked {
             Ok(ack) => {
                 let revision = ack.sequence;
-                self.written.send_modify(|last| *last = (*last).max(revision));
+                self.written
+                    .send_modify(|last| *last = (*last).max(revision));
                 Ok(revision)
             }
             Err(error) => Err(self.fault(&error, &subject).await),

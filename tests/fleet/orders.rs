@@ -11,7 +11,7 @@ use crate::engine::{
 };
 use crate::harness::{Server, free_port};
 
-const TOKEN: &str = "a token of more than 16 characters";
+const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 const STREAM: &str = "KV_meridian_world_orders";
 
 /// NATS servers with JetStream, and a folder for what they keep.
@@ -81,8 +81,8 @@ fn users() -> String {
             "{{ user: {voter}, password: \"secret of {voter}\", permissions: {{\n\
              publish: [\"meridian.world.votes.{voter}\", \"$KV.meridian_world_orders.>\", \
              \"$JS.API.STREAM.INFO.{STREAM}\", \"$JS.API.STREAM.CREATE.{STREAM}\", \
-             \"$JS.API.STREAM.MSG.GET.{STREAM}\", \"$JS.API.CONSUMER.CREATE.{STREAM}.>\", \
-             \"$JS.API.CONSUMER.DELETE.{STREAM}.>\", \"$JS.FC.{STREAM}.>\"]\n\
+             \"$JS.API.STREAM.MSG.GET.{STREAM}\", \"$JS.API.CONSUMER.CREATE.{STREAM}\", \
+             \"$JS.API.CONSUMER.CREATE.{STREAM}.>\", \"$JS.API.CONSUMER.DELETE.{STREAM}.>\", \"$JS.FC.{STREAM}.>\"]\n\
              subscribe: [\"meridian.world.votes.*\", \"_INBOX.meridian.{voter}.>\"] }} }}\n"
         ));
     }
@@ -179,7 +179,11 @@ fn an_order_through_one_server_is_in_force_on_all_within_300_milliseconds() {
     }
     let took = began.elapsed();
     println!("an order: replied after {replied:?}, in force on three servers after {took:?}");
-    assert!(told.1.contains("fra is drained for 2h (fleet world, revision "), "{told:?}");
+    assert!(
+        told.1
+            .contains("fra is drained for 2h (fleet world, revision "),
+        "{told:?}"
+    );
     assert!(took < Duration::from_millis(300), "{took:?}");
     // Author, reason and end are known everywhere.
     for server in &servers {
@@ -194,7 +198,10 @@ fn an_order_through_one_server_is_in_force_on_all_within_300_milliseconds() {
     servers[2].await_log("the fleet's order: fra is drained by ops: new kernel", 1);
     // Through another server it is removed.
     let told = say(&servers[1], &["undrain", "fra"]);
-    assert!(told.starts_with("fra: drain removed (fleet world, revision "), "{told}");
+    assert!(
+        told.starts_with("fra: drain removed (fleet world, revision "),
+        "{told}"
+    );
     for server in &servers {
         await_answer(server, FRA);
     }
@@ -202,9 +209,18 @@ fn an_order_through_one_server_is_in_force_on_all_within_300_milliseconds() {
     let log = say(&servers[2], &["orders", "log"]);
     let lines: Vec<&str> = log.lines().collect();
     assert_eq!(lines.len(), 3, "{log}");
-    assert!(lines[1].contains("fra is drained for 2h") && lines[1].contains("ams"), "{log}");
-    assert!(lines[1].contains("new kernel") && lines[1].contains("ops"), "{log}");
-    assert!(lines[2].contains("fra: drain removed") && lines[2].contains("iad"), "{log}");
+    assert!(
+        lines[1].contains("fra is drained for 2h") && lines[1].contains("ams"),
+        "{log}"
+    );
+    assert!(
+        lines[1].contains("new kernel") && lines[1].contains("ops"),
+        "{log}"
+    );
+    assert!(
+        lines[2].contains("fra: drain removed") && lines[2].contains("iad"),
+        "{log}"
+    );
     let json = say(&servers[0], &["orders", "log", "fra", "--json"]);
     let json: Value = serde_json::from_str(&json).expect("JSON");
     assert_eq!(json["orders"].as_array().map(Vec::len), Some(2), "{json}");
@@ -284,13 +300,20 @@ fn without_the_engine_orders_stay_new_ones_are_refused_and_one_for_here_only_wor
         await_answer(server, IAD);
     }
     engines.servers[0].kill();
-    await_that("the link is gone", || orders(&servers[0])["linked"] == false);
+    await_that("the link is gone", || {
+        orders(&servers[0])["linked"] == false
+    });
     let began = Instant::now();
     let told = fail(&servers[0], &["undrain", "fra"]);
-    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
     assert!(
-        told.contains("for all servers of the fleet world, and no NATS server can be reached: it was not made")
-            && told.contains("--here-only"),
+        began.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        began.elapsed()
+    );
+    assert!(
+        told.contains(
+            "for all servers of the fleet world, and no NATS server can be reached: it was not made"
+        ) && told.contains("--here-only"),
         "{told}"
     );
     for server in &servers {
@@ -303,7 +326,10 @@ fn without_the_engine_orders_stay_new_ones_are_refused_and_one_for_here_only_wor
     );
     assert_eq!(told, "iad is drained on this server only");
     let status = say(&servers[0], &["status"]);
-    assert!(status.contains("is drained on this server only"), "{status}");
+    assert!(
+        status.contains("is drained on this server only"),
+        "{status}"
+    );
     assert!(status.contains("1 order on this server only"), "{status}");
     assert!(status.contains("which cannot be changed now"), "{status}");
     let json: Value = serde_json::from_str(&get(&servers[0], "/v1/status")).expect("JSON");
@@ -343,7 +369,9 @@ fn a_bucket_that_is_gone_made_anew_or_emptied_is_an_alarm_and_can_be_restored() 
     for server in &servers {
         await_answer(server, IAD);
     }
-    let deleted = engines.root().request(&format!("$JS.API.STREAM.DELETE.{STREAM}"), b"");
+    let deleted = engines
+        .root()
+        .request(&format!("$JS.API.STREAM.DELETE.{STREAM}"), b"");
     assert!(deleted.contains("\"success\":true"), "{deleted}");
     for server in &servers {
         await_that("it is alarmed", || orders(server)["alarm_reason"] == "gone");
@@ -356,17 +384,28 @@ fn a_bucket_that_is_gone_made_anew_or_emptied_is_an_alarm_and_can_be_restored() 
         "{told}"
     );
     let status = say(&servers[1], &["status"]);
-    assert!(status.contains("ALARM: the bucket of the fleet's orders is gone"), "{status}");
+    assert!(
+        status.contains("ALARM: the bucket of the fleet's orders is gone"),
+        "{status}"
+    );
     let metrics = get(&servers[1], "/metrics");
-    assert!(metrics.contains("meridian_fleet_orders_alarm{reason=\"gone\"} 1\n"), "{metrics}");
+    assert!(
+        metrics.contains("meridian_fleet_orders_alarm{reason=\"gone\"} 1\n"),
+        "{metrics}"
+    );
     // Nobody makes it again by itself, not even after a restart.
     let last = servers.remove(2).kill_and_start_again();
     servers.push(last);
-    await_that("it is alarmed", || orders(&servers[2])["alarm_reason"] == "gone");
+    await_that("it is alarmed", || {
+        orders(&servers[2])["alarm_reason"] == "gone"
+    });
     assert_eq!(answer(&servers[2]), IAD);
     // An operator does, from what a server holds.
     let told = say(&servers[0], &["orders", "restore"]);
-    assert!(told.starts_with("the bucket has the 1 orders that this server holds"), "{told}");
+    assert!(
+        told.starts_with("the bucket has the 1 orders that this server holds"),
+        "{told}"
+    );
     for server in &servers {
         await_current(server);
         assert_eq!(answer(server), IAD);
@@ -381,7 +420,9 @@ fn a_bucket_that_is_gone_made_anew_or_emptied_is_an_alarm_and_can_be_restored() 
     let head = "NATS/1.0\r\nKV-Operation: DEL\r\n\r\n";
     root.publish_with_head("$KV.meridian_world_orders.drain.fra.=.=", head);
     for server in &servers {
-        await_that("it is alarmed", || orders(server)["alarm_reason"] == "emptied");
+        await_that("it is alarmed", || {
+            orders(server)["alarm_reason"] == "emptied"
+        });
         assert_eq!(answer(server), IAD);
     }
     say(&servers[1], &["orders", "restore"]);
@@ -426,11 +467,19 @@ fn an_order_goes_through_six_seconds_after_the_leader_was_killed() {
     for server in &servers {
         await_answer(server, IAD);
     }
-    let info = engines.root().request(&format!("$JS.API.STREAM.INFO.{STREAM}"), b"");
+    let info = engines
+        .root()
+        .request(&format!("$JS.API.STREAM.INFO.{STREAM}"), b"");
     let info: Value = serde_json::from_str(&info).expect("JSON");
     assert_eq!(info["config"]["num_replicas"], 3, "{info}");
-    let leader = info["cluster"]["leader"].as_str().expect("a name").to_owned();
-    let at = engines.texts.iter().position(|text| text.contains(&format!("server_name: {leader}\n")));
+    let leader = info["cluster"]["leader"]
+        .as_str()
+        .expect("a name")
+        .to_owned();
+    let at = engines
+        .texts
+        .iter()
+        .position(|text| text.contains(&format!("server_name: {leader}\n")));
     engines.servers[at.expect("it is one of them")].kill();
     let killed = Instant::now();
     let mut refused = Vec::new();
@@ -440,7 +489,11 @@ fn an_order_goes_through_six_seconds_after_the_leader_was_killed() {
             break killed.elapsed();
         }
         let told = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        assert!(killed.elapsed() < Duration::from_secs(30), "{told}\n{}", servers[0].log());
+        assert!(
+            killed.elapsed() < Duration::from_secs(30),
+            "{told}\n{}",
+            servers[0].log()
+        );
         refused.push((killed.elapsed(), told));
         std::thread::sleep(Duration::from_millis(200));
     };
@@ -448,6 +501,11 @@ fn an_order_goes_through_six_seconds_after_the_leader_was_killed() {
         await_answer(server, FRA);
     }
     let everywhere = killed.elapsed();
-    println!("the leader was killed: an order goes through after {took:?}, everywhere after {everywhere:?}; {refused:#?}");
-    assert!(took < Duration::from_secs(10), "six, on a busy machine: {took:?}");
+    println!(
+        "the leader was killed: an order goes through after {took:?}, everywhere after {everywhere:?}; {refused:#?}"
+    );
+    assert!(
+        took < Duration::from_secs(10),
+        "six, on a busy machine: {took:?}"
+    );
 }

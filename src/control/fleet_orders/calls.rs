@@ -50,8 +50,7 @@ impl OrdersRunner {
             OrdersCall::Restore(by, reply) => self.restore(by, reply),
             OrdersCall::History(key, reply) => {
                 let key = key.map(|(subject, kind)| key_of(&subject, kind));
-                self.commander
-                    .command(OrderCommand::History { key, reply });
+                self.commander.command(OrderCommand::History { key, reply });
             }
         }
     }
@@ -83,7 +82,11 @@ impl OrdersRunner {
             ..lift
         };
         lift.subject = lift.known_subject(&view.book, &view.derived.config)?;
-        if view.book.get(&lift.subject, lift.kind, lift.scope).is_none() {
+        if view
+            .book
+            .get(&lift.subject, lift.kind, lift.scope)
+            .is_none()
+        {
             let (subject, kind) = (&lift.subject, lift.kind.as_str());
             let sentence = format!("{subject}: the fleet has no {kind} to remove");
             return Ok(BegunOrder::Nothing(sentence));
@@ -268,7 +271,9 @@ impl WaitingOrder {
 
     /// Waits until a revision is in force here.
     async fn applied(&mut self, revision: u64) -> Result<PendingChange, ChangeRefusal> {
-        let arrived = self.applied.wait_for(|applied| applied.revision >= revision);
+        let arrived = self
+            .applied
+            .wait_for(|applied| applied.revision >= revision);
         let Ok(Ok(applied)) = timeout_at(self.end, arrived).await else {
             return Err(ChangeRefusal::Unconfirmed(format!(
                 "the fleet {} has taken the order (revision {revision}), but this server has not seen \

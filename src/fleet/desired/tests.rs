@@ -262,9 +262,16 @@ fn a_restored_bucket_is_followed_by_all_and_says_what_is_gone() {
     fewer.retain(|(key, _)| key != "b");
     fewer.last_mut().unwrap().1 = mark(12, 3);
     let news = state.take_snapshot(&snapshot(&fewer));
-    let gone: Vec<&DesiredChange> = news.changes.iter().filter(|it| it.value.is_none()).collect();
+    let gone: Vec<&DesiredChange> = news
+        .changes
+        .iter()
+        .filter(|it| it.value.is_none())
+        .collect();
     assert_eq!(gone.len(), 1);
-    assert_eq!((gone[0].key.as_str(), gone[0].before.as_deref()), ("b", Some("+1")));
+    assert_eq!(
+        (gone[0].key.as_str(), gone[0].before.as_deref()),
+        ("b", Some("+1"))
+    );
     // The bucket of before is none of ours any more.
     state.take_snapshot(&snapshot(&ours));
     assert_eq!(state.alarm(), Some(&OrdersAlarm::Recreated));
@@ -300,8 +307,7 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
 fn values() -> impl Strategy<Value = Vec<(String, String)>> {
     let key = prop::sample::select(vec!["a", "b", "c", "d"]);
     let value = prop::sample::select(vec!["+1", "+2", "-"]);
-    prop::collection::vec((key, value), 0..60)
-        .prop_map(|values| history(&values))
+    prop::collection::vec((key, value), 0..60).prop_map(|values| history(&values))
 }
 
 proptest! {

@@ -192,7 +192,6 @@ impl Following<'_> {
             }
         }
     }
-
 }
 
 /// Asks the bucket for its last revision. One that was there at the last look has arrived by now.

@@ -289,9 +289,17 @@ impl OrderValue {
                 self.kind, self.subject
             ));
         }
-        let is_long = |text: &str| text.chars().count() > LONGEST;
-        if is_long(&self.by) || is_long(&self.reason) {
-            return Err(format!("has a text of more than {LONGEST} characters"));
+        let mut texts = vec![&self.by, &self.reason, &self.server];
+        texts.extend(service.iter().chain(region).chain(endpoint));
+        if let Some(OverrideAction::Shift { to: Some(to), .. }) = &self.order {
+            texts.push(to);
+        }
+        for text in texts {
+            if text.chars().count() > LONGEST || text.chars().any(char::is_control) {
+                return Err(format!(
+                    "has a text of more than {LONGEST} characters, or with control characters"
+                ));
+            }
         }
         match &self.order {
             Some(action) if action.kind() != kind => {
@@ -318,3 +326,6 @@ fn wall_time(deadline: Deadline, now: &ClockReading) -> u64 {
 fn left(until: u64, now: &ClockReading) -> Duration {
     Duration::from_millis(until).saturating_sub(now.wall)
 }
+
+#[cfg(test)]
+mod tests;
