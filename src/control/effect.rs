@@ -297,7 +297,7 @@ mod tests {
             since: 0,
             ends: None,
             pace: None,
-            scope: OrderScope::default(),
+            scope: crate::control::overrides::OrderScope::default(),
         }
     }
 
