@@ -41,8 +41,9 @@ const LOG: &[QueryParameter] = &[
 /// What a fleet was ordered.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PastOrders {
-    /// The name of the fleet.
-    pub fleet: String,
+    /// The name of the fleet; absent: the orders of this server are its own, and not listed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fleet: Option<String>,
     /// The orders, oldest first: the last 64 of each kind and subject.
     pub orders: Vec<PastOrder>,
 }
@@ -91,7 +92,6 @@ pub fn routes() -> [AdminRoute; 2] {
     [
         AdminRoute {
             parameters: LOG,
-            errors: &[404],
             ..AdminRoute::read(
                 "/v1/orders/log",
                 "What the fleet was ordered, by whom and when",
@@ -120,6 +120,12 @@ async fn log(
 ) -> Result<Json<PastOrders>, ApiError> {
     pairs.check(LOG).map_err(ApiError::bad_request)?;
     let (region, service) = (pairs.first("region"), pairs.first("service"));
+    let Some(fleet) = context.control.fleet_orders() else {
+        return Ok(Json(PastOrders {
+            fleet: None,
+            orders: Vec::new(),
+        }));
+    };
     let past = context.control.past_orders(None).await?;
     let now = ClockReading::now().wall.as_secs();
     let mut orders = Vec::new();
@@ -133,9 +139,8 @@ async fn log(
             orders.push(order);
         }
     }
-    let fleet = context.control.fleet_orders();
     Ok(Json(PastOrders {
-        fleet: fleet.map_or_else(String::new, |fleet| fleet.fleet().to_owned()),
+        fleet: Some(fleet.fleet().to_owned()),
         orders,
     }))
 }

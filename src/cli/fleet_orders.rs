@@ -36,6 +36,10 @@ fn print_log(arguments: &OrdersLogArgs) -> Result<ExitCode, String> {
         say_json(serde_json::to_value(&past).map_err(|error| error.to_string())?);
         return Ok(ExitCode::SUCCESS);
     }
+    if past.fleet.is_none() {
+        say!("this server has no fleet that keeps orders; its own are in its log");
+        return Ok(ExitCode::SUCCESS);
+    }
     let mut rows = Vec::new();
     for order in &past.orders {
         rows.push(row(order));
