@@ -1,35 +1,23 @@
-//! The calls for the orders of a fleet as a whole: what was ordered, and their restoration.
+//! What a fleet was ordered, for `GET /v1/orders/log`, and the body of a restoration.
 //!
-//! Single orders have the same calls with and without a fleet; they are in `overrides`. The log is read
-//! from the fleet's bucket, so it is the same through every server.
+//! The log is read from the fleet's bucket, so it is the same through every server. The calls
+//! themselves are in `overrides`.
 
-use std::sync::Arc;
-
-use axum::Json;
-use axum::body::Bytes;
-use axum::extract::{Extension, State};
-use axum::http::Method;
-use axum::response::Response;
-use axum::routing;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::changes::ChangeAuthor;
 use super::context::AdminContext;
 use super::error::ApiError;
 use super::forms::{ParameterForm, PlainText};
-use super::listener::AdminPeer;
-use super::openapi::{RequestBody, ResponseKind};
-use super::overrides::{ChangeDone, answer, read_body};
 use super::query::{QueryPairs, QueryParameter};
-use super::routes::{AdminRoute, run_to_end};
 use crate::control::clock::ClockReading;
 use crate::control::fleet::orders::value::OrderValue;
+use crate::control::overrides::OverrideSubject;
 use crate::fleet::desired::MARK;
 use crate::fleet::order_carrier::PastValue;
 
 /// Parameters of `GET /v1/orders/log`.
-const LOG: &[QueryParameter] = &[
+pub const LOG: &[QueryParameter] = &[
     QueryParameter::optional("region", ParameterForm::Named, "Only orders of this region"),
     QueryParameter::optional(
         "service",
@@ -39,7 +27,7 @@ const LOG: &[QueryParameter] = &[
 ];
 
 /// What a fleet was ordered.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PastOrders {
     /// The name of the fleet; absent: the orders of this server are its own, and not listed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -87,62 +75,54 @@ pub struct RestoreRequest {
     pub by: PlainText,
 }
 
-/// The calls of this module.
-pub fn routes() -> [AdminRoute; 2] {
-    [
-        AdminRoute {
-            parameters: LOG,
-            ..AdminRoute::read(
-                "/v1/orders/log",
-                "What the fleet was ordered, by whom and when",
-                ResponseKind::json::<PastOrders>(),
-                routing::get(log),
-            )
-        },
-        AdminRoute {
-            body: Some(RequestBody::optional::<RestoreRequest>()),
-            errors: &[404, 409, 504, 507],
-            ..AdminRoute::change(
-                Method::POST,
-                "/v1/orders/restore",
-                "Writes the fleet's orders that this server holds into the bucket, which all servers \
-                 follow then",
-                ResponseKind::json::<ChangeDone>(),
-                routing::post(restore),
-            )
-        },
-    ]
-}
-
-async fn log(
-    State(context): State<Arc<AdminContext>>,
-    pairs: QueryPairs,
-) -> Result<Json<PastOrders>, ApiError> {
+/// The orders of the past that a query selects.
+///
+/// # Errors
+/// The query is malformed, or the bucket cannot be read.
+pub async fn past_orders(
+    context: &AdminContext,
+    pairs: &QueryPairs,
+) -> Result<PastOrders, ApiError> {
     pairs.check(LOG).map_err(ApiError::bad_request)?;
-    let (region, service) = (pairs.first("region"), pairs.first("service"));
     let Some(fleet) = context.control.fleet_orders() else {
-        return Ok(Json(PastOrders {
-            fleet: None,
-            orders: Vec::new(),
-        }));
+        return Ok(PastOrders::default());
     };
     let past = context.control.past_orders(None).await?;
     let now = ClockReading::now().wall.as_secs();
     let mut orders = Vec::new();
     for value in &past {
-        let Some(order) = past_order(value, now) else {
-            continue;
-        };
-        let is_wanted = region.is_none_or(|region| order.region.as_deref() == Some(region))
-            && service.is_none_or(|service| order.service.as_deref() == Some(service));
-        if is_wanted {
-            orders.push(order);
-        }
+        orders.extend(past_order(value, now).filter(|order| order.is_selected(pairs)));
     }
-    Ok(Json(PastOrders {
+    Ok(PastOrders {
         fleet: Some(fleet.fleet().to_owned()),
         orders,
-    }))
+    })
+}
+
+impl PastOrder {
+    fn fill(&mut self, value: OrderValue) {
+        self.sentence = value.sentence();
+        self.until = value.until_seconds();
+        self.name(value.subject);
+        self.by = value.by;
+        self.reason = value.reason;
+        self.server = value.server;
+    }
+
+    fn name(&mut self, subject: OverrideSubject) {
+        self.service = subject.service;
+        self.region = subject.region;
+    }
+
+    fn is_selected(&self, pairs: &QueryPairs) -> bool {
+        is_part(self.region.as_deref(), pairs.first("region"))
+            && is_part(self.service.as_deref(), pairs.first("service"))
+    }
+}
+
+/// Whether a part of a subject is the wanted one, if any is wanted.
+fn is_part(part: Option<&str>, wanted: Option<&str>) -> bool {
+    wanted.is_none() || part == wanted
 }
 
 /// A past value as an order; `None`: it is the mark of the bucket.
@@ -168,30 +148,9 @@ fn past_order(value: &PastValue, now: u64) -> Option<PastOrder> {
     let Some(octets) = &entry.value else {
         return Some(order);
     };
-    let text = String::from_utf8_lossy(octets);
-    match OrderValue::read(&text) {
-        Ok(value) => {
-            order.sentence = value.sentence();
-            order.until = value.until_seconds();
-            order.service = value.subject.service;
-            order.region = value.subject.region;
-            order.by = value.by;
-            order.reason = value.reason;
-            order.server = value.server;
-        }
+    match OrderValue::read(&String::from_utf8_lossy(octets)) {
+        Ok(value) => order.fill(value),
         Err(clause) => order.sentence = format!("{}: {clause}", entry.key),
     }
     Some(order)
-}
-
-async fn restore(
-    State(context): State<Arc<AdminContext>>,
-    Extension(peer): Extension<AdminPeer>,
-    body: Bytes,
-) -> Result<Response, ApiError> {
-    let request: RestoreRequest = read_body(&body)?;
-    let author = ChangeAuthor::new(request.by.text().to_owned(), String::new(), &peer);
-    let by = author.by.clone();
-    let result = run_to_end(async move { context.control.restore_orders(by).await }).await?;
-    Ok(answer(result, author))
 }

@@ -26,9 +26,11 @@ use super::bodies::{
 use super::changes::ChangeAuthor;
 use super::context::AdminContext;
 use super::error::{ApiError, AuditNote};
+use super::fleet_orders::{self, PastOrders, RestoreRequest};
 use super::forms::{self, ParameterForm};
 use super::listener::AdminPeer;
 use super::openapi::{RequestBody, ResponseKind};
+use super::query::QueryPairs;
 use super::routes::{AdminRoute, run_to_end};
 use crate::control::clock::{BootTime, ClockReading, Deadline};
 use crate::control::leases::{Lease, LeaseKey};
@@ -110,7 +112,29 @@ pub fn routes() -> Vec<AdminRoute> {
             routing::delete(end_lease),
         )
     });
+    routes.extend(fleet_routes());
     routes
+}
+
+/// The calls for the orders of a fleet as a whole.
+fn fleet_routes() -> [AdminRoute; 2] {
+    let log = AdminRoute {
+        parameters: fleet_orders::LOG,
+        ..AdminRoute::read(
+            "/v1/orders/log",
+            "What the fleet was ordered, by whom and when",
+            ResponseKind::json::<PastOrders>(),
+            routing::get(log),
+        )
+    };
+    let restore = change(
+        Method::POST,
+        "/v1/orders/restore",
+        "Writes the fleet's orders that this server holds into the bucket, which all servers follow",
+        RequestBody::optional::<RestoreRequest>(),
+        routing::post(restore),
+    );
+    [log, restore]
 }
 
 impl PathSubject {
@@ -324,8 +348,27 @@ async fn end_lease(
     Ok(answer(result, author))
 }
 
+async fn log(
+    State(context): State<Arc<AdminContext>>,
+    pairs: QueryPairs,
+) -> Result<Json<PastOrders>, ApiError> {
+    Ok(Json(fleet_orders::past_orders(&context, &pairs).await?))
+}
+
+async fn restore(
+    State(context): State<Arc<AdminContext>>,
+    Extension(peer): Extension<AdminPeer>,
+    body: Bytes,
+) -> Result<Response, ApiError> {
+    let request: RestoreRequest = read_body(&body)?;
+    let author = ChangeAuthor::new(request.by.text().to_owned(), String::new(), &peer);
+    let by = author.by.clone();
+    let result = run_to_end(async move { context.control.restore_orders(by).await }).await?;
+    Ok(answer(result, author))
+}
+
 /// The response to a change, with the author for the audit log.
-pub fn answer(result: Result<ChangeOutcome, ChangeRefusal>, author: ChangeAuthor) -> Response {
+fn answer(result: Result<ChangeOutcome, ChangeRefusal>, author: ChangeAuthor) -> Response {
     let response = match result {
         Ok(ChangeOutcome { sentence, kept }) => {
             let note = AuditNote(sentence.clone());
@@ -368,7 +411,7 @@ pub fn read_body<T: DeserializeOwned>(body: &Bytes) -> Result<T, ApiError> {
 
 impl ChangeAuthor {
     /// The author in the body, or else the caller.
-    pub fn new(by: String, reason: String, peer: &AdminPeer) -> ChangeAuthor {
+    fn new(by: String, reason: String, peer: &AdminPeer) -> ChangeAuthor {
         let by = if by.is_empty() {
             peer.author.clone()
         } else {

@@ -190,9 +190,10 @@ fn voter_of(config: &FleetConfig) -> Result<String, String> {
 
 fn member_settings(config: &FleetConfig) -> Result<MemberSettings, String> {
     let voter = voter_of(config)?;
+    let group = config.group.as_ref().unwrap_or(&voter).clone();
     Ok(MemberSettings {
         fleet: config.name.clone(),
-        group: config.group.clone().unwrap_or_else(|| voter.clone()),
+        group,
         voter,
         quorum: config.quorum,
     })

@@ -267,8 +267,12 @@ impl OrdersRunner {
 
 /// What a changed value means.
 fn order_of(change: &DesiredChange, now: &ClockReading) -> Option<FleetOrder> {
-    match &change.value {
-        Some(value) if !value.is_empty() => OrderValue::read(value).ok()?.order_at(now),
-        _ => OrderValue::read(change.before.as_ref()?).ok()?.lift(),
+    match change.value.as_deref() {
+        Some("") | None => read(change.before.as_deref()?)?.lift(),
+        Some(value) => read(value)?.order_at(now),
     }
+}
+
+fn read(value: &str) -> Option<OrderValue> {
+    OrderValue::read(value).ok()
 }

@@ -67,11 +67,15 @@ impl OverrideLift {
         book: &OverrideBook,
         config: &Config,
     ) -> Result<OverrideSubject, ChangeRefusal> {
-        let known = book.get(&self.subject, self.kind, self.scope).is_some();
         match self.subject.resolve(config) {
-            Err(_) if known => Ok(self.subject.clone()),
+            Err(_) if self.is_known(book) => Ok(self.subject.clone()),
             resolved => resolved.map_err(ChangeRefusal::Unknown),
         }
+    }
+
+    /// Whether there is something to remove.
+    pub fn is_known(&self, book: &OverrideBook) -> bool {
+        book.get(&self.subject, self.kind, self.scope).is_some()
     }
 }
 
@@ -111,9 +115,12 @@ fn lasting(order: &Override, now: ClockReading) -> String {
     let Some(deadline) = order.ends else {
         return String::new();
     };
-    let seconds = deadline.left(now.boot).as_secs_f64().ceil() as u64;
-    format!(
-        " for {}",
-        duration_text(Duration::from_secs(seconds.max(1)))
-    )
+    let left = in_seconds(deadline.left(now.boot));
+    format!(" for {}", duration_text(left))
+}
+
+/// A time in whole seconds, rounded up, and at least one.
+fn in_seconds(time: Duration) -> Duration {
+    let seconds = time.as_secs_f64().ceil() as u64;
+    Duration::from_secs(seconds.max(1))
 }

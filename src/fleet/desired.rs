@@ -96,6 +96,15 @@ pub struct DesiredNews {
     pub need: Option<BucketNeed>,
 }
 
+impl DesiredNews {
+    fn needing(need: BucketNeed) -> DesiredNews {
+        DesiredNews {
+            need: Some(need),
+            ..DesiredNews::default()
+        }
+    }
+}
+
 /// A key whose value has changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DesiredChange {
@@ -214,10 +223,7 @@ impl DesiredState {
             self.alarm = Some(OrdersAlarm::Gone);
             return DesiredNews::default();
         }
-        DesiredNews {
-            need: Some(BucketNeed::Bucket),
-            ..DesiredNews::default()
-        }
+        DesiredNews::needing(BucketNeed::Bucket)
     }
 
     /// Takes the newest values of all keys.
@@ -232,10 +238,7 @@ impl DesiredState {
         }
         let Some(mark) = mark else {
             if self.memory.is_none() && snapshot.last_revision == 0 {
-                return DesiredNews {
-                    need: Some(BucketNeed::Mark),
-                    ..DesiredNews::default()
-                };
+                return DesiredNews::needing(BucketNeed::Mark);
             }
             self.alarm = Some(OrdersAlarm::Emptied(Vec::new()));
             return DesiredNews::default();

@@ -57,8 +57,8 @@ impl NatsSettings {
             .no_echo()
             .subscription_capacity(CAPACITY)
             .event_callback(move |event| {
-                let news = news.clone();
-                async move { tell(&news, &event) }
+                tell(&news, &event);
+                std::future::ready(())
             })
     }
 

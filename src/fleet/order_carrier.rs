@@ -105,8 +105,8 @@ impl OrderCarrier {
     /// Connects to NATS, in a task that runs until the carrier is dropped. Must be called inside a
     /// tokio runtime.
     pub fn nats(settings: KvSettings) -> OrderCarrier {
-        let (send, news) = mpsc::channel(MOST_WAITING);
-        let (commands, received) = mpsc::channel(MOST_WAITING);
+        let (send, news) = channel();
+        let (commands, received) = channel();
         tokio::spawn(nats_kv::carry(settings, send, received));
         OrderCarrier::Nats(OrderLink { news, commands })
     }
@@ -128,6 +128,10 @@ impl OrderCarrier {
             OrderCarrier::Nats(link) => OrderCommander(Some(link.commands.clone())),
         }
     }
+}
+
+fn channel<T>() -> (mpsc::Sender<T>, mpsc::Receiver<T>) {
+    mpsc::channel(MOST_WAITING)
 }
 
 /// Hands commands to an adapter.

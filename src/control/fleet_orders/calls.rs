@@ -66,7 +66,7 @@ impl OrdersRunner {
         match PreparedOrder::of(order, &view.book, &view.derived.config, now.boot)? {
             PreparedOrder::Lift(lift) => self.lift(lift),
             PreparedOrder::Give(order) => Ok(BegunOrder::Write {
-                value: OrderValue::of(&order, &self.server, &now),
+                value: OrderValue::of(&order, &self.server, &now).text(),
                 key: key_of(&order.subject, order.action.kind()),
                 sentence: sentence_of(&order, &view.snapshot.catalog, now),
             }),
@@ -82,17 +82,13 @@ impl OrdersRunner {
             ..lift
         };
         lift.subject = lift.known_subject(&view.book, &view.derived.config)?;
-        if view
-            .book
-            .get(&lift.subject, lift.kind, lift.scope)
-            .is_none()
-        {
+        if !lift.is_known(&view.book) {
             let (subject, kind) = (&lift.subject, lift.kind.as_str());
             let sentence = format!("{subject}: the fleet has no {kind} to remove");
             return Ok(BegunOrder::Nothing(sentence));
         }
         Ok(BegunOrder::Write {
-            value: OrderValue::of_end(&lift, &self.server, &ClockReading::now()),
+            value: OrderValue::of_end(&lift, &self.server, &ClockReading::now()).text(),
             key: key_of(&lift.subject, lift.kind),
             sentence: lift.done(&lift.subject),
         })
@@ -131,7 +127,7 @@ impl OrdersRunner {
                 key,
                 value,
                 sentence,
-            }) => (key, value.text(), sentence),
+            }) => (key, value, sentence),
             Ok(BegunOrder::Nothing(sentence)) => {
                 let pending = PendingChange {
                     sentence,
@@ -224,7 +220,7 @@ enum BegunOrder {
     /// It has to be written.
     Write {
         key: String,
-        value: OrderValue,
+        value: String,
         /// What is true when it is in force.
         sentence: String,
     },

@@ -322,12 +322,11 @@ proptest! {
         for event in events {
             match event {
                 Event::Follow(count) if is_following => {
-                    for at in seen..(seen + count).min(history.len()) {
-                        let (key, value) = &history[at];
-                        let next = entry(key, at as u64 + 1, value);
+                    for (key, value) in history.iter().skip(seen).take(count) {
+                        seen += 1;
+                        let next = entry(key, seen as u64, value);
                         state.take_entry(&next);
                         state.take_entry(&next);
-                        seen = at + 1;
                     }
                 }
                 Event::Follow(_) => {}

@@ -54,11 +54,16 @@ impl SeenBucket {
         self.revision = self.revision.max(entry.revision);
         self.keys.insert(entry.key.clone());
         BucketEntry {
+            value: value_of(&entry),
             key: entry.key,
             revision: entry.revision,
-            value: (entry.operation == Operation::Put).then(|| entry.value.to_vec()),
         }
     }
+}
+
+/// The value of an entry; `None`: its key was deleted by hand.
+fn value_of(entry: &Entry) -> Option<Vec<u8>> {
+    (entry.operation == Operation::Put).then(|| entry.value.to_vec())
 }
 
 /// Reads the bucket and follows it.
@@ -105,14 +110,12 @@ async fn open(link: &KvLink) -> Result<Store, SessionEnd> {
 }
 
 fn unusable(error: &GetStreamError) -> SessionEnd {
-    match error.kind() {
-        GetStreamErrorKind::JetStream(error)
-            if error.error_code() == ErrorCode::STREAM_NOT_FOUND =>
-        {
-            SessionEnd::Missing
-        }
-        _ => SessionEnd::Failed(format!("the bucket cannot be read: {error}")),
+    if let GetStreamErrorKind::JetStream(answer) = error.kind()
+        && answer.error_code() == ErrorCode::STREAM_NOT_FOUND
+    {
+        return SessionEnd::Missing;
     }
+    SessionEnd::Failed(format!("the bucket cannot be read: {error}"))
 }
 
 /// A bucket that is being followed.

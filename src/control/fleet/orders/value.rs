@@ -72,12 +72,17 @@ pub fn key_of(subject: &OverrideSubject, kind: OverrideKind) -> String {
     let mut key = kind.as_str().to_owned();
     for part in [&subject.region, &subject.service, &subject.endpoint] {
         key.push('.');
-        match part {
-            Some(part) if !part.is_empty() => push_escaped(&mut key, part),
-            _ => key.push_str(ABSENT),
-        }
+        push_part(&mut key, part.as_deref().unwrap_or_default());
     }
     key
+}
+
+fn push_part(key: &mut String, part: &str) {
+    if part.is_empty() {
+        key.push_str(ABSENT);
+    } else {
+        push_escaped(key, part);
+    }
 }
 
 /// Adds a name. Octets that a key may not have become `=` and two digits.
