@@ -13,6 +13,7 @@ mod changes;
 mod check_facts;
 mod context;
 mod error;
+mod fleet_orders;
 mod forms;
 mod headline;
 mod health;
@@ -53,6 +54,7 @@ pub use bodies::{
 pub use check_facts::CheckFacts;
 pub use context::AdminContext;
 pub use error::ErrorBody;
+pub use fleet_orders::{PastOrder, PastOrders, RestoreRequest};
 pub use forms::{OrderTime, PlainText, read_bias, read_weight};
 pub use health::{EndpointHealth, ProbeTimes, RegionHealth, ServiceStatus};
 pub use overrides::ChangeDone;

@@ -9,6 +9,7 @@ pub mod arguments;
 
 pub mod check;
 pub mod explain;
+pub mod fleet_orders;
 pub mod generate;
 pub mod geodata;
 pub mod init;
@@ -68,6 +69,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Unshift(unshift) => orders::unshift(&unshift),
         Command::Force(force) => orders::force(&force),
         Command::Weight(weight) => orders::weight(&weight),
+        Command::Orders(command) => fleet_orders::run(&command),
         Command::Reload(reload) => remote::reload(&reload),
         Command::Locate(locate) => locate::run(&locate),
         Command::Geodata(geodata) => geodata::run(&geodata),

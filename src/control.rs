@@ -71,9 +71,13 @@ pub mod effect;
 pub mod leases;
 pub mod overrides;
 
+mod fleet_orders;
 pub(crate) mod keep;
+mod kept_demands;
+mod order_scope;
 mod overlay;
 mod pace;
+mod prepared_order;
 
 pub mod events;
 mod webhook;

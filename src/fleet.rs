@@ -4,15 +4,19 @@
 //! other ([`board`]), and computes the verdicts that all of them come to (`health::quorum`).
 //! [`member`] is that state machine, without a clock and without sockets.
 //!
-//! Nothing here needs a leader, a disk or an order of messages. What the engine loses costs a second;
-//! when it is gone, what was agreed last holds.
+//! Votes need no leader, no disk and no order of messages. What the engine loses costs a second; when
+//! it is gone, what was agreed last holds. Orders are values in a bucket of the engine; [`desired`] is
+//! the state machine that follows it and never goes back.
 
 pub mod board;
 pub mod bounds;
 pub mod check_list;
+pub mod desired;
 pub mod digest;
 pub mod member;
 pub mod nats;
+pub mod nats_kv;
+pub mod order_carrier;
 mod speakers;
 pub mod view;
 pub mod view_error;

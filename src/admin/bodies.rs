@@ -26,6 +26,8 @@ pub struct OverrideRequest {
     pub over: Option<u64>,
     /// Whether it is confirmed even if it leaves clients without a live region.
     pub confirmed: bool,
+    /// Whether it is for this server only, though it is in a fleet.
+    pub here_only: bool,
 }
 
 /// The body of a call that makes an override.
@@ -42,6 +44,8 @@ pub struct OverrideEndRequest {
     pub by: String,
     /// Over how many seconds clients return; `None`: at once.
     pub over: Option<u64>,
+    /// Whether it is for this server only, though it is in a fleet.
+    pub here_only: bool,
 }
 
 /// The body of a call that removes an override.
@@ -71,6 +75,9 @@ macro_rules! override_bodies {
             /// Do it even if it leaves clients without a live region.
             #[serde(default, skip_serializing_if = "std::ops::Not::not")]
             pub yes: bool,
+            /// Do it on this server only, not on all servers of its fleet.
+            #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+            pub here_only: bool,
         }
 
         impl $name {
@@ -82,6 +89,7 @@ macro_rules! override_bodies {
                     by: self.by.text().to_owned(),
                     lasting: seconds(&self.lasting),
                     confirmed: self.yes,
+                    here_only: self.here_only,
                 }
             }
         }
@@ -183,6 +191,9 @@ pub struct TakeBackRequest {
     /// The author; by default the caller's address, or `the local socket`.
     #[serde(default)]
     pub by: PlainText,
+    /// Remove what was ordered on this server only, not what the fleet has ordered.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub here_only: bool,
 }
 
 impl EndRequest for TakeBackRequest {
@@ -191,6 +202,7 @@ impl EndRequest for TakeBackRequest {
             reason: self.reason.text().to_owned(),
             by: self.by.text().to_owned(),
             over: None,
+            here_only: self.here_only,
         }
     }
 }
@@ -208,6 +220,9 @@ pub struct ReturnRequest {
     /// The author; by default the caller's address, or `the local socket`.
     #[serde(default)]
     pub by: PlainText,
+    /// Remove what was ordered on this server only, not what the fleet has ordered.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub here_only: bool,
 }
 
 impl EndRequest for ReturnRequest {
@@ -216,6 +231,7 @@ impl EndRequest for ReturnRequest {
             reason: self.reason.text().to_owned(),
             by: self.by.text().to_owned(),
             over: seconds(&self.over),
+            here_only: self.here_only,
         }
     }
 }

@@ -9,6 +9,7 @@ mod fleet;
 mod signatures;
 mod writer;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -291,8 +292,12 @@ impl Metrics {
     fn operators(&self, page: &mut MetricsWriter<'_>, view: &HealthView) -> fmt::Result {
         let now = BootTime::now();
         let mut orders = Vec::new();
+        // An order of this server only comes before the fleet's, in whose place it counts.
+        let mut known = BTreeSet::new();
         for override_ in &view.orders {
-            orders.push(override_sample(override_, now));
+            if known.insert((&override_.subject, override_.action.kind())) {
+                orders.push(override_sample(override_, now));
+            }
         }
         page.gauges(
             "order",

@@ -115,7 +115,7 @@ pub fn document(routes: &[AdminRoute]) -> Value {
 }
 
 /// What each status of an error means.
-const ERRORS: [(u16, &str); 15] = [
+const ERRORS: [(u16, &str); 16] = [
     (
         400,
         "A parameter or the body is malformed, or the request is not HTTP",
@@ -144,7 +144,14 @@ const ERRORS: [(u16, &str); 15] = [
     (429, "Too many calls at once"),
     (431, "The head is too long, or has too many fields"),
     (500, "The server failed, or its token file cannot be used"),
-    (503, "It takes too long, or something is stuck"),
+    (
+        503,
+        "It takes too long, something is stuck, or the fleet takes no orders now",
+    ),
+    (
+        504,
+        "The fleet has not confirmed the order; it may still take effect",
+    ),
     (507, "It is in force, but would not survive a restart"),
 ];
 

@@ -26,15 +26,17 @@ use super::bodies::{
 use super::changes::ChangeAuthor;
 use super::context::AdminContext;
 use super::error::{ApiError, AuditNote};
+use super::fleet_orders::{self, PastOrders, RestoreRequest};
 use super::forms::{self, ParameterForm};
 use super::listener::AdminPeer;
 use super::openapi::{RequestBody, ResponseKind};
+use super::query::QueryPairs;
 use super::routes::{AdminRoute, run_to_end};
 use crate::control::clock::{BootTime, ClockReading, Deadline};
 use crate::control::leases::{Lease, LeaseKey};
 use crate::control::operate::{ChangeOutcome, ChangeRefusal};
 use crate::control::overrides::{
-    ChangePace, Override, OverrideAction, OverrideKind, OverrideSubject,
+    ChangePace, OrderScope, Override, OverrideAction, OverrideKind, OverrideLift, OverrideSubject,
 };
 use crate::dns::Name;
 
@@ -110,7 +112,29 @@ pub fn routes() -> Vec<AdminRoute> {
             routing::delete(end_lease),
         )
     });
+    routes.extend(fleet_routes());
     routes
+}
+
+/// The calls for the orders of a fleet as a whole.
+fn fleet_routes() -> [AdminRoute; 2] {
+    let log = AdminRoute {
+        parameters: fleet_orders::LOG,
+        ..AdminRoute::read(
+            "/v1/orders/log",
+            "What the fleet was ordered, by whom and when",
+            ResponseKind::json::<PastOrders>(),
+            routing::get(log),
+        )
+    };
+    let restore = change(
+        Method::POST,
+        "/v1/orders/restore",
+        "Writes the fleet's orders that this server holds into the bucket, which all servers follow",
+        RequestBody::optional::<RestoreRequest>(),
+        routing::post(restore),
+    );
+    [log, restore]
 }
 
 impl PathSubject {
@@ -167,7 +191,7 @@ fn change(
 ) -> AdminRoute {
     AdminRoute {
         body: Some(body),
-        errors: &[404, 409, 507],
+        errors: &[404, 409, 504, 507],
         ..AdminRoute::change(
             method,
             path,
@@ -198,6 +222,7 @@ async fn give<Give: OrderRequest>(
         since: now.wall.as_secs(),
         ends: request.lasting.map(|seconds| after(now.boot, seconds)),
         pace: request.over.map(|seconds| pace(seconds, now.boot)),
+        scope: scope(request.here_only),
     };
     let result = run_to_end(async move {
         if !request.confirmed {
@@ -220,11 +245,20 @@ async fn remove<End: EndRequest>(
     let subject = subject(&path);
     let result = match request.over {
         None => {
-            let by = author.by.clone();
-            run_to_end(async move { context.control.lift(subject, kind, by).await }).await?
+            let lift = OverrideLift {
+                subject,
+                kind,
+                scope: scope(request.here_only),
+                by: author.by.clone(),
+                reason: author.reason.clone(),
+            };
+            run_to_end(async move { context.control.lift(lift).await }).await?
         }
         Some(over) => {
-            let override_ = return_over(over, kind, subject, &author);
+            let override_ = Override {
+                scope: scope(request.here_only),
+                ..return_over(over, kind, subject, &author)
+            };
             run_to_end(async move { context.control.order(override_).await }).await?
         }
     };
@@ -259,6 +293,16 @@ fn return_over(
             returning: is_drain,
             ..pace(over, now.boot)
         }),
+        scope: OrderScope::default(),
+    }
+}
+
+/// The scope that a body asks for. Without a fleet it makes no difference.
+fn scope(here_only: bool) -> OrderScope {
+    if here_only {
+        OrderScope::HereOnly
+    } else {
+        OrderScope::default()
     }
 }
 
@@ -304,6 +348,25 @@ async fn end_lease(
     Ok(answer(result, author))
 }
 
+async fn log(
+    State(context): State<Arc<AdminContext>>,
+    pairs: QueryPairs,
+) -> Result<Json<PastOrders>, ApiError> {
+    Ok(Json(fleet_orders::past_orders(&context, &pairs).await?))
+}
+
+async fn restore(
+    State(context): State<Arc<AdminContext>>,
+    Extension(peer): Extension<AdminPeer>,
+    body: Bytes,
+) -> Result<Response, ApiError> {
+    let request: RestoreRequest = read_body(&body)?;
+    let author = ChangeAuthor::new(request.by.text().to_owned(), String::new(), &peer);
+    let by = author.by.clone();
+    let result = run_to_end(async move { context.control.restore_orders(by).await }).await?;
+    Ok(answer(result, author))
+}
+
 /// The response to a change, with the author for the audit log.
 fn answer(result: Result<ChangeOutcome, ChangeRefusal>, author: ChangeAuthor) -> Response {
     let response = match result {
@@ -323,7 +386,10 @@ impl From<ChangeRefusal> for ApiError {
             ChangeRefusal::Unfit(sentence) => (StatusCode::CONFLICT, sentence),
             ChangeRefusal::Uncovers(sentence) => return ApiError::unconfirmed(sentence),
             ChangeRefusal::NotKept(sentence) => (StatusCode::INSUFFICIENT_STORAGE, sentence),
-            ChangeRefusal::Busy(sentence) => (StatusCode::SERVICE_UNAVAILABLE, sentence),
+            ChangeRefusal::Busy(sentence) | ChangeRefusal::NotTaken(sentence) => {
+                (StatusCode::SERVICE_UNAVAILABLE, sentence)
+            }
+            ChangeRefusal::Unconfirmed(sentence) => (StatusCode::GATEWAY_TIMEOUT, sentence),
             ChangeRefusal::Failed(sentence) => (StatusCode::INTERNAL_SERVER_ERROR, sentence),
         };
         ApiError::new(status, sentence)

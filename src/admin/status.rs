@@ -164,9 +164,7 @@ impl ServerStatus {
         let (now, clocks) = (SystemTime::now(), ClockReading::now());
         let stuck = context.control.watchdog().sentence();
         ServerStatus {
-            summary: stuck
-                .clone()
-                .unwrap_or_else(|| headline(&services, view.holds())),
+            summary: summary(stuck.as_ref(), &services, view),
             stuck,
             suspect: view.suspect,
             fleet: view.fleet.clone(),
@@ -203,6 +201,20 @@ impl ServerStatus {
             queries: queries(&context.stats.sums()),
             reloads: ReloadStatus::of(&context.control.reloads()),
         }
+    }
+}
+
+/// The most serious problem. An alarm of the fleet's orders comes before those of services, because
+/// nothing can be ordered then.
+fn summary(stuck: Option<&String>, services: &[ServiceStatus], view: &HealthView) -> String {
+    if let Some(stuck) = stuck {
+        return stuck.clone();
+    }
+    let headline = headline(services, view.holds());
+    let orders = view.fleet.as_ref().and_then(|fleet| fleet.orders.as_ref());
+    match orders.and_then(|orders| orders.alarm.as_ref()) {
+        Some(alarm) => format!("{alarm}; {headline}"),
+        None => headline,
     }
 }
 

@@ -29,8 +29,8 @@ pub use keys::{
     ExportKey, GenerateKey, ImportKey, KeyFolderArgs, KeysCommand, KeysOfZone, ListKeys, SignArgs,
 };
 pub use orders::{
-    AuditArgs, DrainArgs, ForceArgs, ForceTo, ShiftArgs, SubjectArgs, UndrainArgs, UnshiftArgs,
-    WeightArgs,
+    AuditArgs, DrainArgs, ForceArgs, ForceTo, OrdersCommand, OrdersLogArgs, RestoreArgs, ShiftArgs,
+    SubjectArgs, UndrainArgs, UnshiftArgs, WeightArgs,
 };
 pub use running::{ReloadArgs, StatusArguments};
 
@@ -93,6 +93,9 @@ pub enum Command {
     Force(ForceArgs),
     /// Override the weight of a region or an endpoint
     Weight(WeightArgs),
+    /// Show what a fleet was ordered, or restore its orders
+    #[command(subcommand)]
+    Orders(OrdersCommand),
     /// Reload configuration, zones and geodata of a running server
     Reload(ReloadArgs),
     /// Print shell completions

@@ -43,6 +43,7 @@ pub fn drain(drain: &DrainArgs) -> Result<ExitCode, String> {
                 by: terms.by,
                 lasting: terms.lasting,
                 yes: terms.yes,
+                here_only: terms.here_only,
             },
         ),
         (over, None) => order(
@@ -56,6 +57,7 @@ pub fn drain(drain: &DrainArgs) -> Result<ExitCode, String> {
                 by: terms.by,
                 lasting: terms.lasting,
                 yes: terms.yes,
+                here_only: terms.here_only,
             },
         ),
     }
@@ -81,6 +83,7 @@ pub fn shift(shift: &ShiftArgs) -> Result<ExitCode, String> {
         by: terms.by,
         lasting: terms.lasting,
         yes: terms.yes,
+        here_only: terms.here_only,
     };
     order(&shift.remote, Method::PUT, parts, "shift", &body)
 }
@@ -97,6 +100,7 @@ pub fn unshift(unshift: &UnshiftArgs) -> Result<ExitCode, String> {
         &ReturnRequest {
             over,
             by,
+            here_only: unshift.here_only,
             ..ReturnRequest::default()
         },
     )
@@ -115,6 +119,7 @@ pub fn undrain(undrain: &UndrainArgs) -> Result<ExitCode, String> {
         let body = ReturnRequest {
             over,
             by,
+            here_only: undrain.here_only,
             ..ReturnRequest::default()
         };
         return order(&undrain.remote, Method::DELETE, parts, "drain", &body);
@@ -124,6 +129,7 @@ pub fn undrain(undrain: &UndrainArgs) -> Result<ExitCode, String> {
     }
     let body = TakeBackRequest {
         by,
+        here_only: undrain.here_only,
         ..TakeBackRequest::default()
     };
     order(&undrain.remote, Method::DELETE, parts, "drain", &body)
@@ -149,6 +155,7 @@ pub fn force(force: &ForceArgs) -> Result<ExitCode, String> {
                 &TakeBackRequest {
                     reason: terms.reason,
                     by: terms.by,
+                    here_only: terms.here_only,
                 },
             );
         }
@@ -164,6 +171,7 @@ pub fn force(force: &ForceArgs) -> Result<ExitCode, String> {
             by: terms.by,
             lasting: terms.lasting,
             yes: terms.yes,
+            here_only: terms.here_only,
         },
     )
 }
@@ -186,6 +194,7 @@ pub fn weight(weight: &WeightArgs) -> Result<ExitCode, String> {
             &TakeBackRequest {
                 reason: terms.reason,
                 by: terms.by,
+                here_only: terms.here_only,
             },
         );
     }
@@ -201,6 +210,7 @@ pub fn weight(weight: &WeightArgs) -> Result<ExitCode, String> {
         by: terms.by,
         lasting: terms.lasting,
         yes: terms.yes,
+        here_only: terms.here_only,
     };
     order(&weight.remote, Method::PUT, parts, "weight", &body)
 }
@@ -244,12 +254,13 @@ fn parts<'p>(
     })
 }
 
-/// The terms of an override: reason, author, time, and whether the risk is confirmed.
+/// The terms of an override: reason, author, time, whether the risk is confirmed, and its scope.
 struct Terms {
     reason: PlainText,
     by: PlainText,
     lasting: Option<OrderTime>,
     yes: bool,
+    here_only: bool,
 }
 
 fn terms(why: &AuditArgs, reason: &str) -> Result<Terms, String> {
@@ -258,6 +269,7 @@ fn terms(why: &AuditArgs, reason: &str) -> Result<Terms, String> {
         by: by(why.by.as_deref())?,
         lasting: time(why.lasting.as_deref())?,
         yes: why.yes,
+        here_only: why.here_only,
     })
 }
 
@@ -267,7 +279,7 @@ fn time(text: Option<&str>) -> Result<Option<OrderTime>, String> {
 }
 
 /// The author of the override: the name in `--by`, else the user of this process.
-fn by(named: Option<&str>) -> Result<PlainText, String> {
+pub(super) fn by(named: Option<&str>) -> Result<PlainText, String> {
     plain_text("--by", named.map_or_else(user, str::to_owned))
 }
 

@@ -12,6 +12,7 @@ use crate::admin::{
     EndpointHealth, LastReload, RegionHealth, ReloadBody, ServerStatus, ServiceStatus,
 };
 use crate::config::values::duration_text;
+use crate::control::fleet::orders::report::OrdersReport;
 use crate::control::fleet::report::FleetReport;
 use crate::control::overrides::OrderRecord;
 use crate::explain::{SourceFacts, percent};
@@ -153,7 +154,27 @@ fn fleet_line(fleet: &FleetReport) -> String {
     if fleet.outvoted > 0 {
         line += &format!(", outvoted on {}", counted(fleet.outvoted, "check"));
     }
+    if let Some(orders) = &fleet.orders {
+        line += &orders_clause(orders);
+    }
     line
+}
+
+/// `; orders of revision 17`, and what is wrong with them.
+fn orders_clause(orders: &OrdersReport) -> String {
+    let mut clause = format!("; orders of revision {}", orders.revision);
+    if let Some(alarm) = &orders.alarm {
+        clause += &format!(", ALARM: {}", shown(alarm));
+    } else if !orders.linked || !orders.current {
+        clause += ", which cannot be changed now";
+    }
+    if orders.here_only > 0 {
+        clause += &format!(
+            ", {} on this server only",
+            counted(orders.here_only, "order")
+        );
+    }
+    clause
 }
 
 fn print_zones(output: &TextOutput, status: &ServerStatus, arguments: &StatusArguments) {

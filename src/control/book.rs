@@ -6,25 +6,31 @@
 use std::collections::BTreeMap;
 
 use super::clock::BootTime;
-use super::overrides::{Override, OverrideAction, OverrideKind, OverrideSubject};
+use super::overrides::{OrderScope, Override, OverrideAction, OverrideKind, OverrideSubject};
 
 /// The most overrides that may be in force at once.
 pub const MOST: usize = 10_000;
 
 /// Every override in force, by subject and kind.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct OverrideBook(BTreeMap<BookKey, Override>);
+pub struct OverrideBook {
+    /// The fleet's, or all of them where there is no fleet.
+    shared: BTreeMap<BookKey, Override>,
+    /// Those of this server only. Each counts in place of the fleet's for the same subject.
+    here: BTreeMap<BookKey, Override>,
+}
 
 type BookKey = (OverrideSubject, OverrideKind);
 
 impl OverrideBook {
-    /// The overrides of a list, at most [`MOST`]. A later one replaces an earlier one of its kind.
+    /// The overrides of a list, at most [`MOST`] of each scope. A later one replaces an earlier one of
+    /// its kind.
     pub fn of(overrides: Vec<Override>) -> OverrideBook {
-        let mut book = BTreeMap::new();
-        for override_ in overrides.into_iter().take(MOST) {
-            book.insert(key_of(&override_), override_);
+        let mut book = OverrideBook::default();
+        for override_ in overrides {
+            let _ = book.give(override_);
         }
-        OverrideBook(book)
+        book
     }
 
     /// Puts an override in force and returns the one of its kind that it replaces.
@@ -33,47 +39,68 @@ impl OverrideBook {
     /// A sentence: there are too many.
     pub fn give(&mut self, override_: Override) -> Result<Option<Override>, String> {
         let key = key_of(&override_);
-        if self.0.len() >= MOST && !self.0.contains_key(&key) {
+        let part = self.part_mut(override_.scope);
+        if part.len() >= MOST && !part.contains_key(&key) {
             return Err(format!(
                 "{MOST} orders are in force already; lift some first"
             ));
         }
-        Ok(self.0.insert(key, override_))
+        Ok(part.insert(key, override_))
     }
 
-    /// Removes an override and returns it.
-    pub fn lift(&mut self, subject: &OverrideSubject, kind: OverrideKind) -> Option<Override> {
-        self.0.remove(&(subject.clone(), kind))
+    /// Removes an override of this scope and returns it.
+    pub fn lift(
+        &mut self,
+        subject: &OverrideSubject,
+        kind: OverrideKind,
+        scope: OrderScope,
+    ) -> Option<Override> {
+        self.part_mut(scope).remove(&(subject.clone(), kind))
     }
 
     /// Removes the overrides that have ended, and returns them.
     pub fn expire(&mut self, now: BootTime) -> Vec<Override> {
         let mut ended = Vec::new();
-        self.0.retain(|_, override_| {
-            let is_over = override_.ends.is_some_and(|deadline| deadline.is_over(now));
-            if is_over {
-                ended.push(override_.clone());
-            }
-            !is_over
-        });
+        for part in [&mut self.shared, &mut self.here] {
+            part.retain(|_, override_| {
+                let is_over = override_.ends.is_some_and(|deadline| deadline.is_over(now));
+                if is_over {
+                    ended.push(override_.clone());
+                }
+                !is_over
+            });
+        }
         ended
     }
 
-    /// Every override, those for all services first.
+    /// Every override that counts, those for all services first.
     pub fn iter(&self) -> impl Iterator<Item = &Override> {
-        self.0.values()
+        let mut counting: BTreeMap<&BookKey, &Override> = self.shared.iter().collect();
+        counting.extend(&self.here);
+        counting.into_values()
     }
 
-    /// The override of this kind for a subject.
-    pub fn get(&self, subject: &OverrideSubject, kind: OverrideKind) -> Option<&Override> {
-        self.0.get(&(subject.clone(), kind))
+    /// Every override, also those in whose place one of this server counts. Those of this server only
+    /// come first.
+    pub fn all(&self) -> impl Iterator<Item = &Override> {
+        self.here.values().chain(self.shared.values())
+    }
+
+    /// The override of this kind and scope for a subject.
+    pub fn get(
+        &self,
+        subject: &OverrideSubject,
+        kind: OverrideKind,
+        scope: OrderScope,
+    ) -> Option<&Override> {
+        self.part(scope).get(&(subject.clone(), kind))
     }
 
     /// Lets a gradual override start from where the one that it replaces is now. A shift
     /// back to 0% keeps the destination of the previous shift, so that clients leave that region
     /// gradually.
     pub fn set_out(&self, override_: &mut Override, now: BootTime) {
-        let before = self.get(&override_.subject, override_.action.kind());
+        let before = self.get(&override_.subject, override_.action.kind(), override_.scope);
         if let Some(pace) = &mut override_.pace {
             pace.from_percent = before.map_or(0.0, |before| before.moved(now) * 100.0);
         }
@@ -103,7 +130,21 @@ impl OverrideBook {
 
     /// Whether no override is in force.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.shared.is_empty() && self.here.is_empty()
+    }
+
+    fn part(&self, scope: OrderScope) -> &BTreeMap<BookKey, Override> {
+        match scope {
+            OrderScope::Plain | OrderScope::Fleet => &self.shared,
+            OrderScope::HereOnly => &self.here,
+        }
+    }
+
+    fn part_mut(&mut self, scope: OrderScope) -> &mut BTreeMap<BookKey, Override> {
+        match scope {
+            OrderScope::Plain | OrderScope::Fleet => &mut self.shared,
+            OrderScope::HereOnly => &mut self.here,
+        }
     }
 }
 

@@ -18,11 +18,12 @@ use super::clock::ClockReading;
 use super::events::EventDraft;
 use super::leases::{Lease, LeaseKey};
 use super::outcome::{ChangeRefusal, Ended, PendingChange};
-use super::overrides::{Override, OverrideKind, OverrideSubject};
+use super::overrides::{FleetOrder, Override, OverrideLift};
 use super::probed::ProbeAccount;
 use super::state_writer::{FileWrite, WriteTicket};
 use crate::answer::Snapshot;
 use crate::catalog::LiveState;
+use crate::fleet::desired::DesiredMemory;
 use crate::health::check::{ProbeTarget, TargetKey};
 use crate::health::monitor::{ShortageCount, TargetHealth};
 use crate::health::state::SavedStates;
@@ -86,13 +87,18 @@ pub enum Change {
     },
     /// An operator removes an override.
     Lift {
-        /// The subject of the override.
-        subject: OverrideSubject,
-        /// The kind of the override.
-        kind: OverrideKind,
-        /// The author of the removal.
-        by: String,
+        /// The removal.
+        lift: OverrideLift,
         /// Receives the result.
+        reply: ChangeReply<Result<PendingChange, ChangeRefusal>>,
+    },
+    /// Orders of the fleet have arrived.
+    FleetOrders {
+        /// The orders, in the order of their revisions.
+        orders: Vec<FleetOrder>,
+        /// The last that was seen of the fleet's orders, with these.
+        seen: Arc<DesiredMemory>,
+        /// Receives what has to be waited for.
         reply: ChangeReply<Result<PendingChange, ChangeRefusal>>,
     },
     /// An endpoint begins or renews a lease.

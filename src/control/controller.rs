@@ -33,6 +33,7 @@ use super::change::{Action, Change, ChangeReply, Effects, KeptFile, Observations
 use super::clock::ClockReading;
 use super::events::EventLog;
 use super::fleet::FleetHandle;
+use super::fleet::orders::OrdersHandle;
 use super::inputs::Derived;
 use super::leases::LeaseTable;
 use super::state::ControlState;
@@ -42,6 +43,7 @@ use super::watchdog::{Watchdog, WatchedPart};
 use super::worker::{NotDone, WorkerPool};
 use crate::answer::Snapshot;
 use crate::balance::traffic_rates::{MovedRates, TrafficRates};
+use crate::fleet::desired::DesiredMemory;
 use crate::health::machine::HealthState;
 use crate::health::monitor::Monitor;
 use crate::server::PublishedSnapshot;
@@ -77,6 +79,8 @@ pub struct StateView {
     pub files: LoadedFiles,
     /// The state directory, if there is one.
     pub directory: Option<Arc<StateDirectory>>,
+    /// The last that was seen of the fleet's orders.
+    pub seen: Option<Arc<DesiredMemory>>,
     /// Changes of health so far, by the new state.
     pub transitions: Vec<(HealthState, u64)>,
     /// The answer rates of regions when they lost clients.
@@ -100,6 +104,7 @@ impl StateView {
             leases: state.inputs.leases.clone(),
             files: state.files.clone(),
             directory: state.directory.clone(),
+            seen: state.seen.clone(),
             transitions,
             moved: state.log.moved.clone(),
             traffic: state.traffic.clone(),
@@ -120,6 +125,8 @@ pub struct Shared {
     pub watch: Arc<OnceLock<MonitorHandle>>,
     /// The fleet; absent where none is configured.
     pub fleet: Arc<OnceLock<FleetHandle>>,
+    /// The orders of the fleet; absent where orders are this server's own.
+    pub fleet_orders: Arc<OnceLock<OrdersHandle>>,
     /// Writes files.
     pub state_writer: Arc<StateWriter>,
     /// The log of events.

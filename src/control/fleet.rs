@@ -10,6 +10,7 @@
 
 mod news;
 mod now;
+pub mod orders;
 pub mod report;
 mod runner;
 
@@ -31,6 +32,7 @@ use super::process;
 use crate::config::FleetConfig;
 use crate::fleet::member::{FleetMember, MemberSettings};
 use crate::fleet::nats::NatsSettings;
+use crate::fleet::nats_kv::KvSettings;
 use crate::fleet::votes::VoteCarrier;
 use crate::health::check::TargetKey;
 use crate::health::monitor::TargetHealth;
@@ -41,6 +43,8 @@ use crate::text::is_plain_name;
 /// What was agreed counts for this long after the last turn of the task. If the task has ended, which
 /// would be a bug, the server decides alone.
 const STUCK: Duration = Duration::from_secs(10);
+/// So many NATS servers keep the orders of a fleet, if there are so many.
+const MOST_REPLICAS: usize = 3;
 /// The longest that a start waits for the views of others.
 const FIRST_VIEWS: Duration = Duration::from_secs(2);
 
@@ -69,7 +73,7 @@ impl FleetHandle {
         } else {
             VoteCarrier::nats(nats_settings(config, &settings.voter)?)
         };
-        let epoch = random_epoch();
+        let epoch = random_number();
         let member = FleetMember::new(settings, epoch, Duration::ZERO);
         let (version_sender, version) = watch::channel(0);
         let (heard_sender, has_heard) = watch::channel(is_alone);
@@ -156,24 +160,40 @@ fn overrule(target: &mut TargetHealth, agreed: AgreedVote) {
     target.held = false;
 }
 
+/// The way to the bucket of a fleet's orders.
+///
+/// # Errors
+/// A sentence: this server has no name that others could know it by, or TLS cannot be used.
+pub(super) fn kv_settings(config: &FleetConfig) -> Result<KvSettings, String> {
+    Ok(KvSettings {
+        nats: nats_settings(config, &voter_of(config)?)?,
+        replicas: config.servers.len().clamp(1, MOST_REPLICAS),
+    })
+}
+
+/// The name of this server in its fleet.
+fn voter_of(config: &FleetConfig) -> Result<String, String> {
+    if let Some(voter) = &config.voter {
+        return Ok(voter.clone());
+    }
+    let host = process::host_name();
+    let name = host.split('.').next().unwrap_or_default().to_owned();
+    if is_plain_name(&name) {
+        Ok(name)
+    } else {
+        Err(format!(
+            "the host name \"{host}\" cannot name a server of a fleet; \
+             state `voter` in [fleet]"
+        ))
+    }
+}
+
 fn member_settings(config: &FleetConfig) -> Result<MemberSettings, String> {
-    let voter = match &config.voter {
-        Some(voter) => voter.clone(),
-        None => {
-            let host = process::host_name();
-            let name = host.split('.').next().unwrap_or_default().to_owned();
-            if !is_plain_name(&name) {
-                return Err(format!(
-                    "the host name \"{host}\" cannot name a server of a fleet; \
-                     state `voter` in [fleet]"
-                ));
-            }
-            name
-        }
-    };
+    let voter = voter_of(config)?;
+    let group = config.group.as_ref().unwrap_or(&voter).clone();
     Ok(MemberSettings {
         fleet: config.name.clone(),
-        group: config.group.clone().unwrap_or_else(|| voter.clone()),
+        group,
         voter,
         quorum: config.quorum,
     })
@@ -206,7 +226,7 @@ fn nats_settings(config: &FleetConfig, voter: &str) -> Result<NatsSettings, Stri
 }
 
 /// A number that no other process has.
-fn random_epoch() -> u64 {
+pub(super) fn random_number() -> u64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(std::process::id())
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 
+use super::book::OverrideBook;
 use super::change::Change;
 use super::clock::{BootTime, ClockReading};
 use super::controller::MonitorHandle;
@@ -20,7 +21,7 @@ use super::health_news::word;
 use super::hold;
 use super::keep::{self, RAMPS};
 use super::leases::LeaseTable;
-use super::overrides::Override;
+use super::overrides::{OrderScope, Override};
 use super::running::Control;
 use super::targets::{Evidence, ProbePlan, ProbeRef};
 use crate::balance::traffic_rates::{self, MovedRates};
@@ -180,6 +181,19 @@ impl Control {
             .map_err(|not_done| not_done.to_string())
     }
 
+    /// The fleet, with its orders if it keeps any.
+    fn fleet_report(&self, book: &OverrideBook) -> Option<FleetReport> {
+        let mut report = self.fleet()?.now().report.clone();
+        if let Some(orders) = self.fleet_orders() {
+            let mut orders = orders.report();
+            for order in book.all() {
+                orders.here_only += usize::from(order.scope == OrderScope::HereOnly);
+            }
+            report.orders = Some(orders);
+        }
+        Some(report)
+    }
+
     /// Everything that is known of health now.
     pub fn view(&self) -> HealthView {
         let state = self.state();
@@ -203,11 +217,11 @@ impl Control {
             plan: state.derived.plan.clone(),
             targets,
             suspect,
-            fleet: self.fleet().map(|fleet| fleet.now().report.clone()),
+            fleet: self.fleet_report(&state.book),
             not_made,
             availability: snapshot.live.availability().clone(),
             transitions,
-            orders: state.book.iter().cloned().collect(),
+            orders: state.book.all().cloned().collect(),
             effect: state.derived.effect.clone(),
             leases: LeaseTable::clone(&state.leases),
             names: self.known_names(),

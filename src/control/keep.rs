@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::clock::{ClockReading, FileStamp};
 use super::fingerprint::ServedZone;
 use super::state_directory::StateDirectory;
+use crate::fleet::desired::DesiredMemory;
 use crate::health::state;
 
 const VERSION: u32 = 1;
@@ -36,6 +37,10 @@ pub struct StateList<T> {
     pub written: Option<FileStamp>,
     /// What is in it.
     pub items: Vec<T>,
+    /// The last that was seen of the fleet's orders; only in the file of orders, so that both are
+    /// always of one moment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<DesiredMemory>,
 }
 
 impl<T> Default for StateList<T> {
@@ -43,6 +48,7 @@ impl<T> Default for StateList<T> {
         StateList {
             written: None,
             items: Vec::new(),
+            seen: None,
         }
     }
 }
@@ -151,6 +157,7 @@ mod tests {
         let list = StateList {
             written: Some(FileStamp::of(&ClockReading::now())),
             items: vec![1, 2, 3],
+            seen: None,
         };
         save(&StateDirectory::own(folder.path()).unwrap(), ORDERS, &list).unwrap();
         assert_eq!(load(folder.path(), ORDERS), (list, None));
@@ -166,6 +173,7 @@ mod tests {
             &StateList {
                 written: None,
                 items: vec![1, 2, 3],
+                seen: None,
             },
         )
         .unwrap();
@@ -194,6 +202,7 @@ mod tests {
             &StateList {
                 written: None,
                 items: vec![1],
+                seen: None,
             },
         )
         .unwrap_err();

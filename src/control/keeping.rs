@@ -23,10 +23,15 @@ impl ControlState {
         effects: &mut Effects,
     ) -> Option<&'static str> {
         let mut records = Vec::new();
-        for override_ in self.inputs.book.iter() {
+        for override_ in self.inputs.book.all() {
             records.push(override_.record(&now));
         }
-        self.keep_list(ORDERS, records, now, effects)
+        let list = StateList {
+            written: Some(FileStamp::of(&now)),
+            items: records,
+            seen: self.seen.as_deref().cloned(),
+        };
+        self.keep_file(ORDERS, list, effects)
     }
 
     /// Saves the leases; `None`: there is no state directory.
@@ -53,11 +58,24 @@ impl ControlState {
     where
         T: Serialize + Send + Sync + 'static,
     {
-        let directory = self.directory.clone()?;
         let list = StateList {
             items,
             written: Some(FileStamp::of(&now)),
+            seen: None,
         };
+        self.keep_file(name, list, effects)
+    }
+
+    fn keep_file<T>(
+        &self,
+        name: &'static str,
+        list: StateList<T>,
+        effects: &mut Effects,
+    ) -> Option<&'static str>
+    where
+        T: Serialize + Send + Sync + 'static,
+    {
+        let directory = self.directory.clone()?;
         let write = Arc::new(move || save(&directory, name, &list));
         effects.actions.push(Action::Keep(KeptFile { name, write }));
         Some(name)

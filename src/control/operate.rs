@@ -6,12 +6,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::oneshot;
+
 use super::change::Change;
 use super::events::EventTopic;
+use super::fleet::orders::{OrdersCall, OrdersHandle};
 use super::leases::{Lease, LeaseKey};
 use super::outcome::PendingChange;
-use super::overrides::{Override, OverrideKind, OverrideSubject};
+use super::overrides::{OrderScope, Override, OverrideKind, OverrideLift, OverrideSubject};
 use super::running::Control;
+use crate::fleet::order_carrier::PastValue;
 
 pub use super::outcome::{ChangeOutcome, ChangeRefusal};
 
@@ -20,14 +24,21 @@ pub use super::outcome::{ChangeOutcome, ChangeRefusal};
 const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Control {
-    /// Puts an override in force and saves it.
+    /// Puts an override in force and saves it. In a fleet that is on all of its servers, unless it is
+    /// to be here only.
     ///
     /// # Errors
-    /// Its subject is not configured, there are too many, or it is in force but not saved yet.
+    /// Its subject is not configured, there are too many, the fleet does not take it, or it is in force
+    /// but not saved yet.
     pub async fn order(
         self: &Arc<Control>,
-        order: Override,
+        mut order: Override,
     ) -> Result<ChangeOutcome, ChangeRefusal> {
+        if let Some(fleet) = self.fleet_of(&mut order.scope) {
+            let (reply, result) = oneshot::channel();
+            fleet.call(OrdersCall::Give(order, reply))?;
+            return self.finish(result.await.map_err(|_| interrupted())??).await;
+        }
         let pending = self
             .controller
             .call(|reply| Change::Override { order, reply })
@@ -38,23 +49,72 @@ impl Control {
     /// Removes an override; it is no error if there is none.
     ///
     /// # Errors
-    /// Its subject is not configured, or the removal is not saved yet.
+    /// Its subject is not configured, the fleet does not take it, or the removal is not saved yet.
     pub async fn lift(
         self: &Arc<Control>,
-        subject: OverrideSubject,
-        kind: OverrideKind,
-        by: String,
+        mut lift: OverrideLift,
     ) -> Result<ChangeOutcome, ChangeRefusal> {
+        if let Some(fleet) = self.fleet_of(&mut lift.scope) {
+            let (reply, result) = oneshot::channel();
+            fleet.call(OrdersCall::Lift(lift, reply))?;
+            return self.finish(result.await.map_err(|_| interrupted())??).await;
+        }
         let pending = self
             .controller
-            .call(|reply| Change::Lift {
-                subject,
-                kind,
-                by,
-                reply,
-            })
+            .call(|reply| Change::Lift { lift, reply })
             .await??;
         self.finish(pending).await
+    }
+
+    /// Writes the fleet's orders that this server holds into the bucket, which all servers follow then.
+    ///
+    /// # Errors
+    /// There is no fleet, or it does not take them.
+    pub async fn restore_orders(
+        self: &Arc<Control>,
+        by: String,
+    ) -> Result<ChangeOutcome, ChangeRefusal> {
+        let fleet = self.expect_fleet()?;
+        let (reply, result) = oneshot::channel();
+        fleet.call(OrdersCall::Restore(by, reply))?;
+        self.finish(result.await.map_err(|_| interrupted())??).await
+    }
+
+    /// The past orders of the fleet, or those of one override, oldest first.
+    ///
+    /// # Errors
+    /// There is no fleet, or its bucket cannot be read.
+    pub async fn past_orders(
+        &self,
+        key: Option<(OverrideSubject, OverrideKind)>,
+    ) -> Result<Vec<PastValue>, ChangeRefusal> {
+        let fleet = self.expect_fleet()?;
+        let (reply, result) = oneshot::channel();
+        fleet.call(OrdersCall::History(key, reply))?;
+        let read = result.await.map_err(|_| interrupted())?;
+        read.map_err(|sentence| {
+            ChangeRefusal::NotTaken(format!("the past orders cannot be read: {sentence}"))
+        })
+    }
+
+    fn expect_fleet(&self) -> Result<&OrdersHandle, ChangeRefusal> {
+        self.fleet_orders().ok_or_else(|| {
+            ChangeRefusal::Unknown(
+                "this server has no fleet that keeps orders; its own are in its log".to_owned(),
+            )
+        })
+    }
+
+    /// The fleet that an order goes to; `None`: the order is this server's own, and `scope` says why.
+    fn fleet_of(&self, scope: &mut OrderScope) -> Option<&OrdersHandle> {
+        match self.fleet_orders() {
+            Some(fleet) if *scope != OrderScope::HereOnly => Some(fleet),
+            Some(_) => None,
+            None => {
+                *scope = OrderScope::Plain;
+                None
+            }
+        }
     }
 
     /// Begins or renews a lease. A new endpoint is probed before this returns.
@@ -125,4 +185,9 @@ impl Control {
         // The sender is our own, so it outlives this.
         let _ = compiled.wait_for(|compiled| *compiled >= edition).await;
     }
+}
+
+/// The task of orders has ended, with the server.
+fn interrupted() -> ChangeRefusal {
+    ChangeRefusal::Unconfirmed("this server is ending; the order may still take effect".to_owned())
 }

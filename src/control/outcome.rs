@@ -60,6 +60,10 @@ pub enum ChangeRefusal {
     NotKept(String),
     /// The server is too busy; the change was not begun.
     Busy(String),
+    /// The fleet takes no orders now; the change was not made.
+    NotTaken(String),
+    /// Nobody has confirmed it; it may still take effect.
+    Unconfirmed(String),
     /// It panicked, which is a bug.
     Failed(String),
 }

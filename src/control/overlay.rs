@@ -291,6 +291,7 @@ mod tests {
             since: 0,
             ends: None,
             pace: None,
+            scope: crate::control::overrides::OrderScope::default(),
         }
     }
 

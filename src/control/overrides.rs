@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::clock::{ClockReading, Deadline, EndTime};
 use super::events::{EventDraft, EventTopic};
+pub use super::order_scope::OrderScope;
 pub use super::pace::ChangePace;
 use crate::config::error::nearest;
 use crate::config::values::duration_text;
@@ -98,6 +99,33 @@ pub struct Override {
     /// How it takes effect gradually; absent: at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pace: Option<ChangePace>,
+    /// Whose it is; absent on servers without a fleet.
+    #[serde(default, skip_serializing_if = "OrderScope::is_plain")]
+    pub scope: OrderScope,
+}
+
+/// The removal of an override.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OverrideLift {
+    /// The subject of the override.
+    pub subject: OverrideSubject,
+    /// Its kind.
+    pub kind: OverrideKind,
+    /// Its scope.
+    pub scope: OrderScope,
+    /// The author of the removal.
+    pub by: String,
+    /// Why; may be empty.
+    pub reason: String,
+}
+
+/// What the fleet has ordered.
+#[derive(Debug, Clone, PartialEq)]
+pub enum FleetOrder {
+    /// An override is in force from now on.
+    Give(Override),
+    /// An override is removed.
+    Lift(OverrideLift),
 }
 
 /// An override as the API and the state directory show it.
@@ -157,6 +185,24 @@ impl OverrideAction {
     }
 }
 
+impl OverrideLift {
+    /// What is true after it: `fra: drain removed`.
+    pub fn done(&self, subject: &OverrideSubject) -> String {
+        let (kind, addition) = (self.kind.as_str(), self.scope.addition());
+        format!("{subject}: {kind} removed{addition}")
+    }
+}
+
+impl FleetOrder {
+    /// The kind of the override.
+    pub fn kind(&self) -> OverrideKind {
+        match self {
+            FleetOrder::Give(order) => order.action.kind(),
+            FleetOrder::Lift(lift) => lift.kind,
+        }
+    }
+}
+
 impl OverrideKind {
     /// Its name in messages: `drain`, `force`, `weight`, `shift`.
     pub fn as_str(self) -> &'static str {
@@ -183,7 +229,7 @@ impl Override {
         } else {
             self.action.as_clause()
         };
-        clause + &self.duration()
+        clause + &self.duration() + self.scope.addition()
     }
 
     /// The message that it has ended: `drain ended (drained by ops: new kernel)`.
@@ -194,9 +240,10 @@ impl Override {
             self.action.as_state()
         };
         format!(
-            "{} ended ({state}{} {})",
+            "{} ended ({state}{}{} {})",
             self.action.kind().as_str(),
             self.duration(),
+            self.scope.addition(),
             self.author_and_reason()
         )
     }

@@ -7,14 +7,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::change::Effects;
+use super::change::{Action, Effects};
 use super::clock::ClockReading;
 use super::events::EventDraft;
 use super::leases::{Lease, LeaseKey};
 use super::outcome::{ChangeRefusal, Ended, PendingChange};
-use super::overrides::{Override, OverrideAction, OverrideKind, OverrideSubject};
+use super::overrides::{FleetOrder, Override, OverrideKind, OverrideLift};
+use super::prepared_order::{PreparedOrder, sentence_of};
 use super::state::ControlState;
 use crate::config::values::duration_text;
+use crate::fleet::desired::DesiredMemory;
 
 impl ControlState {
     /// Puts an override in force. A shift of 0 % or a gradual undrain removes the override of its
@@ -25,21 +27,11 @@ impl ControlState {
         now: ClockReading,
         effects: &mut Effects,
     ) -> Result<PendingChange, ChangeRefusal> {
-        let mut order = order
-            .resolve(&self.derived.config)
-            .map_err(ChangeRefusal::Unknown)?;
-        if order.is_returning()
-            || matches!(order.action, OverrideAction::Shift { percent: 0.0, .. })
-        {
-            let kind = order.action.kind();
-            let known = self.inputs.book.get(&order.subject, kind).is_some();
-            let Some(pace) = order.pace.as_ref().filter(|_| known) else {
-                return self.remove_override(&order.subject, kind, &order.by, now, effects);
-            };
-            // The override ends when all clients are back.
-            order.ends = Some(pace.arrives);
-        }
-        self.inputs.book.set_out(&mut order, now.boot);
+        let config = &self.derived.config;
+        let order = match PreparedOrder::of(order, &self.inputs.book, config, now.boot)? {
+            PreparedOrder::Lift(lift) => return self.remove_override(&lift, now, effects),
+            PreparedOrder::Give(order) => order,
+        };
         Arc::make_mut(&mut self.inputs.book)
             .give(order.clone())
             .map_err(ChangeRefusal::Unfit)?;
@@ -47,23 +39,10 @@ impl ControlState {
             OverrideKind::Weight => (Some(self.inputs.next_edition()), 0.0),
             _ => (None, self.apply_overrides(now, effects)),
         };
-        let lasting = lasting(&order, now);
-        let hint = self.weight_hint(&order);
-        let sentence = format!("{} {}{lasting}{hint}", order.subject, order.as_clause());
-        let reported = format!("{} {}", order.subject, order.sentence());
-        let news = EventDraft {
-            to: Some(if order.is_returning() {
-                "undrained".to_owned()
-            } else {
-                order.action.as_state()
-            }),
-            cause: Some(order.reason),
-            by: Some(order.by),
-            ..order.subject.news(reported).moving(moved)
-        };
+        let sentence = sentence_of(&order, &self.snapshot.catalog, now);
         Ok(PendingChange {
             sentence,
-            news: Some(news),
+            news: Some(news_of(order).moving(moved)),
             edition,
             file: self.keep_orders(now, effects),
             ..PendingChange::default()
@@ -73,20 +52,14 @@ impl ControlState {
     /// Removes an override; it is no error if there is none.
     pub(super) fn remove_override(
         &mut self,
-        subject: &OverrideSubject,
-        kind: OverrideKind,
-        by: &str,
+        lift: &OverrideLift,
         now: ClockReading,
         effects: &mut Effects,
     ) -> Result<PendingChange, ChangeRefusal> {
-        let known = self.inputs.book.get(subject, kind).is_some();
-        // An override of something that is no longer configured can still be removed.
-        let subject = match subject.resolve(&self.derived.config) {
-            Err(_) if known => subject.clone(),
-            resolved => resolved.map_err(ChangeRefusal::Unknown)?,
-        };
-        let Some(removed) = Arc::make_mut(&mut self.inputs.book).lift(&subject, kind) else {
-            let sentence = format!("{subject}: no {} to remove", kind.as_str());
+        let subject = lift.known_subject(&self.inputs.book, &self.derived.config)?;
+        let book = Arc::make_mut(&mut self.inputs.book);
+        let Some(removed) = book.lift(&subject, lift.kind, lift.scope) else {
+            let sentence = format!("{subject}: no {} to remove", lift.kind.as_str());
             let file = self.keep_orders(now, effects);
             return Ok(PendingChange {
                 sentence,
@@ -94,27 +67,69 @@ impl ControlState {
                 ..PendingChange::default()
             });
         };
-        let edition = match kind {
+        let edition = match lift.kind {
             OverrideKind::Weight => Some(self.inputs.next_edition()),
             _ => {
                 self.apply_overrides(now, effects);
                 None
             }
         };
-        let sentence = format!("{subject}: {} removed", kind.as_str());
-        let from = Some(removed.action.as_state());
-        let news = EventDraft {
-            from,
-            by: Some(by.to_owned()),
-            ..subject.news(format!("{sentence} by {by}"))
-        };
         Ok(PendingChange {
-            sentence,
-            news: Some(news),
+            sentence: lift.done(&subject),
+            news: Some(news_of_end(&removed, lift)),
             edition,
             file: self.keep_orders(now, effects),
             ..PendingChange::default()
         })
+    }
+
+    /// Puts in force what the fleet has ordered.
+    pub(super) fn take_fleet_orders(
+        &mut self,
+        orders: Vec<FleetOrder>,
+        seen: Arc<DesiredMemory>,
+        now: ClockReading,
+        effects: &mut Effects,
+    ) -> PendingChange {
+        let (mut weighs, mut moves) = (false, false);
+        let mut news = Vec::new();
+        let book = Arc::make_mut(&mut self.inputs.book);
+        for order in orders {
+            let kind = order.kind();
+            match order {
+                FleetOrder::Give(order) => match book.give(order.clone()) {
+                    Ok(_) => news.push(news_of(order)),
+                    Err(sentence) => {
+                        tracing::error!("{} {}: {sentence}", order.subject, order.sentence());
+                        continue;
+                    }
+                },
+                FleetOrder::Lift(lift) => {
+                    let Some(removed) = book.lift(&lift.subject, lift.kind, lift.scope) else {
+                        continue;
+                    };
+                    news.push(news_of_end(&removed, &lift));
+                }
+            }
+            weighs |= kind == OverrideKind::Weight;
+            moves |= kind != OverrideKind::Weight;
+        }
+        self.seen = Some(seen);
+        let mut moved = 0.0;
+        if moves {
+            moved = self.apply_overrides(now, effects);
+        }
+        let is_one = news.len() == 1;
+        for draft in news {
+            tracing::info!("the fleet's order: {}", draft.sentence);
+            let moved = if is_one { moved } else { 0.0 };
+            effects.actions.push(Action::Tell(draft.moving(moved)));
+        }
+        PendingChange {
+            edition: weighs.then(|| self.inputs.next_edition()),
+            file: self.keep_orders(now, effects),
+            ..PendingChange::default()
+        }
     }
 
     /// Begins or renews a lease.
@@ -245,42 +260,30 @@ impl ControlState {
             edition,
         }
     }
+}
 
-    /// A hint for a region's weight that has no effect, because the region shares its clients with
-    /// no other region.
-    fn weight_hint(&self, order: &Override) -> String {
-        let (OverrideAction::Weight { .. }, Some(name), None) = (
-            &order.action,
-            &order.subject.region,
-            &order.subject.endpoint,
-        ) else {
-            return String::new();
-        };
-        let catalog = &self.snapshot.catalog;
-        if catalog
-            .services
-            .iter()
-            .flat_map(|service| service.views.iter().flatten())
-            .any(|view| view.shares(catalog, name))
-        {
-            return String::new();
-        }
-        format!(
-            "; that changes nothing now: {name} shares a tier with no other region (order = \"nearest\" \
-             needs a band for that, order = \"priority\" has none). To send a part of its clients \
-             elsewhere: meridian shift {name} 20%"
-        )
+/// The event of an override that is in force.
+fn news_of(order: Override) -> EventDraft {
+    let reported = format!("{} {}", order.subject, order.sentence());
+    EventDraft {
+        to: Some(if order.is_returning() {
+            "undrained".to_owned()
+        } else {
+            order.action.as_state()
+        }),
+        cause: Some(order.reason),
+        by: Some(order.by),
+        ..order.subject.news(reported)
     }
 }
 
-/// ` for 2h`: how long an override stays in force; empty: until it is removed.
-fn lasting(order: &Override, now: ClockReading) -> String {
-    let Some(deadline) = order.ends else {
-        return String::new();
-    };
-    let seconds = deadline.left(now.boot).as_secs_f64().ceil() as u64;
-    format!(
-        " for {}",
-        duration_text(Duration::from_secs(seconds.max(1)))
-    )
+/// The event of an override that was removed.
+fn news_of_end(removed: &Override, lift: &OverrideLift) -> EventDraft {
+    let subject = &removed.subject;
+    let sentence = lift.done(subject);
+    EventDraft {
+        from: Some(removed.action.as_state()),
+        by: Some(lift.by.clone()),
+        ..subject.news(format!("{sentence} by {}", lift.by))
+    }
 }

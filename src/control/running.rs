@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
-use super::book::OverrideBook;
 use super::build::{LoadedFiles, with_services};
 use super::change::Change;
 use super::clock::ClockReading;
@@ -20,13 +19,12 @@ use super::controller::{Controller, MonitorHandle, Shared, StateView};
 use super::coverage_cache::CoverageCache;
 use super::events::EventLog;
 use super::fleet::FleetHandle;
+use super::fleet::orders::OrdersHandle;
 use super::identity::{self, OfEach};
 use super::inputs::{ControlInputs, Derived};
-use super::keep::{self, LEASES, ORDERS};
-use super::leases::{LeaseRecord, LeaseTable};
+use super::kept_demands::KeptDemands;
 use super::load::{ConfigOrigin, LoadedState, prints};
 use super::memory;
-use super::overrides::OrderRecord;
 use super::process;
 use super::reloads::ReloadHistory;
 use super::resolving::BackgroundResolver;
@@ -112,8 +110,15 @@ impl Control {
             .nsid
             .clone()
             .unwrap_or_else(process::host_name);
-        let (book, leases) = load_kept(directory.as_ref(), &clocks);
-        let inputs = ControlInputs::new(Arc::new(loaded.config), Arc::new(book), Arc::new(leases));
+        let fleet = loaded.config.fleet.as_ref();
+        let fleet = fleet.filter(|fleet| fleet.keeps_orders());
+        let fleet = fleet.map(|fleet| fleet.name.as_str());
+        let kept = KeptDemands::load(directory.as_ref(), fleet, &clocks);
+        let inputs = ControlInputs::new(
+            Arc::new(loaded.config),
+            Arc::new(kept.book),
+            Arc::new(kept.leases),
+        );
         let derived = Derived::first(&inputs, clocks.boot);
         let is_plain = Arc::ptr_eq(&inputs.base, &derived.config);
         let snapshot = if is_plain {
@@ -126,13 +131,16 @@ impl Control {
             prints: loaded.prints,
             sources: loaded.sources,
         };
-        let state = ControlState::new(inputs, derived, Arc::new(snapshot), read, directory, clocks);
+        let mut state =
+            ControlState::new(inputs, derived, Arc::new(snapshot), read, directory, clocks);
+        state.seen = kept.seen.map(Arc::new);
         let shared = Shared {
             published: Arc::new(PublishedSnapshot::new(state.snapshot.clone())),
             view: Arc::new(ArcSwap::from_pointee(StateView::of(&state))),
             compiled: tokio::sync::watch::Sender::default(),
             watch: Arc::default(),
             fleet: Arc::default(),
+            fleet_orders: Arc::default(),
             state_writer: Arc::new(StateWriter::start()),
             events: Arc::new(EventLog::new(server)),
             watchdog: Arc::default(),
@@ -215,6 +223,11 @@ impl Control {
         self.shared.fleet.get()
     }
 
+    /// The orders of the fleet; `None`: orders are this server's own.
+    pub fn fleet_orders(&self) -> Option<&OrdersHandle> {
+        self.shared.fleet_orders.get()
+    }
+
     /// Where the configuration comes from.
     pub fn origin(&self) -> &ConfigOrigin {
         &self.origin
@@ -247,26 +260,4 @@ impl Control {
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
     }
-}
-
-/// The overrides and leases from before the restart; a file that cannot be used is a warning.
-fn load_kept(directory: Option<&StateDirectory>, now: &ClockReading) -> (OverrideBook, LeaseTable) {
-    let Some(directory) = directory.map(StateDirectory::path) else {
-        return (OverrideBook::default(), LeaseTable::default());
-    };
-    let (orders, orders_warning) = keep::load::<OrderRecord>(directory, ORDERS);
-    let (leases, leases_warning) = keep::load::<LeaseRecord>(directory, LEASES);
-    for warning in orders_warning.iter().chain(&leases_warning) {
-        tracing::error!("{warning}");
-    }
-    let gap = orders.gap(now);
-    let mut book = OverrideBook::of(
-        orders
-            .items
-            .into_iter()
-            .map(|record| record.revived(gap, now))
-            .collect(),
-    );
-    book.expire(now.boot);
-    (book, LeaseTable::of(leases.items, now.boot))
 }

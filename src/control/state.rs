@@ -24,6 +24,7 @@ use super::probed::{ProbeAccount, ProbedTargets};
 use super::state_directory::StateDirectory;
 use crate::answer::Snapshot;
 use crate::balance::traffic_rates::TrafficRates;
+use crate::fleet::desired::DesiredMemory;
 
 /// Everything that control knows.
 pub struct ControlState {
@@ -37,6 +38,8 @@ pub struct ControlState {
     pub files: LoadedFiles,
     /// The state directory; `None`: nothing is saved.
     pub directory: Option<Arc<StateDirectory>>,
+    /// The last that was seen of the fleet's orders; `None`: nothing, or there is no fleet.
+    pub seen: Option<Arc<DesiredMemory>>,
     /// What the availability fold remembers of each region.
     pub memory: AvailabilityMemory,
     /// Availability may change though no probe does.
@@ -79,6 +82,7 @@ impl ControlState {
             snapshot,
             files,
             directory: directory.map(Arc::new),
+            seen: None,
             memory: AvailabilityMemory::default(),
             moving: false,
             log: LogState::default(),
@@ -138,14 +142,17 @@ impl ControlState {
                 let made = self.set_override(order, now, &mut effects);
                 effects.replies.push(Answer::Made(reply, made));
             }
-            Change::Lift {
-                subject,
-                kind,
-                by,
+            Change::Lift { lift, reply } => {
+                let made = self.remove_override(&lift, now, &mut effects);
+                effects.replies.push(Answer::Made(reply, made));
+            }
+            Change::FleetOrders {
+                orders,
+                seen,
                 reply,
             } => {
-                let made = self.remove_override(&subject, kind, &by, now, &mut effects);
-                effects.replies.push(Answer::Made(reply, made));
+                let made = self.take_fleet_orders(orders, seen, now, &mut effects);
+                effects.replies.push(Answer::Made(reply, Ok(made)));
             }
             Change::Lease { lease, reply } => {
                 let made = self.put_lease(lease, now, &mut effects);

@@ -209,11 +209,12 @@ fn state_directory(
     }
 }
 
-/// Resolves names and makes the first probes; false if a signal stops the server first.
-fn prepare(control: &Control, runtime: &Runtime, signals: &Signals) -> Result<bool, String> {
+/// Resolves names, makes the first probes and reads the fleet's orders; false if a signal stops the server first.
+fn prepare(control: &Arc<Control>, runtime: &Runtime, signals: &Signals) -> Result<bool, String> {
     let prepared = signals.unless_ended(runtime, async {
         control.start_names().await;
-        control.start_health().await
+        control.start_health().await?;
+        control.start_orders().await
     });
     prepared.transpose().map(|prepared| prepared.is_some())
 }

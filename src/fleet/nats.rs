@@ -53,18 +53,23 @@ fn prefix(fleet: &str) -> String {
 
 impl NatsSettings {
     fn options(&self, news: mpsc::Sender<VoteNews>) -> ConnectOptions {
+        self.connection(&format!("meridian {}", self.voter))
+            .no_echo()
+            .subscription_capacity(CAPACITY)
+            .event_callback(move |event| {
+                tell(&news, &event);
+                std::future::ready(())
+            })
+    }
+
+    /// What all connections have in common; `name` is for the operators of the NATS servers.
+    pub(super) fn connection(&self, name: &str) -> ConnectOptions {
         let mut options = ConnectOptions::new()
-            .name(format!("meridian {}", self.voter))
+            .name(name)
             .ping_interval(PING)
             .connection_timeout(CONNECT_TIMEOUT)
             .retry_on_initial_connect()
-            .no_echo()
-            .subscription_capacity(CAPACITY)
-            .reconnect_delay_callback(reconnect_delay)
-            .event_callback(move |event| {
-                let news = news.clone();
-                async move { tell(&news, &event) }
-            });
+            .reconnect_delay_callback(reconnect_delay);
         if let Some((user, password)) = &self.login {
             options = options.user_and_password(user.clone(), password.to_string());
         }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -19,6 +20,7 @@ pub const VOTERS: [&str; 3] = ["ams", "iad", "sin"];
 /// A NATS server on a port of its own, with a user for each voter who may publish as that voter only.
 pub struct Engine {
     pub port: u16,
+    program: PathBuf,
     folder: tempfile::TempDir,
     child: Option<Child>,
 }
@@ -39,10 +41,16 @@ impl Engine {
 
     /// With this configuration.
     pub fn with(port: u16, text: &str) -> Engine {
+        Engine::of(PathBuf::from("nats-server"), port, text)
+    }
+
+    /// Another program with this configuration.
+    pub fn of(program: PathBuf, port: u16, text: &str) -> Engine {
         let folder = tempfile::tempdir().expect("a temporary folder");
         std::fs::write(folder.path().join("nats.conf"), text).expect("it can be written");
         let mut engine = Engine {
             port,
+            program,
             folder,
             child: None,
         };
@@ -52,15 +60,16 @@ impl Engine {
 
     pub fn start_again(&mut self) {
         let path = std::env::var("PATH").unwrap_or_default();
-        let child = Command::new("nats-server")
+        let child = Command::new(&self.program)
             .env("PATH", format!("{path}:/usr/sbin:/usr/local/sbin"))
             .arg("-c")
             .arg(self.folder.path().join("nats.conf"))
+            .current_dir(self.folder.path())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-            .expect("nats-server runs; the Debian package is nats-server");
+            .expect("nats-server runs; tools/test installs it");
         self.child = Some(child);
         await_that("the NATS server listens", || {
             TcpStream::connect(("127.0.0.1", self.port)).is_ok()
@@ -89,13 +98,17 @@ pub struct RawVoter {
 
 impl RawVoter {
     pub fn login(engine: &Engine, voter: &str) -> RawVoter {
-        let stream = TcpStream::connect(("127.0.0.1", engine.port)).expect("it listens");
+        RawVoter::at(engine.port, voter)
+    }
+
+    pub fn at(port: u16, voter: &str) -> RawVoter {
+        let stream = TcpStream::connect(("127.0.0.1", port)).expect("it listens");
         stream.set_read_timeout(Some(PATIENCE)).expect("a time");
         let lines = BufReader::new(stream.try_clone().expect("descriptors are left"));
         let mut raw = RawVoter { stream, lines };
         assert!(raw.line().starts_with("INFO "));
         raw.say(&format!(
-            "CONNECT {{\"verbose\":false,\"user\":\"{voter}\",\"pass\":\"secret of {voter}\"}}\r\nPING\r\n"
+            "CONNECT {{\"verbose\":false,\"headers\":true,\"user\":\"{voter}\",\"pass\":\"secret of {voter}\"}}\r\nPING\r\n"
         ));
         assert_eq!(raw.line(), "PONG");
         raw
@@ -105,6 +118,23 @@ impl RawVoter {
         self.say(&format!("PUB {subject} {}\r\n", octets.len()));
         self.stream.write_all(octets).expect("it is connected");
         self.say("\r\n");
+    }
+
+    /// Publishes no octets under a head.
+    pub fn publish_with_head(&mut self, subject: &str, head: &str) {
+        let length = head.len();
+        self.say(&format!("HPUB {subject} {length} {length}\r\n{head}\r\n"));
+    }
+
+    /// What is answered to a request.
+    pub fn request(&mut self, subject: &str, octets: &[u8]) -> String {
+        self.say("SUB _INBOX.raw 1\r\nUNSUB 1 1\r\n");
+        self.say(&format!("PUB {subject} _INBOX.raw {}\r\n", octets.len()));
+        self.stream.write_all(octets).expect("it is connected");
+        self.say("\r\n");
+        let head = self.line();
+        assert!(head.starts_with("MSG "), "{head}");
+        self.line()
     }
 
     /// What the server says to a ping: PONG, or an error that it had to say before.
@@ -207,7 +237,7 @@ impl World {
         setup.start()
     }
 
-    fn setup(&self, vantage: &str, fleet: &str) -> Setup {
+    pub fn setup(&self, vantage: &str, fleet: &str) -> Setup {
         let zone =
             "$ORIGIN example.test.\n$TTL 60\n@ SOA ns1 h 1 2 3 4 5\n NS ns1\nns1 A 127.0.0.1\n";
         let (fra, iad) = (self.fra.port, self.iad.port);

@@ -4,6 +4,7 @@
 mod harness;
 
 mod engine;
+mod orders;
 mod real;
 mod rights;
 mod simulation;

@@ -6,7 +6,9 @@
 use std::fmt;
 
 use super::writer::{MetricSample, MetricsWriter};
+use crate::control::fleet::orders::report::OrdersReport;
 use crate::control::fleet::report::FleetReport;
+use crate::fleet::desired::OrdersAlarm;
 
 /// Writes the metrics of a fleet.
 pub fn write(page: &mut MetricsWriter<'_>, report: &FleetReport) -> fmt::Result {
@@ -69,5 +71,43 @@ pub fn write(page: &mut MetricsWriter<'_>, report: &FleetReport) -> fmt::Result 
         "fleet_views_refused",
         "Messages that were not counted, by reason",
         refused,
+    )?;
+    match &report.orders {
+        Some(orders) => write_orders(page, orders),
+        None => Ok(()),
+    }
+}
+
+/// Writes the metrics of the fleet's orders.
+fn write_orders(page: &mut MetricsWriter<'_>, orders: &OrdersReport) -> fmt::Result {
+    page.gauge(
+        "fleet_orders_current",
+        "Whether the fleet's orders can be read and changed",
+        i64::from(orders.linked && orders.current),
+    )?;
+    page.gauge(
+        "fleet_orders_revision",
+        "The greatest revision of the fleet's orders that was seen",
+        orders.revision as i64,
+    )?;
+    let mut alarms = Vec::new();
+    for reason in OrdersAlarm::WORDS {
+        let is_so = orders.alarm_reason.as_deref() == Some(reason);
+        alarms.push(MetricSample::new("reason", reason, i64::from(is_so)));
+    }
+    page.gauges(
+        "fleet_orders_alarm",
+        "Whether the bucket of orders does not count, by reason",
+        alarms,
+    )?;
+    page.counter(
+        "fleet_orders_refused",
+        "Values in the bucket that are no orders",
+        orders.refused,
+    )?;
+    page.gauge(
+        "fleet_orders_here_only",
+        "Orders that are in force on this server only",
+        orders.here_only as i64,
     )
 }

@@ -51,8 +51,9 @@ export async function lift(order) {
     : service
       ? ["services", service, ...(region ? ["regions", region] : [])]
       : ["regions", region];
+  const here = order.scope === "here-only" ? { here_only: true } : {};
   try {
-    say([await change("DELETE", [...subject, kind], { by: $("by").value })], false);
+    say([await change("DELETE", [...subject, kind], { by: $("by").value, ...here })], false);
   } catch (error) {
     say([error.message], true);
   }

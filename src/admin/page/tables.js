@@ -132,7 +132,8 @@ export function orders(list, lift) {
     const to = order.to ? ` to ${order.to}` : "";
     const terms = { weight: `weight ${order.weight}`, shift: `${order.percent}% shifted${to}` };
     const underway = order.milliseconds_to_go > 0 ? `, ${order.moved_percent}% by now` : "";
-    const what = (terms[order.action] ?? words[order.action]) + underway;
+    const here = order.scope === "here-only" ? " on this server only" : "";
+    const what = (terms[order.action] ?? words[order.action]) + underway + here;
     const button = make("button", { type: "button" }, "Remove");
     button.setAttribute("aria-label", `Remove: ${subject} ${what}`);
     button.addEventListener("click", () => lift(order));

@@ -4,7 +4,7 @@
 //! ([`SubjectArgs`]) and for the audit trail ([`AuditArgs`]). Values stay text here; `cli::orders`
 //! parses them, so that an error can name its option.
 
-use clap::{Args, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 
 use super::RemoteArgs;
 
@@ -31,6 +31,9 @@ pub struct AuditArgs {
     /// Proceed even if clients lose their last live region
     #[arg(long)]
     pub yes: bool,
+    /// Order it on this server only, not on all servers of its fleet
+    #[arg(long)]
+    pub here_only: bool,
 }
 
 /// `meridian drain`
@@ -71,6 +74,9 @@ pub struct UndrainArgs {
     /// The author to record [default: the user name]
     #[arg(long, value_name = "NAME")]
     pub by: Option<String>,
+    /// Remove what was ordered on this server only, not what its fleet has ordered
+    #[arg(long)]
+    pub here_only: bool,
     /// The server.
     #[command(flatten)]
     pub remote: RemoteArgs,
@@ -120,6 +126,9 @@ pub struct UnshiftArgs {
     /// The author to record [default: the user name]
     #[arg(long, value_name = "NAME")]
     pub by: Option<String>,
+    /// Remove what was ordered on this server only, not what its fleet has ordered
+    #[arg(long)]
+    pub here_only: bool,
     /// The server.
     #[command(flatten)]
     pub remote: RemoteArgs,
@@ -181,6 +190,43 @@ pub struct WeightArgs {
     #[command(flatten)]
     pub why: AuditArgs,
     /// The server.
+    #[command(flatten)]
+    pub remote: RemoteArgs,
+}
+
+/// `meridian orders`
+#[derive(Debug, Subcommand)]
+pub enum OrdersCommand {
+    /// Show what was ordered, by whom and when: the last 64 orders of each region, service or endpoint
+    Log(OrdersLogArgs),
+    /// Write what this server holds into the fleet's bucket, after that was lost or emptied
+    Restore(RestoreArgs),
+}
+
+/// `meridian orders log`
+#[derive(Debug, Args)]
+pub struct OrdersLogArgs {
+    /// Orders of this region only
+    #[arg(value_name = "REGION")]
+    pub region: Option<String>,
+    /// Orders of this service only
+    #[arg(long, value_name = "NAME")]
+    pub service: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// The server.
+    #[command(flatten)]
+    pub remote: RemoteArgs,
+}
+
+/// `meridian orders restore`
+#[derive(Debug, Args)]
+pub struct RestoreArgs {
+    /// The author to record [default: the user name]
+    #[arg(long, value_name = "NAME")]
+    pub by: Option<String>,
+    /// The server that holds the orders.
     #[command(flatten)]
     pub remote: RemoteArgs,
 }

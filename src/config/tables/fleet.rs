@@ -1,4 +1,4 @@
-//! `[fleet]` as written: the servers that vote about health together, and their engine.
+//! `[fleet]` as written: the servers that share votes about health and orders, and their engine.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use crate::config::values::fleet::{EngineAddress, MemberName, QuorumValue};
 use crate::config::values::plain::{SingleLine, WholeNumber};
 
 tables! {
-    /// The servers that vote about health together, and the NATS servers that carry their votes.
+    /// The servers that share votes about health and orders, and the NATS servers that carry both.
     Fleet {
         /// Name of the fleet, the same on all of its servers: 1 to 63 letters, digits, `-` and `_`.
         name: MemberName => "none; *needed* in `[fleet]`",
@@ -17,7 +17,7 @@ tables! {
         group: MemberName => "the name of the server",
         /// The NATS servers, at most 16: `"nats://HOST:PORT"`, or `"tls://HOST:PORT"`; the port is
         /// 4222 where none is given.
-        servers: SpannedList<EngineAddress> => "none, so this server votes alone",
+        servers: SpannedList<EngineAddress> => "none, so this server votes alone and its orders are its own",
         /// File with the certificates (PEM) of the authorities that the NATS servers' certificates
         /// come from. States TLS for `nats://` too.
         ca_file: PathBuf => "those that the system knows",

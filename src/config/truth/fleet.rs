@@ -62,6 +62,11 @@ impl FleetConfig {
     pub fn has_tls(&self) -> bool {
         self.authorities.is_some() || self.identity.is_some()
     }
+
+    /// Whether orders are the fleet's. Without an engine they are the server's own.
+    pub fn keeps_orders(&self) -> bool {
+        !self.servers.is_empty()
+    }
 }
 
 /// The fleet of a configuration; `None`: the server decides alone.

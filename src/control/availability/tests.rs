@@ -198,6 +198,7 @@ fn a_drain_is_no_outage() {
         since: 0,
         ends: None,
         pace: None,
+        scope: overrides::OrderScope::default(),
     };
     for drain in [
         order("fra", None, overrides::OverrideAction::Drain),
@@ -272,6 +273,7 @@ fn a_service_with_a_region_that_needs_no_check_is_never_held() {
         since: 0,
         ends: None,
         pace: None,
+        scope: overrides::OrderScope::default(),
     };
     free.effect = EffectiveOverrides::of(
         &crate::control::book::OverrideBook::of(vec![drain]),
@@ -312,6 +314,7 @@ fn an_endpoint_that_is_down_and_answers_again_is_seen_alive_unless_an_override_r
         since: 0,
         ends: None,
         pace: None,
+        scope: overrides::OrderScope::default(),
     };
     play.effect = EffectiveOverrides::of(
         &crate::control::book::OverrideBook::of(vec![drain]),

@@ -9,6 +9,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::orders::report::OrdersReport;
 use crate::fleet::member::FleetMember;
 use crate::fleet::view_error::HearError;
 use crate::health::check::TargetKey;
@@ -48,6 +49,9 @@ pub struct FleetReport {
     pub views: u64,
     /// Messages that were not counted, by reason.
     pub refused: BTreeMap<String, u64>,
+    /// The orders of the fleet; absent: without NATS servers, orders are each server's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub orders: Option<OrdersReport>,
 }
 
 /// Another server.
@@ -162,6 +166,7 @@ pub(super) fn of(
         differences,
         views: link.counts.views,
         refused: link.counts.refused(),
+        orders: None,
     }
 }
 

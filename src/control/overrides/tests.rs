@@ -36,6 +36,7 @@ fn order(region: &str, action: OverrideAction, until: Option<u64>) -> Override {
         since: 100,
         ends,
         pace: None,
+        scope: OrderScope::default(),
     }
 }
 
@@ -56,12 +57,20 @@ fn an_override_replaces_one_of_its_kind_and_leaves_other_kinds() {
     );
     assert_eq!(book.iter().count(), 2);
     assert_eq!(
-        book.lift(&subject("", "iad", ""), OverrideKind::Drain),
+        book.lift(
+            &subject("", "iad", ""),
+            OverrideKind::Drain,
+            OrderScope::Plain
+        ),
         None
     );
     assert!(
-        book.lift(&subject("", "fra", ""), OverrideKind::Force)
-            .is_some()
+        book.lift(
+            &subject("", "fra", ""),
+            OverrideKind::Force,
+            OrderScope::Plain
+        )
+        .is_some()
     );
     assert_eq!(book.iter().count(), 1);
 }

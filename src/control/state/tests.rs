@@ -10,7 +10,10 @@ use crate::control::build::with_services;
 use crate::control::clock::{BootTime, Deadline};
 use crate::control::leases::Lease;
 use crate::control::outcome::{Ended, PendingChange};
-use crate::control::overrides::{Override, OverrideAction, OverrideKind, OverrideSubject};
+use crate::control::overrides::{
+    FleetOrder, OrderScope, Override, OverrideAction, OverrideKind, OverrideLift, OverrideSubject,
+};
+use crate::fleet::desired::BucketMark;
 use crate::steering::Share;
 
 const ZONE: &str =
@@ -111,10 +114,22 @@ impl Play {
             region: Some(region.to_owned()),
             endpoint: None,
         };
+        let order = self.order(subject, action, seconds);
+        self.ask(|reply| Change::Override { order, reply })
+            .unwrap()
+            .unwrap()
+    }
+
+    fn order(
+        &self,
+        subject: OverrideSubject,
+        action: OverrideAction,
+        seconds: Option<u64>,
+    ) -> Override {
         let ends = seconds
             .map(|seconds| Deadline::after(clocks(self.now).boot, Duration::from_secs(seconds)));
         let (reason, by) = (String::new(), "me".to_owned());
-        let order = Override {
+        Override {
             subject,
             action,
             reason,
@@ -122,10 +137,8 @@ impl Play {
             since: 0,
             ends,
             pace: None,
-        };
-        self.ask(|reply| Change::Override { order, reply })
-            .unwrap()
-            .unwrap()
+            scope: OrderScope::default(),
+        }
     }
 
     fn lease(&mut self, address: &str) -> PendingChange {
@@ -228,17 +241,74 @@ fn an_override_can_be_removed_and_an_unknown_subject_is_refused() {
         endpoint: None,
     };
     let lift = |region: &str| {
-        let (subject, by) = (subject(region), "me".to_owned());
-        |reply| Change::Lift {
-            subject,
-            kind: OverrideKind::Force,
-            by,
-            reply,
-        }
+        let lift = lift_of(subject(region), OrderScope::default());
+        |reply| Change::Lift { lift, reply }
     };
     play.ask(lift("iad")).unwrap().unwrap();
     assert!(play.serves(1));
     assert!(play.ask(lift("lhr")).unwrap().is_err());
+}
+
+fn lift_of(subject: OverrideSubject, scope: OrderScope) -> OverrideLift {
+    OverrideLift {
+        subject,
+        kind: OverrideKind::Force,
+        scope,
+        by: "me".to_owned(),
+        reason: String::new(),
+    }
+}
+
+#[test]
+fn orders_of_the_fleet_are_in_force_at_once_and_those_for_here_count_in_their_place() {
+    let mut play = Play::new();
+    let subject = OverrideSubject {
+        region: Some("iad".to_owned()),
+        ..OverrideSubject::default()
+    };
+    let order = Override {
+        scope: OrderScope::Fleet,
+        ..play.order(subject.clone(), OverrideAction::ForceDown, None)
+    };
+    let seen = |revision| {
+        Arc::new(DesiredMemory {
+            fleet: "world".to_owned(),
+            mark: BucketMark::default(),
+            revision,
+            keys: std::collections::BTreeMap::new(),
+        })
+    };
+    let fleet = |play: &mut Play, order, revision| {
+        let (orders, seen) = (vec![order], seen(revision));
+        play.ask(|reply| Change::FleetOrders {
+            orders,
+            seen,
+            reply,
+        })
+        .unwrap()
+        .unwrap()
+    };
+    fleet(&mut play, FleetOrder::Give(order.clone()), 2);
+    assert!(!play.serves(1));
+    assert_eq!(play.state.seen.as_ref().unwrap().revision, 2);
+    let here = Override {
+        scope: OrderScope::HereOnly,
+        action: OverrideAction::ForceUp,
+        ..order
+    };
+    play.ask(|reply| Change::Override { order: here, reply })
+        .unwrap()
+        .unwrap();
+    assert!(play.serves(1), "it counts here");
+    assert_eq!(play.state.inputs.book.all().count(), 2);
+    let lift = lift_of(subject.clone(), OrderScope::HereOnly);
+    play.ask(|reply| Change::Lift { lift, reply })
+        .unwrap()
+        .unwrap();
+    assert!(!play.serves(1), "the fleet's order is in force again");
+    let lift = lift_of(subject, OrderScope::Fleet);
+    fleet(&mut play, FleetOrder::Lift(lift), 3);
+    assert!(play.serves(1));
 }
 
 #[test]
