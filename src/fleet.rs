@@ -7,6 +7,7 @@
 //! Nothing here needs a leader, a disk or an order of messages. What the engine loses costs a second;
 //! when it is gone, what was agreed last holds.
 
+pub mod announcement;
 pub mod board;
 pub mod bounds;
 pub mod check_list;

@@ -48,6 +48,7 @@ pub mod control;
 
 pub mod admin;
 
+pub mod announce;
 pub mod daemon;
 pub mod demo;
 pub mod import;

@@ -11,6 +11,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::announcement::AnnounceState;
 use super::board::ViewBoard;
 use super::bounds::FRESH;
 use super::check_list::{CheckList, DigestRanges};
@@ -50,6 +51,7 @@ pub struct FleetMember {
     list: CheckList,
     own: Vec<CheckVote>,
     regions: Vec<RegionFigures>,
+    announcement: Option<AnnounceState>,
     board: ViewBoard,
     /// Other servers with this server's name.
     rivals: Speakers,
@@ -92,6 +94,7 @@ impl FleetMember {
             list: CheckList::default(),
             own: Vec::new(),
             regions: Vec::new(),
+            announcement: None,
             board: ViewBoard::default(),
             rivals: Speakers::default(),
             started: now,
@@ -131,6 +134,14 @@ impl FleetMember {
     /// Takes what is measured of each region. It is published with the next view.
     pub fn set_regions(&mut self, regions: Vec<RegionFigures>) {
         self.regions = regions;
+    }
+
+    /// Takes what the announcer of this server does; `None`: nothing is known of one.
+    pub fn set_announcement(&mut self, announcement: Option<AnnounceState>) {
+        if announcement != self.announcement {
+            self.announcement = announcement;
+            self.pace.has_news = true;
+        }
     }
 
     /// Takes a message that arrived at `now` on the subject of a voter. Returns whether
@@ -248,6 +259,11 @@ impl FleetMember {
             .zip(self.settled.iter().copied())
     }
 
+    /// The number of own checks.
+    pub fn checks(&self) -> usize {
+        self.own.len()
+    }
+
     /// How many groups decided last, and of how many.
     pub fn groups(&self) -> GroupCount {
         self.groups
@@ -328,6 +344,7 @@ impl FleetMember {
             bits: self.list.bits(),
             blocks: self.list.blocks(&self.own, &self.pace.spelled),
             regions: self.regions.clone(),
+            announcement: self.announcement,
         }
         .write()
     }

@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use super::announce;
 use super::checks;
 use super::dnssec::resolve_dnssec;
 use super::fences::FenceLists;
@@ -80,6 +81,7 @@ pub fn resolve(raw: RawConfig, file: &Path, report: &mut ConfigReport) -> Config
         resolver: resolve_resolver(raw.resolver.or_default(), report),
         max_move: guard.max_move.value().map(|part| part.0),
         min_covered: guard.min_covered.value().map(|part| part.0),
+        announce: announce::resolve(raw.announce, !raw.fleet.is_absent(), folder, report),
         fleet: fleet::resolve(raw.fleet, folder, report),
         traffic_sample: resolve_traffic(raw.traffic.or_default()),
         dnssec: resolve_dnssec(zones.dnssec.or_default(), folder, report),
