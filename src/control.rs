@@ -36,6 +36,7 @@ pub mod guard;
 pub mod reload;
 mod reloads;
 
+pub mod announcement;
 mod build;
 mod change;
 mod controller;

@@ -345,7 +345,7 @@ pub fn read_body<T: DeserializeOwned>(body: &Bytes) -> Result<T, ApiError> {
 
 impl ChangeAuthor {
     /// The author in the body, or else the caller.
-    fn new(by: String, reason: String, peer: &AdminPeer) -> ChangeAuthor {
+    pub(super) fn new(by: String, reason: String, peer: &AdminPeer) -> ChangeAuthor {
         let by = if by.is_empty() {
             peer.author.clone()
         } else {

@@ -31,7 +31,7 @@ use super::read_threads::ReadThreads;
 use super::selection::{self, StatusSelection};
 use super::status::{LastReload, ReloadBody, ServerStatus};
 use super::token::TokenGate;
-use super::{host_check, metrics, overrides, page, shares, stream};
+use super::{announcement, host_check, metrics, overrides, page, shares, stream};
 use crate::control::comparison::ConfigComparison;
 use crate::control::guard::ConfirmedRisks;
 use crate::control::{ReloadResult, any_draw};
@@ -148,6 +148,7 @@ pub fn routes() -> Vec<AdminRoute> {
             asset.handler(),
         ));
     }
+    routes.push(announcement::route());
     routes.extend(overrides::routes());
     routes
 }

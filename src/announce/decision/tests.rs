@@ -134,8 +134,8 @@ fn a_server_that_fails_withdraws_though_nobody_else_announces() {
 }
 
 fn any_facts() -> impl Strategy<Value = RoundFacts> {
-    let fleet = prop::option::of((0usize..11, 0usize..4, 0usize..4));
-    (prop::bool::weighted(0.8), fleet).prop_map(|(answers, facts)| {
+    let standing = prop::option::of((0usize..11, 0usize..4, 0usize..4));
+    (prop::bool::weighted(0.8), standing).prop_map(|(answers, facts)| {
         let facts = facts.and_then(|(outvoted, announcing, staying)| {
             fleet(outvoted, announcing, staying.min(announcing))
         });

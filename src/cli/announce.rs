@@ -1,0 +1,298 @@
+//! `meridian announce`: the process beside a server that announces its service addresses.
+//!
+//! Each round asks the server its test queries, tells it what is announced and hears what its fleet
+//! says ([`AnnouncerLoop`]), takes a step of the decision, and tells the router. Every wait has an end.
+//! The rounds have a thread of their own. At a signal the main thread withdraws the addresses and
+//! keeps the speaker, so no late round announces them again.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use super::arguments::{AnnounceArgs, RemoteArgs};
+use super::client::AdminClient;
+use crate::admin::{AnnouncementAnswer, AnnouncementRequest, FleetStanding, PlainText};
+use crate::announce::decision::{AnnounceDecision, FleetFacts, RoundFacts};
+use crate::announce::speaker::RouteSpeaker;
+use crate::announce::test_query::TestQuery;
+use crate::config::{self, AdminListen, AnnounceConfig, Config};
+use crate::daemon::{log, notify, signals::Signals};
+use crate::fleet::announcement::AnnounceState;
+use crate::terminal::say;
+use crate::text::shown;
+
+/// Most time that the router has for an answer. At a signal, the process ends after 0.7 s.
+const MOST_FOR_ROUTER: Duration = Duration::from_millis(500);
+/// How long what the fleet said last counts where the server does not answer its admin port.
+const FLEET_MEMORY: Duration = Duration::from_secs(10);
+
+/// Announces until SIGTERM or SIGINT, and withdraws then; with `--withdraw`, only withdraws.
+pub fn run(arguments: &AnnounceArgs) -> Result<ExitCode, String> {
+    let config = load(arguments)?;
+    let Some(announce) = &config.announce else {
+        return Err(format!(
+            "{} has no [announce], which says what is announced",
+            arguments.file.config.display()
+        ));
+    };
+    let timeout = announce.timeout.min(MOST_FOR_ROUTER);
+    let mut speaker = RouteSpeaker::new(announce, timeout);
+    if arguments.withdraw {
+        speaker.set(false)?;
+        say!("{} withdrawn", addresses(announce));
+        return Ok(ExitCode::SUCCESS);
+    }
+    log::start("info");
+    let signals = Signals::watch()?;
+    let speaker = Arc::new(Mutex::new(speaker));
+    let rounds = AnnouncerLoop::new(announce, &remote(arguments, &config)?, speaker.clone())?;
+    tracing::info!("announces {} while the server answers", addresses(announce));
+    notify::notify("READY=1");
+    wait_for_end(rounds, &signals)?;
+    notify::notify("STOPPING=1");
+    let mut speaker = speaker.lock().unwrap_or_else(PoisonError::into_inner);
+    match speaker.set(false) {
+        Ok(_) => tracing::info!("withdrew {} at the end", addresses(announce)),
+        Err(sentence) => tracing::error!("cannot withdraw at the end: {sentence}"),
+    }
+    log::finish();
+    // The thread of the rounds must not get the speaker any more.
+    std::process::exit(0)
+}
+
+fn load(arguments: &AnnounceArgs) -> Result<Config, String> {
+    let file = &arguments.file.config;
+    let loaded = config::load(file).map_err(|mistakes| {
+        let mut sentences = String::new();
+        for mistake in mistakes {
+            sentences += &format!("\n  {mistake}");
+        }
+        format!("{} cannot be used:{sentences}", file.display())
+    })?;
+    Ok(loaded.config)
+}
+
+fn addresses(announce: &AnnounceConfig) -> String {
+    let mut texts = Vec::new();
+    for address in &announce.addresses {
+        texts.push(address.to_string());
+    }
+    texts.join(", ")
+}
+
+/// The server beside this process, as its configuration says.
+fn remote(arguments: &AnnounceArgs, config: &Config) -> Result<RemoteArgs, String> {
+    let admin = match (&arguments.admin, &config.admin.listen) {
+        (Some(admin), _) => admin.clone(),
+        (None, AdminListen::Unix(path)) => format!("unix:{}", path.display()),
+        (None, AdminListen::Tcp(address)) if address.port() == 0 => {
+            return Err("[admin] listen has no fixed port; state --admin".to_owned());
+        }
+        (None, AdminListen::Tcp(address)) => {
+            let mut address = *address;
+            if address.ip().is_unspecified() {
+                address.set_ip(match address.is_ipv4() {
+                    true => std::net::Ipv4Addr::LOCALHOST.into(),
+                    false => std::net::Ipv6Addr::LOCALHOST.into(),
+                });
+            }
+            let scheme = if config.admin.tls.is_some() {
+                "https"
+            } else {
+                "http"
+            };
+            format!("{scheme}://{address}")
+        }
+    };
+    let token_file: Option<PathBuf> = config.admin.token_file.clone();
+    Ok(RemoteArgs {
+        admin,
+        token_file,
+        ca_file: arguments.ca_file.clone(),
+    })
+}
+
+/// Runs the rounds until a signal ends the process.
+///
+/// # Errors
+/// A sentence: the system has no thread, or the rounds have ended, which would be a bug.
+fn wait_for_end(mut rounds: AnnouncerLoop, signals: &Signals) -> Result<(), String> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .map_err(|error| format!("cannot start the runtime: {error}"))?;
+    let (lives, ended) = oneshot::channel::<()>();
+    let started = thread::Builder::new()
+        .name("rounds".to_owned())
+        .spawn(move || {
+            let _lives = lives;
+            rounds.run()
+        });
+    started.map_err(|error| format!("cannot start the thread \"rounds\": {error}"))?;
+    runtime.block_on(async {
+        tokio::select! {
+            () = signals.end() => Ok(()),
+            _ = ended => Err("the rounds have ended".to_owned()),
+        }
+    })
+}
+
+/// The rounds, one after the other.
+struct AnnouncerLoop {
+    query: TestQuery,
+    interval: Duration,
+    decision: AnnounceDecision,
+    speaker: Arc<Mutex<RouteSpeaker>>,
+    server: AdminClient,
+    /// The longest that the server may take for the call.
+    timeout: Duration,
+    /// What the fleet said last, and when.
+    heard: Option<(Option<FleetFacts>, Instant)>,
+    /// What the router cannot be told, if it cannot.
+    unspoken: Option<String>,
+    /// Why the server cannot be told what is announced, if it cannot.
+    untold: Option<String>,
+    addresses: String,
+    started: Instant,
+    has_watchdog: bool,
+}
+
+impl AnnouncerLoop {
+    fn new(
+        announce: &AnnounceConfig,
+        remote: &RemoteArgs,
+        speaker: Arc<Mutex<RouteSpeaker>>,
+    ) -> Result<AnnouncerLoop, String> {
+        Ok(AnnouncerLoop {
+            query: TestQuery {
+                addresses: announce.addresses.clone(),
+                port: announce.port,
+                name: announce.query.clone(),
+                rtype: announce.query_type,
+                timeout: announce.timeout,
+            },
+            interval: announce.interval,
+            decision: AnnounceDecision::new(announce.rules),
+            speaker,
+            server: AdminClient::new(remote)?,
+            timeout: announce.timeout,
+            heard: None,
+            unspoken: None,
+            untold: None,
+            addresses: addresses(announce),
+            started: Instant::now(),
+            has_watchdog: std::env::var_os("WATCHDOG_USEC").is_some(),
+        })
+    }
+
+    fn run(&mut self) -> ! {
+        loop {
+            let began = Instant::now();
+            self.round();
+            if self.has_watchdog {
+                notify::notify("WATCHDOG=1");
+            }
+            thread::sleep(self.interval.saturating_sub(began.elapsed()));
+        }
+    }
+
+    fn round(&mut self) {
+        let answers = self.query.ask();
+        let mut fleet = None;
+        if answers.is_ok() {
+            self.tell();
+            fleet = self.fleet();
+        }
+        let before = self.decision.state();
+        let was_decided = self.decision.is_announcing().is_some();
+        let facts = RoundFacts { answers, fleet };
+        self.decision.step(self.started.elapsed(), &facts);
+        let state = self.decision.state();
+        let is_decided = self.decision.is_announcing().is_some();
+        if state != before || is_decided != was_decided {
+            let (addresses, reason) = (&self.addresses, shown(self.decision.reason()));
+            tracing::warn!("{addresses}: {}: {reason}", state.word());
+        }
+        self.speak();
+        if facts.answers.is_err() && !state.is_announcing() {
+            // The server may still speak to its fleet.
+            self.tell();
+        }
+    }
+
+    /// Tells the router what holds.
+    fn speak(&mut self) {
+        let Some(is_announcing) = self.decision.is_announcing() else {
+            return;
+        };
+        let mut speaker = self.speaker.lock().unwrap_or_else(PoisonError::into_inner);
+        let spoken = speaker.set(is_announcing);
+        drop(speaker);
+        match spoken {
+            Ok(has_changed) => {
+                if has_changed || self.unspoken.is_some() {
+                    let done = if is_announcing {
+                        "announced"
+                    } else {
+                        "withdrawn"
+                    };
+                    tracing::info!("{} {done} by the router", self.addresses);
+                }
+                self.unspoken = None;
+            }
+            Err(sentence) => {
+                if self.unspoken.as_ref() != Some(&sentence) {
+                    tracing::error!("{}", shown(&sentence));
+                }
+                self.unspoken = Some(sentence);
+            }
+        }
+    }
+
+    /// Tells the server what is announced, and hears what its fleet says.
+    fn tell(&mut self) {
+        let (state, reason) = match &self.unspoken {
+            Some(sentence) => (AnnounceState::Withdrawn, sentence.as_str()),
+            None => (self.decision.state(), self.decision.reason()),
+        };
+        let said = AnnouncementRequest {
+            state,
+            reason: PlainText::cut(&shown(reason).to_string()),
+        };
+        let answer: Result<AnnouncementAnswer, String> =
+            self.server
+                .put_within("/v1/announcement", &said, self.timeout);
+        match answer {
+            Ok(answer) => {
+                self.heard = Some((answer.fleet.map(facts_of), Instant::now()));
+                self.untold = None;
+            }
+            Err(sentence) => {
+                if self.untold.is_none() {
+                    tracing::warn!(
+                        "the fleet does not hear of this announcer: {}",
+                        shown(&sentence)
+                    );
+                }
+                self.untold = Some(sentence);
+            }
+        }
+    }
+
+    fn fleet(&self) -> Option<FleetFacts> {
+        let (fleet, at) = self.heard?;
+        fleet.filter(|_| at.elapsed() < FLEET_MEMORY)
+    }
+}
+
+fn facts_of(standing: FleetStanding) -> FleetFacts {
+    FleetFacts {
+        checks: standing.checks,
+        outvoted: standing.outvoted,
+        announcing: standing.announcing,
+        staying: standing.staying,
+    }
+}
