@@ -48,7 +48,7 @@ pub struct AnnouncementAnswer {
 pub struct FleetStanding {
     /// Its checks.
     pub checks: usize,
-    /// How many of them it sees otherwise than the fleet.
+    /// How many of them it sees otherwise than the fleet, or not at all.
     pub outvoted: usize,
     /// How many others announce.
     pub announcing: usize,
@@ -106,7 +106,7 @@ fn standing(context: &AdminContext) -> Option<FleetStanding> {
     let count = report.announce_count();
     Some(FleetStanding {
         checks: report.checks,
-        outvoted: report.outvoted,
+        outvoted: report.outvoted + report.unseen,
         announcing: count.announcing,
         staying: count.staying,
     })

@@ -27,6 +27,10 @@ use crate::text::shown;
 
 /// Most time that the router has for an answer. At a signal, the process ends after 0.7 s.
 const MOST_FOR_ROUTER: Duration = Duration::from_millis(500);
+/// Most time that the server has to hear of the end.
+const MOST_FOR_FAREWELL: Duration = Duration::from_millis(150);
+/// How long after a call that failed the next one is made.
+const NEXT_CALL: Duration = Duration::from_secs(2);
 /// How long what the fleet said last counts where the server does not answer its admin port.
 const FLEET_MEMORY: Duration = Duration::from_secs(10);
 
@@ -49,7 +53,8 @@ pub fn run(arguments: &AnnounceArgs) -> Result<ExitCode, String> {
     log::start("info");
     let signals = Signals::watch()?;
     let speaker = Arc::new(Mutex::new(speaker));
-    let rounds = AnnouncerLoop::new(announce, &remote(arguments, &config)?, speaker.clone())?;
+    let remote = remote(arguments, &config)?;
+    let rounds = AnnouncerLoop::new(announce, &remote, speaker.clone())?;
     tracing::info!("announces {} while the server answers", addresses(announce));
     notify::notify("READY=1");
     wait_for_end(rounds, &signals)?;
@@ -59,6 +64,7 @@ pub fn run(arguments: &AnnounceArgs) -> Result<ExitCode, String> {
         Ok(_) => tracing::info!("withdrew {} at the end", addresses(announce)),
         Err(sentence) => tracing::error!("cannot withdraw at the end: {sentence}"),
     }
+    say_farewell(&remote);
     log::finish();
     // The thread of the rounds must not get the speaker any more.
     std::process::exit(0)
@@ -116,6 +122,19 @@ fn remote(arguments: &AnnounceArgs, config: &Config) -> Result<RemoteArgs, Strin
     })
 }
 
+/// Tells the server, and so its fleet, that nothing is announced any more. It matters little if the
+/// server does not hear it: without an announcer it forgets what was said.
+fn say_farewell(remote: &RemoteArgs) {
+    let said = AnnouncementRequest {
+        state: AnnounceState::Withdrawn,
+        reason: PlainText::cut("the announcer was stopped"),
+    };
+    if let Ok(server) = AdminClient::new(remote) {
+        let _: Result<AnnouncementAnswer, String> =
+            server.put_within("/v1/announcement", &said, MOST_FOR_FAREWELL);
+    }
+}
+
 /// Runs the rounds until a signal ends the process.
 ///
 /// # Errors
@@ -153,8 +172,8 @@ struct AnnouncerLoop {
     heard: Option<(Option<FleetFacts>, Instant)>,
     /// What the router cannot be told, if it cannot.
     unspoken: Option<String>,
-    /// Why the server cannot be told what is announced, if it cannot.
-    untold: Option<String>,
+    /// Why the server could not be told what is announced, and when, if it could not.
+    untold: Option<(String, Instant)>,
     addresses: String,
     started: Instant,
     has_watchdog: bool,
@@ -214,7 +233,11 @@ impl AnnouncerLoop {
         let is_decided = self.decision.is_announcing().is_some();
         if state != before || is_decided != was_decided {
             let (addresses, reason) = (&self.addresses, shown(self.decision.reason()));
-            tracing::warn!("{addresses}: {}: {reason}", state.word());
+            if state == AnnounceState::Announced {
+                tracing::info!("{addresses}: announced: {reason}");
+            } else {
+                tracing::warn!("{addresses}: {}: {reason}", state.word());
+            }
         }
         self.speak();
         if facts.answers.is_err() && !state.is_announcing() {
@@ -254,6 +277,10 @@ impl AnnouncerLoop {
 
     /// Tells the server what is announced, and hears what its fleet says.
     fn tell(&mut self) {
+        let is_refused = |(_, at): &(String, Instant)| at.elapsed() < NEXT_CALL;
+        if self.untold.as_ref().is_some_and(is_refused) {
+            return;
+        }
         let (state, reason) = match &self.unspoken {
             Some(sentence) => (AnnounceState::Withdrawn, sentence.as_str()),
             None => (self.decision.state(), self.decision.reason()),
@@ -277,7 +304,7 @@ impl AnnouncerLoop {
                         shown(&sentence)
                     );
                 }
-                self.untold = Some(sentence);
+                self.untold = Some((sentence, Instant::now()));
             }
         }
     }

@@ -27,9 +27,9 @@ impl Pair {
             ip(&format!("-n {name} link set lo up"));
         }
         ip(&format!(
-            "link add name up netns {ours} type veth peer name down netns {theirs}"
+            "link add name uplink netns {ours} type veth peer name downlink netns {theirs}"
         ));
-        for (name, device, address) in [(&ours, "up", 2), (&theirs, "down", 1)] {
+        for (name, device, address) in [(&ours, "uplink", 2), (&theirs, "downlink", 1)] {
             ip(&format!(
                 "-n {name} address add 10.78.0.{address}/30 dev {device}"
             ));

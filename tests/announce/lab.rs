@@ -7,7 +7,6 @@
 //! ```
 
 use std::fs;
-use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -258,6 +257,7 @@ impl Lab {
         let control = self.path(&format!("{name}.ctl"));
         let text = format!(
             "[server]\nlisten = [\"{SERVICE}:53\"]\nworkers = 1\n\
+             [admin]\nlisten = \"unix:admin.sock\"\n\
              [announce]\naddresses = [\"{SERVICE}\"]\nquery = \"example.com\"\nbird = {control:?}\n\
              interval = \"200ms\"\ntimeout = \"500ms\"\nfall = 2\nrise = 3\npause = \"1s\"\n{keys}\n\
              [fleet]\nname = \"world\"\nvoter = \"{name}\"\nservers = [\"nats://10.77.0.1:4222\"]\n\
@@ -312,7 +312,7 @@ impl Lab {
     pub fn blind(&self, at: usize, is_blind: bool) {
         let word = if is_blind { "add" } else { "delete" };
         let name = self.namespace(SERVERS[at]);
-        ip(&format!("-n {name} route {word} blackhole {ENDPOINT}/32"));
+        ip(&format!("-n {name} route {word} unreachable {ENDPOINT}/32"));
     }
 
     /// What the BIRD of a nameserver says.
@@ -329,7 +329,13 @@ impl Lab {
     /// The status of a nameserver.
     pub fn status(&self, at: usize) -> serde_json::Value {
         let mut command = self.command(SERVERS[at], env!("CARGO_BIN_EXE_meridian"));
-        let output = command.args(["status", "--json"]).output();
+        let socket = format!(
+            "unix:{}",
+            self.path(SERVERS[at]).join("admin.sock").display()
+        );
+        let output = command
+            .args(["status", "--json", "--admin", &socket])
+            .output();
         let output = output.expect("the binary of this crate runs");
         serde_json::from_slice(&output.stdout).unwrap_or_default()
     }
@@ -388,14 +394,6 @@ pub fn await_that(what: &str, mut holds: impl FnMut() -> bool) {
         assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
         std::thread::sleep(Duration::from_millis(50));
     }
-}
-
-/// Waits until a port is open, seen from inside a namespace.
-#[track_caller]
-pub fn await_open(namespace: &str, address: &str) {
-    await_that(&format!("{address} is open"), || {
-        inside(namespace, || TcpStream::connect(address).is_ok())
-    });
 }
 
 #[track_caller]

@@ -4,12 +4,15 @@
 //! or a pipe. The server itself uses the name of the test queries: a configuration whose zones do not
 //! hold it is refused, because the server would withdraw itself.
 
-use std::net::IpAddr;
+use std::collections::HashSet;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::listen::AdminConfig;
 use crate::config::document::{ConfigReport, SpannedList, TableField, WithOffset, values_of};
 use crate::config::tables;
+use crate::config::values::addresses::AdminListen;
 use crate::dns::{Name, RecordType};
 
 /// Most service addresses, and most protocols of BIRD.
@@ -68,15 +71,25 @@ pub struct AnnounceRules {
     pub outvoted: f64,
 }
 
+/// What else of the configuration matters.
+pub struct AnnounceSurroundings<'c> {
+    /// Whether there is a `[fleet]`.
+    pub has_fleet: bool,
+    /// `[server] listen`
+    pub listen: &'c [SocketAddr],
+    /// `[admin]`
+    pub admin: &'c AdminConfig,
+}
+
 /// The announcement of a configuration; `None`: nothing is announced.
 pub fn resolve(
     raw: TableField<tables::Announce>,
-    has_fleet: bool,
+    surroundings: &AnnounceSurroundings<'_>,
     folder: &Path,
     report: &mut ConfigReport,
 ) -> Option<AnnounceConfig> {
     let WithOffset { at, value: raw } = raw.given()?;
-    if !has_fleet {
+    if !surroundings.has_fleet {
         for (key, place) in [("keep", raw.keep.at()), ("outvoted", raw.outvoted.at())] {
             if let Some(place) = place {
                 let sentence = format!(
@@ -86,12 +99,26 @@ pub fn resolve(
             }
         }
     }
+    if surroundings.has_fleet && !surroundings.takes_calls() {
+        let sentence = "[announce] tells the fleet what it does through the admin server, which takes \
+                        calls from it only with a `token_file` in [admin] or on a unix socket";
+        report.warning(at, sentence.to_owned());
+    }
     let query = raw.query.required(
         at,
         "[announce] needs a `query`: a name in a zone of this server, which it must answer",
         report,
     );
+    let port = raw.port.value.as_u16();
     let addresses = resolve_addresses(raw.addresses, at, report);
+    for WithOffset { at, value } in addresses.iter().flatten() {
+        let address = SocketAddr::new(*value, port);
+        if !surroundings.is_heard(address) {
+            let sentence =
+                format!("{address} is not in [server] listen, so the server does not answer there");
+            report.warning(*at, sentence);
+        }
+    }
     let protocols_at = raw.protocols.at();
     let protocols = values_of(raw.protocols.value);
     let mut names = Vec::with_capacity(protocols.len());
@@ -107,8 +134,8 @@ pub fn resolve(
     };
     Some(AnnounceConfig {
         speaker: routers.resolve(at, folder, report)?,
-        addresses: addresses?,
-        port: raw.port.value.as_u16(),
+        addresses: values_of(addresses?),
+        port,
         query: query?.value,
         query_type: raw.query_type.value,
         interval: raw.interval.value.0,
@@ -127,23 +154,39 @@ fn resolve_addresses(
     raw: TableField<SpannedList<IpAddr>>,
     table: usize,
     report: &mut ConfigReport,
-) -> Option<Vec<IpAddr>> {
+) -> Option<SpannedList<IpAddr>> {
     let sentence = "[announce] needs `addresses`: the service addresses of this server";
     let given = raw.required(table, sentence, report)?;
     check_length("addresses", given.value.len(), given.at, report);
-    let mut addresses: Vec<IpAddr> = Vec::with_capacity(given.value.len());
-    for WithOffset { at, value } in given.value {
+    let mut seen = HashSet::new();
+    for WithOffset { at, value } in &given.value {
+        let at = *at;
         if value.is_unspecified() || value.is_multicast() {
             report.error(
                 at,
                 format!("{value} cannot be announced: it is no address of a host"),
             );
-        } else if addresses.contains(&value) {
+        } else if !seen.insert(*value) {
             report.error(at, format!("{value} is listed twice"));
         }
-        addresses.push(value);
     }
-    Some(addresses)
+    Some(given.value)
+}
+
+impl AnnounceSurroundings<'_> {
+    /// Whether the admin server takes calls that change something.
+    fn takes_calls(&self) -> bool {
+        self.admin.token_file.is_some() || matches!(self.admin.listen, AdminListen::Unix(_))
+    }
+
+    /// Whether the server listens at an address: itself, or every address of its family.
+    fn is_heard(&self, address: SocketAddr) -> bool {
+        self.listen.iter().any(|listen| {
+            let is_everywhere =
+                listen.ip().is_unspecified() && listen.is_ipv4() == address.is_ipv4();
+            listen.port() == address.port() && (listen.ip() == address.ip() || is_everywhere)
+        })
+    }
 }
 
 fn check_length(key: &str, length: usize, at: usize, report: &mut ConfigReport) {
@@ -200,7 +243,8 @@ mod tests {
 
     /// The announcement of a configuration, or the first mistake.
     fn announce(keys: &str) -> Result<(AnnounceConfig, Vec<String>), String> {
-        let text = format!("[announce]\n{keys}\n");
+        let listen = "[server]\nlisten = [\"192.0.2.53:53\"]\n";
+        let text = format!("{listen}[announce]\n{keys}\n");
         match crate::config::parse(&text, Path::new("/etc/m/meridian.toml")) {
             Ok(loaded) => {
                 let warnings = loaded.warnings.iter().map(ToString::to_string).collect();
@@ -229,11 +273,25 @@ mod tests {
             (3, 5, 1)
         );
         assert!(warnings.is_empty(), "{warnings:?}");
-        let keys = format!("{LEAST}\nexabgp = \"/run/exabgp.in\"\nkeep = 2\nprotocols = [\"a\"]");
+        let keys = format!(
+            "{LEAST}\nexabgp = \"/run/exabgp.in\"\nkeep = 2\nprotocols = [\"a\"]\nport = 54"
+        );
         let (other, warnings) = announce(&keys).unwrap();
         let pipe = "/run/exabgp.in".into();
         assert_eq!(other.speaker, SpeakerConfig::Exabgp { pipe });
-        assert_eq!(warnings.len(), 2, "{warnings:?}");
+        assert_eq!(warnings.len(), 3, "{warnings:?}");
+    }
+
+    #[test]
+    fn an_announcer_that_the_fleet_would_not_hear_is_warned_of() {
+        let keys = format!("{LEAST}\nbird = \"a\"\nkeep = 2\n[fleet]\nname = \"world\"");
+        let (_, warnings) = announce(&keys).unwrap();
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        assert!(warnings[0].contains("`token_file` in [admin]"));
+        for admin in ["listen = \"unix:a\"", "token_file = \"a\""] {
+            let (_, warnings) = announce(&format!("{keys}\n[admin]\n{admin}")).unwrap();
+            assert!(warnings.is_empty(), "{warnings:?}");
+        }
     }
 
     #[test]

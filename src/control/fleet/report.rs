@@ -46,6 +46,10 @@ pub struct FleetReport {
     pub checks: usize,
     /// Checks that this server sees otherwise than the fleet.
     pub outvoted: usize,
+    /// Checks that the fleet decides about and this server does not see, because its monitor suspects
+    /// itself.
+    #[serde(default)]
+    pub unseen: usize,
     /// The other servers, by name.
     pub voters: Vec<VoterReport>,
     /// Who sees a check otherwise than the fleet, at most 256.
@@ -179,6 +183,7 @@ pub(super) fn of(
         quorum: member.has_quorum(),
         disputed: member.is_disputed(now),
         checks: member.checks(),
+        unseen: member.unseen(),
         outvoted: differing
             .get(settings.voter.as_str())
             .copied()
