@@ -7,20 +7,17 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::Method;
 use axum::response::{IntoResponse, Response};
-use axum::{Extension, Json, routing};
+use axum::{Extension, Json};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::bodies::read_body;
 use super::changes::{ChangeAuthor, RoutineCall};
 use super::context::AdminContext;
 use super::error::ApiError;
 use super::forms::PlainText;
 use super::listener::AdminPeer;
-use super::openapi::{RequestBody, ResponseKind};
-use super::overrides::read_body;
-use super::routes::AdminRoute;
 use crate::fleet::announcement::AnnounceState;
 
 /// What an announcer says.
@@ -56,21 +53,11 @@ pub struct FleetStanding {
     pub staying: usize,
 }
 
-/// The call.
-pub fn route() -> AdminRoute {
-    AdminRoute {
-        body: Some(RequestBody::needed::<AnnouncementRequest>()),
-        ..AdminRoute::change(
-            Method::PUT,
-            "/v1/announcement",
-            "Says what the announcer of this server does; repeated every few seconds",
-            ResponseKind::json::<AnnouncementAnswer>(),
-            routing::put(announce),
-        )
-    }
-}
-
-async fn announce(
+/// Takes what the announcer says.
+///
+/// # Errors
+/// 400: the body is missing or is no announcement.
+pub async fn announce(
     State(context): State<Arc<AdminContext>>,
     Extension(peer): Extension<AdminPeer>,
     body: Bytes,

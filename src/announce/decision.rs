@@ -229,13 +229,12 @@ impl AnnounceDecision {
     fn enter(&mut self, now: Duration, state: AnnounceState, reason: String) {
         let before = self.state;
         if before.is_announcing() && !state.is_announcing() {
-            let is_recent = |at: Duration| now.saturating_sub(at) < MEMORY;
-            let is_again = self.withdrawn_at.is_some_and(is_recent);
-            self.withdrawals = if is_again {
-                self.withdrawals.saturating_add(1)
-            } else {
-                1
-            };
+            match self.withdrawn_at {
+                Some(at) if now.saturating_sub(at) < MEMORY => {
+                    self.withdrawals = self.withdrawals.saturating_add(1);
+                }
+                _ => self.withdrawals = 1,
+            }
             self.withdrawn_at = Some(now);
         }
         if before.is_announcing() != state.is_announcing() {

@@ -277,8 +277,9 @@ impl AnnouncerLoop {
 
     /// Tells the server what is announced, and hears what its fleet says.
     fn tell(&mut self) {
-        let is_refused = |(_, at): &(String, Instant)| at.elapsed() < NEXT_CALL;
-        if self.untold.as_ref().is_some_and(is_refused) {
+        if let Some((_, at)) = &self.untold
+            && at.elapsed() < NEXT_CALL
+        {
             return;
         }
         let (state, reason) = match &self.unspoken {

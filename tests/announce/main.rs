@@ -4,4 +4,5 @@
 mod client;
 mod exabgp;
 mod lab;
+mod packaging;
 mod traffic;

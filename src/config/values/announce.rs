@@ -18,10 +18,8 @@ impl TextValue for BirdProtocol {
     }
 
     fn from_text(text: &str) -> Result<Self, ValueError> {
-        let is_symbol = |octet: u8| octet.is_ascii_alphanumeric() || octet == b'_';
-        let is_first = |octet: &u8| !octet.is_ascii_digit();
-        let is_good = text.len() <= 63 && text.bytes().all(is_symbol);
-        if is_good && text.as_bytes().first().is_some_and(is_first) {
+        let is_named = text.len() <= 63 && !text.starts_with(|first: char| first.is_ascii_digit());
+        if is_named && !text.is_empty() && text.bytes().all(is_symbol_octet) {
             Ok(BirdProtocol(text.to_owned()))
         } else {
             Err(ValueError::default())
@@ -31,6 +29,10 @@ impl TextValue for BirdProtocol {
     fn schema() -> Schema {
         json_schema!({ "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,62}$" })
     }
+}
+
+fn is_symbol_octet(octet: u8) -> bool {
+    octet.is_ascii_alphanumeric() || octet == b'_'
 }
 
 #[cfg(test)]
