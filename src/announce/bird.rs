@@ -12,7 +12,7 @@
 //! 0000
 //! ```
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -84,18 +84,10 @@ struct BirdSession<'p> {
 impl<'p> BirdSession<'p> {
     fn open(path: &'p Path, timeout: Duration) -> Result<BirdSession<'p>, String> {
         let deadline = Instant::now() + timeout;
-        let opened = SockAddr::unix(path).and_then(|address| {
-            let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-            socket.connect_timeout(&address, timeout)?;
-            Ok(socket)
-        });
-        let stream = match opened {
-            Ok(socket) => UnixStream::from(socket),
-            Err(error) => {
-                let path = path.display();
-                return Err(format!("BIRD cannot be reached at {path}: {error}"));
-            }
-        };
+        let stream = connect(path, timeout).map_err(|error| {
+            let path = path.display();
+            format!("BIRD cannot be reached at {path}: {error}")
+        })?;
         let mut session = BirdSession {
             stream,
             path,
@@ -114,12 +106,21 @@ impl<'p> BirdSession<'p> {
     }
 
     fn command(&mut self, line: &str) -> Result<BirdReply, String> {
-        let sent = left(self.deadline).and_then(|left| {
-            self.stream.set_write_timeout(Some(left))?;
-            self.stream.write_all(line.as_bytes())
-        });
+        let sent = self.send(line);
         sent.map_err(|error| self.lost(&error))?;
         self.reply()
+    }
+
+    fn send(&mut self, line: &str) -> io::Result<()> {
+        let left = left(self.deadline)?;
+        self.stream.set_write_timeout(Some(left))?;
+        self.stream.write_all(line.as_bytes())
+    }
+
+    fn receive(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = left(self.deadline)?;
+        self.stream.set_read_timeout(Some(left))?;
+        self.stream.read(buffer)
     }
 
     /// The first line with a code, once the last line is there.
@@ -153,10 +154,7 @@ impl<'p> BirdSession<'p> {
                 return Ok(line);
             }
             let mut buffer = [0; 1024];
-            let read = left(self.deadline).and_then(|left| {
-                self.stream.set_read_timeout(Some(left))?;
-                self.stream.read(&mut buffer)
-            });
+            let read = self.receive(&mut buffer);
             let count = read.map_err(|error| self.lost(&error))?;
             *size += count;
             if count == 0 || *size > MOST {
@@ -168,13 +166,21 @@ impl<'p> BirdSession<'p> {
         }
     }
 
-    fn lost(&self, error: &std::io::Error) -> String {
+    fn lost(&self, error: &io::Error) -> String {
         let path = self.path.display();
         if is_timeout(error) {
             return format!("BIRD does not answer in time at {path}");
         }
         format!("the connection to BIRD at {path} is lost: {error}")
     }
+}
+
+/// Connects before the timeout, also where the other end does not accept.
+fn connect(path: &Path, timeout: Duration) -> io::Result<UnixStream> {
+    let address = SockAddr::unix(path)?;
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.connect_timeout(&address, timeout)?;
+    Ok(UnixStream::from(socket))
 }
 
 /// The code of a line and the octet behind it.

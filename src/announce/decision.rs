@@ -96,7 +96,8 @@ impl AnnounceDecision {
 
     /// Takes what was seen in a round that ended at `now`. Times never decrease.
     pub fn step(&mut self, now: Duration, facts: &RoundFacts) {
-        self.count(now, facts);
+        self.count(facts.answers.is_ok());
+        self.note_doubt(now, facts);
         if let Err(sentence) = &facts.answers
             && self.bad_row >= self.rules.fall
         {
@@ -111,14 +112,17 @@ impl AnnounceDecision {
         }
     }
 
-    fn count(&mut self, now: Duration, facts: &RoundFacts) {
-        if facts.answers.is_ok() {
+    fn count(&mut self, is_good: bool) {
+        if is_good {
             self.good_row = self.good_row.saturating_add(1);
             self.bad_row = 0;
         } else {
             self.bad_row = self.bad_row.saturating_add(1);
             self.good_row = 0;
         }
+    }
+
+    fn note_doubt(&mut self, now: Duration, facts: &RoundFacts) {
         if self.is_outvoted(facts) {
             self.doubted_since.get_or_insert(now);
         } else {
@@ -226,16 +230,20 @@ impl AnnounceDecision {
         self.enter(now, AnnounceState::Announced, reason);
     }
 
+    fn note_withdrawal(&mut self, now: Duration) {
+        match self.withdrawn_at {
+            Some(at) if now.saturating_sub(at) < MEMORY => {
+                self.withdrawals = self.withdrawals.saturating_add(1);
+            }
+            _ => self.withdrawals = 1,
+        }
+        self.withdrawn_at = Some(now);
+    }
+
     fn enter(&mut self, now: Duration, state: AnnounceState, reason: String) {
         let before = self.state;
         if before.is_announcing() && !state.is_announcing() {
-            match self.withdrawn_at {
-                Some(at) if now.saturating_sub(at) < MEMORY => {
-                    self.withdrawals = self.withdrawals.saturating_add(1);
-                }
-                _ => self.withdrawals = 1,
-            }
-            self.withdrawn_at = Some(now);
+            self.note_withdrawal(now);
         }
         if before.is_announcing() != state.is_announcing() {
             self.changed_at = now;

@@ -37,11 +37,14 @@ impl TestQuery {
     /// A sentence about the first that is not answered well.
     pub fn ask(&self) -> Result<(), String> {
         for address in &self.addresses {
-            let server = SocketAddr::new(*address, self.port);
-            self.judge(server, "UDP", self.over_udp(server))?;
-            self.judge(server, "TCP", self.over_tcp(server))?;
+            self.ask_at(SocketAddr::new(*address, self.port))?;
         }
         Ok(())
+    }
+
+    fn ask_at(&self, server: SocketAddr) -> Result<(), String> {
+        self.judge(server, "UDP", self.over_udp(server))?;
+        self.judge(server, "TCP", self.over_tcp(server))
     }
 
     fn judge(
@@ -69,12 +72,7 @@ impl TestQuery {
 
     fn over_udp(&self, server: SocketAddr) -> io::Result<Vec<u8>> {
         let deadline = Instant::now() + self.timeout;
-        let local: SocketAddr = if server.is_ipv4() {
-            (Ipv4Addr::UNSPECIFIED, 0).into()
-        } else {
-            (Ipv6Addr::UNSPECIFIED, 0).into()
-        };
-        let socket = UdpSocket::bind(local)?;
+        let socket = UdpSocket::bind(any_port(server))?;
         socket.connect(server)?;
         let query = self.query();
         socket.send(&query)?;
@@ -117,6 +115,15 @@ impl TestQuery {
         query.extend(self.rtype.0.to_be_bytes());
         query.extend(CLASS_IN.to_be_bytes());
         query
+    }
+}
+
+/// Any address and port of the family of a server.
+fn any_port(server: SocketAddr) -> SocketAddr {
+    if server.is_ipv4() {
+        (Ipv4Addr::UNSPECIFIED, 0).into()
+    } else {
+        (Ipv6Addr::UNSPECIFIED, 0).into()
     }
 }
 

@@ -5,6 +5,7 @@
 //! The rounds have a thread of their own. At a signal the main thread withdraws the addresses and
 //! keeps the speaker, so no late round announces them again.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -99,13 +100,7 @@ fn remote(arguments: &AnnounceArgs, config: &Config) -> Result<RemoteArgs, Strin
             return Err("[admin] listen has no fixed port; state --admin".to_owned());
         }
         (None, AdminListen::Tcp(address)) => {
-            let mut address = *address;
-            if address.ip().is_unspecified() {
-                address.set_ip(match address.is_ipv4() {
-                    true => std::net::Ipv4Addr::LOCALHOST.into(),
-                    false => std::net::Ipv6Addr::LOCALHOST.into(),
-                });
-            }
+            let address = reachable(*address);
             let scheme = if config.admin.tls.is_some() {
                 "https"
             } else {
@@ -120,6 +115,16 @@ fn remote(arguments: &AnnounceArgs, config: &Config) -> Result<RemoteArgs, Strin
         token_file,
         ca_file: arguments.ca_file.clone(),
     })
+}
+
+/// Where a server that listens everywhere is reached from its own machine.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    address
 }
 
 /// Tells the server, and so its fleet, that nothing is announced any more. It matters little if the
@@ -232,17 +237,23 @@ impl AnnouncerLoop {
         let state = self.decision.state();
         let is_decided = self.decision.is_announcing().is_some();
         if state != before || is_decided != was_decided {
-            let (addresses, reason) = (&self.addresses, shown(self.decision.reason()));
-            if state == AnnounceState::Announced {
-                tracing::info!("{addresses}: announced: {reason}");
-            } else {
-                tracing::warn!("{addresses}: {}: {reason}", state.word());
-            }
+            self.note_change();
         }
         self.speak();
         if facts.answers.is_err() && !state.is_announcing() {
             // The server may still speak to its fleet.
             self.tell();
+        }
+    }
+
+    fn note_change(&self) {
+        let state = self.decision.state();
+        let (addresses, word) = (&self.addresses, state.word());
+        let reason = shown(self.decision.reason());
+        if state == AnnounceState::Announced {
+            tracing::info!("{addresses}: {word}: {reason}");
+        } else {
+            tracing::warn!("{addresses}: {word}: {reason}");
         }
     }
 
@@ -255,24 +266,24 @@ impl AnnouncerLoop {
         let spoken = speaker.set(is_announcing);
         drop(speaker);
         match spoken {
-            Ok(has_changed) => {
-                if has_changed || self.unspoken.is_some() {
-                    let done = if is_announcing {
-                        "announced"
-                    } else {
-                        "withdrawn"
-                    };
-                    tracing::info!("{} {done} by the router", self.addresses);
-                }
-                self.unspoken = None;
-            }
-            Err(sentence) => {
-                if self.unspoken.as_ref() != Some(&sentence) {
-                    tracing::error!("{}", shown(&sentence));
-                }
-                self.unspoken = Some(sentence);
-            }
+            Ok(has_changed) => self.note_spoken(is_announcing, has_changed),
+            Err(sentence) => self.note_unspoken(sentence),
         }
+    }
+
+    fn note_spoken(&mut self, is_announcing: bool, has_changed: bool) {
+        let was_unspoken = self.unspoken.take().is_some();
+        if has_changed || was_unspoken {
+            let done = done_word(is_announcing);
+            tracing::info!("{} {done} by the router", self.addresses);
+        }
+    }
+
+    fn note_unspoken(&mut self, sentence: String) {
+        if self.unspoken.as_ref() != Some(&sentence) {
+            tracing::error!("{}", shown(&sentence));
+        }
+        self.unspoken = Some(sentence);
     }
 
     /// Tells the server what is announced, and hears what its fleet says.
@@ -290,29 +301,38 @@ impl AnnouncerLoop {
             state,
             reason: PlainText::cut(&shown(reason).to_string()),
         };
-        let answer: Result<AnnouncementAnswer, String> =
-            self.server
-                .put_within("/v1/announcement", &said, self.timeout);
+        let timeout = self.timeout;
+        let answer = self.server.put_within("/v1/announcement", &said, timeout);
         match answer {
-            Ok(answer) => {
-                self.heard = Some((answer.fleet.map(facts_of), Instant::now()));
-                self.untold = None;
-            }
-            Err(sentence) => {
-                if self.untold.is_none() {
-                    tracing::warn!(
-                        "the fleet does not hear of this announcer: {}",
-                        shown(&sentence)
-                    );
-                }
-                self.untold = Some((sentence, Instant::now()));
-            }
+            Ok(answer) => self.note_heard(&answer),
+            Err(sentence) => self.note_untold(sentence),
         }
+    }
+
+    fn note_heard(&mut self, answer: &AnnouncementAnswer) {
+        self.heard = Some((answer.fleet.map(facts_of), Instant::now()));
+        self.untold = None;
+    }
+
+    fn note_untold(&mut self, sentence: String) {
+        if self.untold.is_none() {
+            let sentence = shown(&sentence);
+            tracing::warn!("the fleet does not hear of this announcer: {sentence}");
+        }
+        self.untold = Some((sentence, Instant::now()));
     }
 
     fn fleet(&self) -> Option<FleetFacts> {
         let (fleet, at) = self.heard?;
         fleet.filter(|_| at.elapsed() < FLEET_MEMORY)
+    }
+}
+
+fn done_word(is_announcing: bool) -> &'static str {
+    if is_announcing {
+        "announced"
+    } else {
+        "withdrawn"
     }
 }
 

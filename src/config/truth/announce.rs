@@ -13,6 +13,7 @@ use super::listen::AdminConfig;
 use crate::config::document::{ConfigReport, SpannedList, TableField, WithOffset, values_of};
 use crate::config::tables;
 use crate::config::values::addresses::AdminListen;
+use crate::config::values::announce::BirdProtocol;
 use crate::dns::{Name, RecordType};
 
 /// Most service addresses, and most protocols of BIRD.
@@ -89,21 +90,7 @@ pub fn resolve(
     report: &mut ConfigReport,
 ) -> Option<AnnounceConfig> {
     let WithOffset { at, value: raw } = raw.given()?;
-    if !surroundings.has_fleet {
-        for (key, place) in [("keep", raw.keep.at()), ("outvoted", raw.outvoted.at())] {
-            if let Some(place) = place {
-                let sentence = format!(
-                    "{key} has no effect without [fleet], because nobody outvotes this server"
-                );
-                report.warning(place, sentence);
-            }
-        }
-    }
-    if surroundings.has_fleet && !surroundings.takes_calls() {
-        let sentence = "[announce] tells the fleet what it does through the admin server, which takes \
-                        calls from it only with a `token_file` in [admin] or on a unix socket";
-        report.warning(at, sentence.to_owned());
-    }
+    surroundings.warn(&raw, at, report);
     let query = raw.query.required(
         at,
         "[announce] needs a `query`: a name in a zone of this server, which it must answer",
@@ -111,25 +98,21 @@ pub fn resolve(
     );
     let port = raw.port.value.as_u16();
     let addresses = resolve_addresses(raw.addresses, at, report);
-    for WithOffset { at, value } in addresses.iter().flatten() {
-        let address = SocketAddr::new(*value, port);
-        if !surroundings.is_heard(address) {
-            let sentence =
-                format!("{address} is not in [server] listen, so the server does not answer there");
-            report.warning(*at, sentence);
-        }
+    for address in addresses.iter().flatten() {
+        surroundings.warn_unheard(address, port, report);
     }
     let protocols_at = raw.protocols.at();
-    let protocols = values_of(raw.protocols.value);
-    let mut names = Vec::with_capacity(protocols.len());
-    for protocol in protocols {
-        names.push(protocol.0);
-    }
-    check_length("protocols", names.len(), protocols_at.unwrap_or(at), report);
+    let protocols = protocol_names(raw.protocols.value);
+    check_length(
+        "protocols",
+        protocols.len(),
+        protocols_at.unwrap_or(at),
+        report,
+    );
     let routers = Routers {
         bird: raw.bird,
         exabgp: raw.exabgp,
-        protocols: names,
+        protocols,
         protocols_at,
     };
     Some(AnnounceConfig {
@@ -148,6 +131,14 @@ pub fn resolve(
             outvoted: raw.outvoted.value.0,
         },
     })
+}
+
+fn protocol_names(protocols: SpannedList<BirdProtocol>) -> Vec<String> {
+    let mut names = Vec::with_capacity(protocols.len());
+    for protocol in values_of(protocols) {
+        names.push(protocol.0);
+    }
+    names
 }
 
 fn resolve_addresses(
@@ -174,6 +165,30 @@ fn resolve_addresses(
 }
 
 impl AnnounceSurroundings<'_> {
+    /// Warns of keys without effect, and of an announcer that the fleet would not hear.
+    fn warn(&self, raw: &tables::Announce, table: usize, report: &mut ConfigReport) {
+        if self.has_fleet && !self.takes_calls() {
+            let sentence = "[announce] tells the fleet what it does through the admin server, which \
+                            takes calls from it only with a `token_file` in [admin] or on a unix socket";
+            report.warning(table, sentence.to_owned());
+        }
+        for (key, place) in [("keep", raw.keep.at()), ("outvoted", raw.outvoted.at())] {
+            if let Some(place) = place.filter(|_| !self.has_fleet) {
+                let sentence = format!("{key} has no effect without [fleet]");
+                report.warning(place, sentence);
+            }
+        }
+    }
+
+    fn warn_unheard(&self, address: &WithOffset<IpAddr>, port: u16, report: &mut ConfigReport) {
+        let socket = SocketAddr::new(address.value, port);
+        if !self.is_heard(socket) {
+            let sentence =
+                format!("{socket} is not in [server] listen, so the server does not answer there");
+            report.warning(address.at, sentence);
+        }
+    }
+
     /// Whether the admin server takes calls that change something.
     fn takes_calls(&self) -> bool {
         self.admin.token_file.is_some() || matches!(self.admin.listen, AdminListen::Unix(_))
@@ -181,11 +196,7 @@ impl AnnounceSurroundings<'_> {
 
     /// Whether the server listens at an address: itself, or every address of its family.
     fn is_heard(&self, address: SocketAddr) -> bool {
-        self.listen.iter().any(|listen| {
-            let is_everywhere =
-                listen.ip().is_unspecified() && listen.is_ipv4() == address.is_ipv4();
-            listen.port() == address.port() && (listen.ip() == address.ip() || is_everywhere)
-        })
+        self.listen.iter().any(|listen| covers(listen, address))
     }
 }
 
@@ -235,6 +246,11 @@ impl Routers {
         let pipe = self.exabgp.path_in(folder)?;
         Some(SpeakerConfig::Exabgp { pipe })
     }
+}
+
+fn covers(listen: &SocketAddr, address: SocketAddr) -> bool {
+    let is_everywhere = listen.ip().is_unspecified() && listen.is_ipv4() == address.is_ipv4();
+    listen.port() == address.port() && (listen.ip() == address.ip() || is_everywhere)
 }
 
 #[cfg(test)]

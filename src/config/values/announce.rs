@@ -18,8 +18,7 @@ impl TextValue for BirdProtocol {
     }
 
     fn from_text(text: &str) -> Result<Self, ValueError> {
-        let is_named = text.len() <= 63 && !text.starts_with(|first: char| first.is_ascii_digit());
-        if is_named && !text.is_empty() && text.bytes().all(is_symbol_octet) {
+        if is_symbol(text) {
             Ok(BirdProtocol(text.to_owned()))
         } else {
             Err(ValueError::default())
@@ -29,6 +28,12 @@ impl TextValue for BirdProtocol {
     fn schema() -> Schema {
         json_schema!({ "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,62}$" })
     }
+}
+
+/// Whether BIRD reads a text as one symbol of at most 63 octets.
+fn is_symbol(text: &str) -> bool {
+    let is_named = !text.is_empty() && !text.starts_with(|first: char| first.is_ascii_digit());
+    is_named && text.len() <= 63 && text.bytes().all(is_symbol_octet)
 }
 
 fn is_symbol_octet(octet: u8) -> bool {
