@@ -8,6 +8,7 @@
 //! and the limits on time and on calls per address (`routes`). A call that changes state also
 //! passes the token and the rate limit of `changes`. Only then is its body read.
 
+mod announcement;
 mod bodies;
 mod changes;
 mod check_facts;
@@ -47,6 +48,7 @@ use tokio::sync::oneshot;
 use crate::config;
 use crate::server::PassedSockets;
 
+pub use announcement::{AnnouncementAnswer, AnnouncementRequest, FleetStanding};
 pub use bodies::{
     DrainRequest, EndpointDrainRequest, ForceRequest, ForcedState, ReturnRequest, ShiftRequest,
     TakeBackRequest, WeightRequest,

@@ -7,6 +7,7 @@
 
 pub mod arguments;
 
+pub mod announce;
 pub mod check;
 pub mod explain;
 pub mod fleet_orders;
@@ -52,6 +53,7 @@ pub fn parse() -> Arguments {
 pub fn run(arguments: Arguments) -> ExitCode {
     let result = match arguments.command {
         Command::Serve(serve) => daemon::serve::run(&serve),
+        Command::Announce(announce) => announce::run(&announce),
         Command::Demo(demo) => demo::run(&demo),
         Command::Check(check) => check::run(&check),
         Command::Explain(explain) => explain::run(&explain),

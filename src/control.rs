@@ -37,6 +37,7 @@ pub mod guard;
 pub mod reload;
 mod reloads;
 
+pub mod announcement;
 mod build;
 mod change;
 mod controller;

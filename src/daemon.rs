@@ -10,7 +10,7 @@ pub mod serve;
 
 mod confine;
 pub mod log;
-mod notify;
+pub mod notify;
 pub mod progress;
 mod runtime;
 pub mod signals;

@@ -8,6 +8,7 @@
 //! it is gone, what was agreed last holds. Orders are values in a bucket of the engine; [`desired`] is
 //! the state machine that follows it and never goes back.
 
+pub mod announcement;
 pub mod board;
 pub mod bounds;
 pub mod check_list;

@@ -9,8 +9,8 @@
 //! [`catalog`] is the compiled state, and [`answer`] makes replies from it. [`explain`] gives the
 //! reasons for an answer, and [`foresight`] predicts the effect of a change. [`balance`]
 //! distributes load, [`server`] owns the sockets, [`control`] loads and publishes, and [`admin`]
-//! serves the API. [`daemon`] is the running process. [`demo`], [`import`] and [`cli`] are the
-//! commands.
+//! serves the API. [`daemon`] is the running process. [`announce`] has routers told whether the server
+//! answers. [`demo`], [`import`] and [`cli`] are the commands.
 //!
 //! Imports point down only (kept by `tests/tidy.rs`). `docs/architecture.md` explains the design.
 
@@ -48,6 +48,7 @@ pub mod control;
 
 pub mod admin;
 
+pub mod announce;
 pub mod daemon;
 pub mod demo;
 pub mod import;

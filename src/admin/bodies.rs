@@ -5,12 +5,30 @@
 //! which is all that the handlers in `overrides` see. For example, `{"weight": 20, "for": "2h"}` is
 //! a [`WeightRequest`].
 
+use axum::body::Bytes;
 use schemars::JsonSchema;
 use serde::de::{DeserializeOwned, Deserializer, Error};
 use serde::{Deserialize, Serialize};
 
+use super::error::ApiError;
 use super::forms::{LeaseTime, MOST_WEIGHT, OrderTime, PlainText};
 use crate::control::overrides::OverrideAction;
+
+/// Reads a JSON object; an empty body stands for `{}`.
+///
+/// # Errors
+/// 400: it is no such object.
+pub fn read_body<T: DeserializeOwned>(body: &Bytes) -> Result<T, ApiError> {
+    let text = if body.is_empty() { b"{}" } else { &body[..] };
+    // serde would also read a list, as the values of the fields in their order.
+    if !text.trim_ascii_start().starts_with(b"{") {
+        return Err(ApiError::bad_request(
+            "the body is not a JSON object, {...}",
+        ));
+    }
+    serde_json::from_slice(text)
+        .map_err(|error| ApiError::bad_request(format!("the body is not valid: {error}")))
+}
 
 /// An override as its body states it, for every operation.
 pub struct OverrideRequest {

@@ -49,6 +49,11 @@ pub struct ChangeAuthor {
     pub reason: String,
 }
 
+/// Stands in the response of a call that is repeated all the time and has changed nothing: it leaves
+/// no line in the audit log.
+#[derive(Debug, Clone, Copy)]
+pub struct RoutineCall;
+
 impl ChangeGuard {
     /// A guard that admits a full burst at first.
     pub fn new(gate: TokenGate, control: Arc<Control>) -> ChangeGuard {
@@ -160,6 +165,7 @@ impl AuditLine {
         let extensions = response.extensions();
         let note = extensions.get::<AuditNote>().cloned();
         let author = extensions.get::<ChangeAuthor>().cloned();
+        self.listed &= extensions.get::<RoutineCall>().is_none();
         self.result = Some(AuditResult {
             status: response.status().as_u16(),
             sentence: note.unwrap_or_default().0,

@@ -216,6 +216,11 @@ fn split_region(text: &str) -> Option<(&str, &str)> {
 pub struct PlainText(String);
 
 impl PlainText {
+    /// The beginning of a text without control characters.
+    pub fn cut(text: &str) -> PlainText {
+        PlainText(text.chars().take(LONGEST).collect())
+    }
+
     /// The text without the blanks around it.
     pub fn text(&self) -> &str {
         self.0.trim()

@@ -29,6 +29,7 @@ use crate::control::overrides::{Override, OverrideAction};
 use crate::control::watchdog::WatchedPart;
 use crate::control::{HealthView, process, word};
 use crate::explain::SourceFacts;
+use crate::fleet::announcement::AnnounceState;
 use crate::foresight::coverage::Coverage;
 use crate::health::machine::HealthState;
 use crate::log_queue;
@@ -69,6 +70,15 @@ impl Collector for Metrics {
         self.health(&mut page, &view)?;
         if let Some(report) = &view.fleet {
             fleet::write(&mut page, report)?;
+        }
+        if self.0.control.announcement().report().is_some() {
+            let state = self.0.control.announcement().state();
+            let is_announcing = state.is_some_and(AnnounceState::is_announcing);
+            page.gauge(
+                "announced",
+                "Whether the announcer of this server announces its service addresses",
+                i64::from(is_announcing),
+            )?;
         }
         self.operators(&mut page, &view)?;
         page.gauges(

@@ -16,12 +16,11 @@ use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{self, MethodRouter};
 use schemars::JsonSchema;
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::bodies::{
     DrainRequest, EndRequest, EndpointDrainRequest, ForceRequest, LeaseRequest, OrderRequest,
-    ReturnRequest, ShiftRequest, TakeBackRequest, WeightRequest,
+    ReturnRequest, ShiftRequest, TakeBackRequest, WeightRequest, read_body,
 };
 use super::changes::ChangeAuthor;
 use super::context::AdminContext;
@@ -396,22 +395,9 @@ impl From<ChangeRefusal> for ApiError {
     }
 }
 
-/// Reads a JSON object; an empty body stands for `{}`.
-pub fn read_body<T: DeserializeOwned>(body: &Bytes) -> Result<T, ApiError> {
-    let text = if body.is_empty() { b"{}" } else { &body[..] };
-    // serde would also read a list, as the values of the fields in their order.
-    if !text.trim_ascii_start().starts_with(b"{") {
-        return Err(ApiError::bad_request(
-            "the body is not a JSON object, {...}",
-        ));
-    }
-    serde_json::from_slice(text)
-        .map_err(|error| ApiError::bad_request(format!("the body is not valid: {error}")))
-}
-
 impl ChangeAuthor {
     /// The author in the body, or else the caller.
-    fn new(by: String, reason: String, peer: &AdminPeer) -> ChangeAuthor {
+    pub(super) fn new(by: String, reason: String, peer: &AdminPeer) -> ChangeAuthor {
         let by = if by.is_empty() {
             peer.author.clone()
         } else {

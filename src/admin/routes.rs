@@ -18,7 +18,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{self, MethodRouter};
 use axum::{Extension, Json, Router};
 
-use super::bodies::PlanRequest;
+use super::announcement::{self, AnnouncementAnswer, AnnouncementRequest};
+use super::bodies::{PlanRequest, read_body};
 use super::changes::{self, ChangeGuard};
 use super::context::AdminContext;
 use super::error::{self, ApiError};
@@ -232,6 +233,16 @@ fn general_routes() -> Vec<AdminRoute> {
             routing::get(traffic),
         ),
         AdminRoute {
+            body: Some(RequestBody::needed::<AnnouncementRequest>()),
+            ..AdminRoute::change(
+                Method::PUT,
+                "/v1/announcement",
+                "Says what the announcer of this server does; repeated every few seconds",
+                ResponseKind::json::<AnnouncementAnswer>(),
+                routing::put(announcement::announce),
+            )
+        },
+        AdminRoute {
             parameters: stream::PARAMETERS,
             ..AdminRoute::read(
                 "/v1/events",
@@ -438,7 +449,7 @@ async fn reload(
     State(context): State<Arc<AdminContext>>,
     body: Bytes,
 ) -> Result<Json<LastReload>, ApiError> {
-    let ReloadBody { yes_move, yes } = overrides::read_body(&body)?;
+    let ReloadBody { yes_move, yes } = read_body(&body)?;
     let confirmed = ConfirmedRisks {
         moves: yes_move || yes,
         uncovers: yes,
@@ -459,7 +470,7 @@ async fn plan(
     State(context): State<Arc<AdminContext>>,
     body: Bytes,
 ) -> Result<Json<ConfigComparison>, ApiError> {
-    let PlanRequest {} = overrides::read_body(&body)?;
+    let PlanRequest {} = read_body(&body)?;
     let control = context.control.clone();
     match run_to_end(async move { control.compare_with_files().await }).await?? {
         Ok(comparison) => Ok(Json(comparison)),

@@ -19,6 +19,7 @@ use super::selection::StatusSelection;
 use crate::answer::Disposition;
 use crate::catalog::{Catalog, CatalogZone};
 use crate::config::Config;
+use crate::control::announcement::AnnouncementReport;
 use crate::control::clock::ClockReading;
 use crate::control::fleet::report::FleetReport;
 use crate::control::leases::LeaseRecord;
@@ -37,6 +38,9 @@ pub struct ServerStatus {
     /// The servers that vote about health with this one; absent: it decides alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fleet: Option<FleetReport>,
+    /// What the announcer of this server does; absent: none was heard since the start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub announcement: Option<AnnouncementReport>,
     /// The part of the server that is stuck, with the consequence; absent if none is.
     #[serde(default)]
     pub stuck: Option<String>,
@@ -168,6 +172,7 @@ impl ServerStatus {
             stuck,
             suspect: view.suspect,
             fleet: view.fleet.clone(),
+            announcement: context.control.announcement().report(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime_seconds: context.started.elapsed().as_secs(),
             configuration: context.control.origin().to_string(),

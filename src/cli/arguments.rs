@@ -32,7 +32,7 @@ pub use orders::{
     AuditArgs, DrainArgs, ForceArgs, ForceTo, OrdersCommand, OrdersLogArgs, RestoreArgs, ShiftArgs,
     SubjectArgs, UndrainArgs, UnshiftArgs, WeightArgs,
 };
-pub use running::{ReloadArgs, StatusArguments};
+pub use running::{AnnounceArgs, ReloadArgs, StatusArguments};
 
 /// The arguments of `meridian`.
 #[derive(Debug, Parser)]
@@ -52,6 +52,8 @@ static LONG_VERSION: LazyLock<String> =
 pub enum Command {
     /// Run the nameserver; SIGHUP reloads, SIGTERM or SIGINT stops it
     Serve(ServeArgs),
+    /// Announce service addresses with BIRD or ExaBGP while the server answers (anycast)
+    Announce(AnnounceArgs),
     /// Check the configuration, zones and geodata, and print all errors and warnings
     Check(CheckArgs),
     /// Run a demo server with built-in zone, regions and geodata

@@ -101,6 +101,17 @@ impl AdminClient {
         self.call(with_body(self.request(method, path.path(), &[])?, body)?)
     }
 
+    /// Sends a PUT request with a JSON body that must be answered within `timeout`.
+    pub fn put_within<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        timeout: Duration,
+    ) -> Result<T, String> {
+        let request = with_body(self.request(Method::PUT, path, &[])?, body)?;
+        self.call(request.timeout(timeout))
+    }
+
     fn request(
         &self,
         method: Method,

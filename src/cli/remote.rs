@@ -116,6 +116,11 @@ fn print_head(output: &TextOutput, status: &ServerStatus, arguments: &StatusArgu
     if let Some(fleet) = &status.fleet {
         say!("{}", fleet_line(fleet));
     }
+    if let Some(announcement) = &status.announcement {
+        let since = duration_text(Duration::from_secs(announcement.since_seconds));
+        let (state, reason) = (shown(&announcement.state), shown(&announcement.reason));
+        say!("announcer {state} since {since}: {reason}");
+    }
     say!("{}\n", last_reload(status));
 }
 

@@ -6,7 +6,7 @@
 use std::path::Path;
 
 /// Tables of the configuration file, with the pages that explain them.
-const TOPICS: [(&str, &str); 17] = [
+const TOPICS: [(&str, &str); 18] = [
     (
         "server",
         "docs/configuration.md#server-the-nameservers-own-sockets",
@@ -34,6 +34,10 @@ const TOPICS: [(&str, &str); 17] = [
     (
         "guard",
         "docs/configuration.md#guard-what-a-reload-may-not-do-unasked",
+    ),
+    (
+        "announce",
+        "docs/configuration.md#announce-anycast and docs/guide/anycast.md",
     ),
     (
         "traffic",

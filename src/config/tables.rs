@@ -15,6 +15,7 @@ use crate::dns::Name;
 use crate::geo::CoarsePoints;
 use crate::net::Cidr;
 
+mod announce;
 mod checks;
 mod endpoints;
 mod fleet;
@@ -24,6 +25,7 @@ mod services;
 mod traffic;
 mod zones;
 
+pub use announce::Announce;
 pub use checks::{Check, Expect, HeaderEntry, HeaderFile, JsonExpect};
 pub use endpoints::{Endpoint, EndpointEntry, Resolver};
 pub use fleet::Fleet;
@@ -59,6 +61,8 @@ tables! {
         guard: Guard,
         /// The servers that vote about health together.
         fleet: Fleet,
+        /// What `meridian announce` does: anycast.
+        announce: Announce,
         /// The sample of queries that is recorded.
         traffic: Traffic,
         /// The zone files, and which clients may query each zone.

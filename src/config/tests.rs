@@ -726,7 +726,7 @@ const BAD_FILES: &[(&str, &str)] = &[
     ),
     (
         "xyzzy = 1",
-        "1:1: unknown key \"xyzzy\"; known here: include, server, tls, limits, admin, state, events, guard, fleet, traffic, zones, resolver, geo, regions, checks, fences, policies, pools, services",
+        "1:1: unknown key \"xyzzy\"; known here: include, server, tls, limits, admin, state, events, guard, fleet, announce, traffic, zones, resolver, geo, regions, checks, fences, policies, pools, services",
     ),
     (
         "resolver.servers = [\"0.0.0.0:53\"]",

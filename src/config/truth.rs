@@ -8,6 +8,7 @@
 pub mod model;
 pub mod resolve;
 
+pub mod announce;
 mod answers;
 mod certificates;
 mod checks;

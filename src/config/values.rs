@@ -4,6 +4,7 @@
 //! have written instead, and its JSON Schema. Nothing here depends on the table that a value is in.
 
 pub mod addresses;
+pub mod announce;
 pub mod bindings;
 pub mod checks;
 pub mod fleet;

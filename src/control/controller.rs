@@ -27,6 +27,7 @@ use arc_swap::ArcSwap;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, oneshot, watch};
 
+use super::announcement::AnnouncementDesk;
 use super::book::OverrideBook;
 use super::build::{BuildJob, BuiltServices, LoadedFiles};
 use super::change::{Action, Change, ChangeReply, Effects, KeptFile, Observations, StepFacts};
@@ -127,6 +128,8 @@ pub struct Shared {
     pub fleet: Arc<OnceLock<FleetHandle>>,
     /// The orders of the fleet; absent where orders are this server's own.
     pub fleet_orders: Arc<OnceLock<OrdersHandle>>,
+    /// What the announcer of this server says.
+    pub announcement: Arc<AnnouncementDesk>,
     /// Writes files.
     pub state_writer: Arc<StateWriter>,
     /// The log of events.

@@ -40,9 +40,6 @@ use crate::health::probe::{AlpnProtocol, TrustStore};
 use crate::health::quorum::{CheckVote, state_by_vote};
 use crate::text::is_plain_name;
 
-/// What was agreed counts for this long after the last turn of the task. If the task has ended, which
-/// would be a bug, the server decides alone.
-const STUCK: Duration = Duration::from_secs(10);
 /// So many NATS servers keep the orders of a fleet, if there are so many.
 const MOST_REPLICAS: usize = 3;
 /// The longest that a start waits for the views of others.
@@ -90,6 +87,7 @@ impl FleetHandle {
             RunnerInput {
                 watch: shared.watch.clone(),
                 view: shared.view.clone(),
+                announcement: shared.announcement.clone(),
             },
             RunnerOutput {
                 now: now.clone(),
@@ -139,7 +137,7 @@ impl FleetHandle {
     /// Puts what is agreed in the place of what this server sees alone.
     pub(super) fn overrule(&self, targets: &mut HashMap<TargetKey, TargetHealth>) {
         let now = self.now.load();
-        if now.turned_at.elapsed() > STUCK {
+        if now.is_stuck() {
             return;
         }
         for (key, agreed) in now.settled.iter() {

@@ -20,11 +20,12 @@ use super::signing::{self, BundleDraft, LoadPurpose};
 use super::{identity, process, secrets};
 use crate::answer::policy::{ServerPolicy, ZoneAccess};
 use crate::answer::{RoundRobinCounters, Snapshot};
+use crate::catalog::names::Lookup;
 use crate::catalog::signed::ZoneSigners;
 use crate::catalog::{Availability, Catalog, CatalogError, LiveState};
 use crate::config::{self, Config, EncryptedListen, SourceFile};
-use crate::dns::Name;
 use crate::dns::cookie::CookieSecrets;
+use crate::dns::{Name, SearchName};
 use crate::files::{self, FilePrint, FileRead, QUIET, ReadError};
 use crate::geo::{Atlas, AtlasSources, OperatorNetwork, both};
 use crate::text::shown;
@@ -393,6 +394,9 @@ pub fn compile(
 ) -> Result<(Catalog, Vec<String>), Vec<String>> {
     let catalog = Catalog::compile_signed(config, &zones.zones, atlas, signers)
         .map_err(|error| sentences(&error))?;
+    if let Some(mistake) = unanswered_query(config, &catalog) {
+        return Err(vec![mistake]);
+    }
     let mut warnings = lines(&zones.warnings);
     warnings.extend(long_denials(config, zones.zones.iter(), &catalog));
     for (name, warning) in &zones.missing_addresses {
@@ -418,6 +422,21 @@ fn sentences(error: &CatalogError) -> Vec<String> {
         }
     }
     mistakes
+}
+
+/// A sentence if the name of the announcer's test queries is in no zone. With such a configuration the
+/// server, and every other that gets it, would withdraw itself.
+fn unanswered_query(config: &Config, catalog: &Catalog) -> Option<String> {
+    let query = &config.announce.as_ref()?.query;
+    let search = SearchName::from_wire(query.to_lower().as_wire())?;
+    match catalog.names.look_up(&search) {
+        Lookup::Found(_) | Lookup::Wildcard(_) => None,
+        _ => Some(format!(
+            "{}: query {query} of [announce] is answered by no zone, so the server would withdraw \
+             its addresses; use the apex of a zone",
+            config.file.display()
+        )),
+    }
 }
 
 /// Of each zone with services, the one with the shortest TTL.

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
+use super::announcement::AnnouncementDesk;
 use super::build::{LoadedFiles, with_services};
 use super::change::Change;
 use super::clock::ClockReading;
@@ -141,6 +142,7 @@ impl Control {
             watch: Arc::default(),
             fleet: Arc::default(),
             fleet_orders: Arc::default(),
+            announcement: Arc::default(),
             state_writer: Arc::new(StateWriter::start()),
             events: Arc::new(EventLog::new(server)),
             watchdog: Arc::default(),
@@ -216,6 +218,11 @@ impl Control {
     /// The monitor; `None`: nothing is probed yet.
     pub(super) fn watch(&self) -> Option<&MonitorHandle> {
         self.shared.watch.get()
+    }
+
+    /// What the announcer of this server says.
+    pub fn announcement(&self) -> &AnnouncementDesk {
+        &self.shared.announcement
     }
 
     /// The fleet; `None`: this server decides alone.

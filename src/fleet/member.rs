@@ -11,6 +11,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::announcement::AnnounceState;
 use super::board::ViewBoard;
 use super::bounds::FRESH;
 use super::check_list::{CheckList, DigestRanges};
@@ -50,12 +51,15 @@ pub struct FleetMember {
     list: CheckList,
     own: Vec<CheckVote>,
     regions: Vec<RegionFigures>,
+    announcement: Option<AnnounceState>,
     board: ViewBoard,
     /// Other servers with this server's name.
     rivals: Speakers,
     started: Duration,
     agreed: AgreedStates,
     settled: Vec<CheckVote>,
+    /// Own checks that the fleet decides about now and this server does not see.
+    unseen: usize,
     groups: GroupCount,
     dissents: BTreeMap<DissentKey, Duration>,
     pace: PublishPace,
@@ -92,11 +96,13 @@ impl FleetMember {
             list: CheckList::default(),
             own: Vec::new(),
             regions: Vec::new(),
+            announcement: None,
             board: ViewBoard::default(),
             rivals: Speakers::default(),
             started: now,
             agreed: AgreedStates::default(),
             settled: Vec::new(),
+            unseen: 0,
             groups: GroupCount::default(),
             dissents: BTreeMap::new(),
             pace: PublishPace::default(),
@@ -131,6 +137,14 @@ impl FleetMember {
     /// Takes what is measured of each region. It is published with the next view.
     pub fn set_regions(&mut self, regions: Vec<RegionFigures>) {
         self.regions = regions;
+    }
+
+    /// Takes what the announcer of this server does; `None`: nothing is known of one.
+    pub fn set_announcement(&mut self, announcement: Option<AnnounceState>) {
+        if announcement != self.announcement {
+            self.announcement = announcement;
+            self.pace.has_news = true;
+        }
     }
 
     /// Takes a message that arrived at `now` on the subject of a voter. Returns whether
@@ -195,8 +209,10 @@ impl FleetMember {
         let verdicts = self.verdicts(now);
         let groups = GroupCount::of(&self.views(now));
         let mut settled = Vec::with_capacity(verdicts.len());
+        self.unseen = 0;
         for ((digest, verdict), own) in self.list.digests().iter().zip(verdicts).zip(&self.own) {
             settled.push(self.agreed.settle(*digest, verdict, *own));
+            self.unseen += usize::from(!own.is_clear() && verdict != QuorumVerdict::Undecided);
         }
         let changed = settled != self.settled;
         self.settled = settled;
@@ -246,6 +262,17 @@ impl FleetMember {
             .iter()
             .copied()
             .zip(self.settled.iter().copied())
+    }
+
+    /// The number of own checks.
+    pub fn checks(&self) -> usize {
+        self.own.len()
+    }
+
+    /// Own checks that the fleet decided about last while this server saw nothing of them, such as one
+    /// whose monitor suspects itself.
+    pub fn unseen(&self) -> usize {
+        self.unseen
     }
 
     /// How many groups decided last, and of how many.
@@ -328,7 +355,60 @@ impl FleetMember {
             bits: self.list.bits(),
             blocks: self.list.blocks(&self.own, &self.pace.spelled),
             regions: self.regions.clone(),
+            announcement: self.announcement,
         }
         .write()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fleet::testing;
+    use crate::health::quorum::QuorumRule;
+
+    fn member(voter: &str, vote: CheckVote) -> FleetMember {
+        let settings = MemberSettings {
+            fleet: "world".into(),
+            voter: voter.into(),
+            group: voter.into(),
+            quorum: QuorumSettings {
+                rule: QuorumRule::Majority,
+                min_groups: 1,
+            },
+        };
+        let mut member = FleetMember::new(settings, testing::spread(1), Duration::ZERO);
+        let votes = (0..4).map(|check| (testing::spread(check), vote));
+        member.set_votes(&votes.collect());
+        member
+    }
+
+    #[test]
+    fn checks_that_only_others_see_are_counted_while_others_decide() {
+        let mut own = member("c", CheckVote::Unknown);
+        own.decide(Duration::ZERO);
+        assert_eq!(own.unseen(), 0, "nobody decides");
+        for voter in ["a", "b"] {
+            let view = member(voter, CheckVote::Up).next_view(Duration::ZERO);
+            own.hear(Duration::ZERO, voter, &view).unwrap();
+        }
+        own.decide(Duration::from_secs(1));
+        assert_eq!((own.unseen(), own.checks()), (4, 4));
+        own.decide(Duration::from_secs(9));
+        assert_eq!(own.unseen(), 0, "the others are silent");
+    }
+
+    #[test]
+    fn what_the_announcer_does_is_told_with_the_next_view() {
+        let mut own = member("c", CheckVote::Up);
+        own.next_view(Duration::ZERO);
+        assert!(own.is_published());
+        own.set_announcement(Some(AnnounceState::Held));
+        assert!(!own.is_published());
+        let octets = own.next_view(Duration::from_secs(1));
+        let view = VoterView::read(&octets, "world").unwrap();
+        assert_eq!(view.announcement, Some(AnnounceState::Held));
+        own.set_announcement(Some(AnnounceState::Held));
+        assert!(own.is_published());
     }
 }

@@ -27,5 +27,6 @@ pub fn view(voter: &str, sequence: u64) -> VoterView {
             spelled: None,
         }],
         regions: Vec::new(),
+        announcement: None,
     }
 }

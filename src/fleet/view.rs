@@ -7,17 +7,19 @@
 //! ([`super::view_error::ViewError`]).
 //!
 //! ```text
-//! MVEW | version 1 | length of all u32 | fleet, voter, group | epoch u64 | sequence u64
+//! MVEW | version | length of all u32 | fleet, voter, group | epoch u64 | sequence u64
 //! | known groups u16 | bits of blocks u8 | blocks: checks u16 (highest bit: spelled out), digest u32
 //! | votes, two bits each | digests of spelled blocks u64 | regions u16: name, answers f32, load f32
-//! | checksum u64
+//! | version 2 only: what the announcer does u8 | checksum u64
 //! ```
-//! Numbers are little-endian. Text has one octet of length before it.
+//! Numbers are little-endian. Text has one octet of length before it. A server without an announcer
+//! writes version 1.
 
 use std::hash::Hasher as _;
 
 use siphasher::sip::SipHasher24;
 
+use super::announcement::AnnounceState;
 use super::bounds::{LONGEST_NAME, MOST_CHECKS, MOST_OCTETS, MOST_REGIONS};
 use super::check_list::{MOST_BITS, block_of};
 use super::view_error::ViewError;
@@ -25,7 +27,10 @@ use crate::health::quorum::CheckVote;
 use crate::text::is_plain_name;
 
 const MAGIC: &[u8; 4] = b"MVEW";
-const VERSION: u8 = 1;
+/// The version of a view that says nothing of an announcer.
+const PLAIN: u8 = 1;
+/// The version of a view that says what an announcer does.
+const ANNOUNCING: u8 = 2;
 /// Magic, version and length.
 const HEAD: usize = 9;
 const CHECKSUM: usize = 8;
@@ -53,6 +58,8 @@ pub struct VoterView {
     pub blocks: Vec<ViewBlock>,
     /// What the voter measures of each region.
     pub regions: Vec<RegionFigures>,
+    /// What its announcer does; `None`: it has none, or does not hear of it.
+    pub announcement: Option<AnnounceState>,
 }
 
 /// The checks whose digests begin with the same bits.
@@ -82,7 +89,11 @@ impl VoterView {
     pub fn write(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(4096);
         out.extend_from_slice(MAGIC);
-        out.push(VERSION);
+        out.push(if self.announcement.is_some() {
+            ANNOUNCING
+        } else {
+            PLAIN
+        });
         out.extend_from_slice(&[0; 4]);
         for name in [&self.fleet, &self.voter, &self.group] {
             write_text(&mut out, name);
@@ -93,6 +104,9 @@ impl VoterView {
         out.push(self.bits);
         self.write_blocks(&mut out);
         self.write_regions(&mut out);
+        if let Some(state) = self.announcement {
+            out.push(state.octet());
+        }
         seal(&mut out);
         out
     }
@@ -134,9 +148,8 @@ impl VoterView {
         if octets.len() > MOST_OCTETS {
             return Err(ViewError::TooLong(octets.len()));
         }
-        let mut body = ViewReader {
-            rest: checked_body(octets)?,
-        };
+        let (version, rest) = checked_body(octets)?;
+        let mut body = ViewReader { rest };
         let theirs = body.name()?;
         if theirs != fleet {
             return Err(ViewError::OtherFleet(theirs));
@@ -151,12 +164,17 @@ impl VoterView {
             bits: body.octet()?,
             blocks: Vec::new(),
             regions: Vec::new(),
+            announcement: None,
         };
         if view.bits > MOST_BITS {
             return Err(ViewError::BadBlocks);
         }
         view.blocks = body.blocks(view.bits)?;
         view.regions = body.regions()?;
+        if version == ANNOUNCING {
+            let state = AnnounceState::from_octet(body.octet()?);
+            view.announcement = Some(state.ok_or(ViewError::BadAnnouncement)?);
+        }
         if !body.rest.is_empty() {
             return Err(ViewError::BadLength);
         }
@@ -169,8 +187,8 @@ impl VoterView {
     }
 }
 
-/// The octets between head and checksum, if both are right.
-fn checked_body(octets: &[u8]) -> Result<&[u8], ViewError> {
+/// The version, and the octets between head and checksum, if all are right.
+fn checked_body(octets: &[u8]) -> Result<(u8, &[u8]), ViewError> {
     let mut head = ViewReader { rest: octets };
     if head.rest.len() < HEAD {
         let is_cut = !octets.is_empty() && MAGIC.starts_with(octets.get(..4).unwrap_or(octets));
@@ -184,7 +202,7 @@ fn checked_body(octets: &[u8]) -> Result<&[u8], ViewError> {
         return Err(ViewError::NoView);
     }
     let version = head.octet()?;
-    if version != VERSION {
+    if version != PLAIN && version != ANNOUNCING {
         return Err(ViewError::OtherVersion(version));
     }
     let length = u32::from_le_bytes(head.array()?) as usize;
@@ -199,7 +217,8 @@ fn checked_body(octets: &[u8]) -> Result<&[u8], ViewError> {
     if sum != checksum(signed).to_le_bytes() {
         return Err(ViewError::Damaged);
     }
-    signed.get(HEAD..).ok_or(ViewError::BadLength)
+    let body = signed.get(HEAD..).ok_or(ViewError::BadLength)?;
+    Ok((version, body))
 }
 
 /// Detects damage. It does not authenticate, which is the engine's part.
@@ -414,6 +433,7 @@ mod tests {
                     load: None,
                 },
             ],
+            announcement: is_spelled.then_some(AnnounceState::Doubtful),
             ..testing::view("ams1", 7)
         }
     }
@@ -435,8 +455,8 @@ mod tests {
         assert_eq!(read(b"hello, here is a stranger"), ViewError::NoView);
         assert_eq!(read(&vec![0; 1_000_000]), ViewError::TooLong(1_000_000));
         assert_eq!(read(&good[..good.len() - 1]), ViewError::CutOff);
-        let future = [&good[..4], &[2], &good[5..]].concat();
-        assert_eq!(read(&future), ViewError::OtherVersion(2));
+        let future = [&good[..4], &[3], &good[5..]].concat();
+        assert_eq!(read(&future), ViewError::OtherVersion(3));
         let longer = [&good[..], &[0]].concat();
         assert_eq!(read(&longer), ViewError::BadLength);
         let elsewhere = VoterView::read(&good, "moon").unwrap_err();
@@ -456,6 +476,31 @@ mod tests {
     }
 
     #[test]
+    fn an_announcer_is_told_in_version_2_and_its_absence_in_version_1() {
+        for announcement in [None].into_iter().chain(AnnounceState::ALL.map(Some)) {
+            let view = VoterView {
+                announcement,
+                ..sample(50, false)
+            };
+            let octets = view.write();
+            assert_eq!(octets[4], if announcement.is_some() { 2 } else { 1 });
+            assert_eq!(VoterView::read(&octets, "world"), Ok(view));
+        }
+        let mut strange = sample(50, true).write();
+        strange.truncate(strange.len() - CHECKSUM);
+        *strange.last_mut().unwrap() = 5;
+        seal(&mut strange);
+        let error = VoterView::read(&strange, "world").unwrap_err();
+        assert_eq!(error, ViewError::BadAnnouncement);
+        let mut older = sample(50, true).write();
+        older.truncate(older.len() - CHECKSUM);
+        older[4] = PLAIN;
+        seal(&mut older);
+        let error = VoterView::read(&older, "world").unwrap_err();
+        assert_eq!(error, ViewError::BadLength);
+    }
+
+    #[test]
     fn cut_at_any_octet_it_is_refused() {
         let good = sample(300, true).write();
         for end in 0..good.len() {
@@ -467,8 +512,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read(checks in 0u64..2000, is_spelled: bool, epoch: u64) {
-            let view = VoterView { epoch, ..sample(checks, is_spelled) };
+        fn what_is_written_is_read(
+            checks in 0u64..2000, is_spelled: bool, epoch: u64, state in 0u8..5,
+        ) {
+            let announcement = AnnounceState::from_octet(state);
+            let view = VoterView { epoch, announcement, ..sample(checks, is_spelled) };
             prop_assert_eq!(VoterView::read(&view.write(), "world"), Ok(view));
         }
 

@@ -29,6 +29,8 @@ pub enum ViewError {
     BadBlocks,
     /// Two bits that are no vote.
     BadVote,
+    /// Its announcer does something that does not exist.
+    BadAnnouncement,
     /// More checks than a view may have.
     TooManyChecks(usize),
     /// More regions than a view may have.
@@ -49,6 +51,7 @@ impl ViewError {
             | ViewError::BadName
             | ViewError::BadBlocks
             | ViewError::BadVote
+            | ViewError::BadAnnouncement
             | ViewError::TooManyChecks(_)
             | ViewError::TooManyRegions(_) => "damaged",
         }
@@ -65,7 +68,7 @@ impl fmt::Display for ViewError {
             ViewError::NoView => f.write_str("is no view: somebody else publishes on this subject"),
             ViewError::OtherVersion(version) => write!(
                 f,
-                "is of version {version}, and this server reads version 1; \
+                "is of version {version}, and this server reads versions 1 and 2; \
                  they understand each other when both run the same release"
             ),
             ViewError::CutOff => f.write_str("is cut off"),
@@ -75,6 +78,9 @@ impl fmt::Display for ViewError {
             ViewError::BadName => f.write_str("is damaged: it has a name that cannot be"),
             ViewError::BadBlocks => f.write_str("is damaged: its checks are out of order"),
             ViewError::BadVote => f.write_str("is damaged: it has a vote that does not exist"),
+            ViewError::BadAnnouncement => {
+                f.write_str("is damaged: its announcer is in no state that exists")
+            }
             ViewError::TooManyChecks(count) => {
                 let most = super::bounds::MOST_CHECKS;
                 write!(f, "has {count} checks, and a view has at most {most}")

@@ -43,6 +43,7 @@ fn nobody_votes_as_somebody_else() {
             spelled: None,
         }],
         regions: Vec::new(),
+        announcement: None,
     };
     raw = RawVoter::login(&engine, "sin");
     raw.publish("meridian.world.votes.sin", &view.write());

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Layers from the bottom; a file imports from its own layer or from lower ones.
-const LAYERS: [(&str, u8); 30] = [
+const LAYERS: [(&str, u8); 31] = [
     ("disk", 0),
     ("log_queue", 0),
     ("files", 0),
@@ -36,6 +36,7 @@ const LAYERS: [(&str, u8); 30] = [
     ("control", 8),
     ("admin", 9),
     ("daemon", 10),
+    ("announce", 11),
     ("demo", 11),
     ("import", 11),
     ("cli", 12),
@@ -43,8 +44,8 @@ const LAYERS: [(&str, u8); 30] = [
 ];
 
 /// Where sockets may be: the nameserver's, the probes', the operators', and what people type to talk to those.
-const WITH_SOCKETS: [&str; 7] = [
-    "server", "health", "control", "admin", "daemon", "demo", "cli",
+const WITH_SOCKETS: [&str; 8] = [
+    "announce", "server", "health", "control", "admin", "daemon", "demo", "cli",
 ];
 
 /// What every query passes through; clippy denies there what could panic. Modules below `dns`, `answer` and `catalog` inherit it.

@@ -1,8 +1,10 @@
-//! The options of `status` and `reload`, which concern a running server as a whole.
+//! The options of `status`, `reload` and `announce`, which concern a running server as a whole.
+
+use std::path::PathBuf;
 
 use clap::Args;
 
-use super::RemoteArgs;
+use super::{ConfigFile, RemoteArgs};
 
 /// `meridian status`
 #[derive(Debug, Args)]
@@ -45,4 +47,21 @@ pub struct ReloadArgs {
     /// Reload even if the guard would refuse it (max_move, min_covered)
     #[arg(long)]
     pub yes: bool,
+}
+
+/// `meridian announce`
+#[derive(Debug, Args)]
+pub struct AnnounceArgs {
+    /// The configuration file.
+    #[command(flatten)]
+    pub file: ConfigFile,
+    /// Withdraw the addresses and end
+    #[arg(long)]
+    pub withdraw: bool,
+    /// Admin address of the server: a URL, or unix:PATH [default: [admin] of the configuration]
+    #[arg(long, value_name = "URL")]
+    pub admin: Option<String>,
+    /// For an HTTPS server: trust only the CA certificates in this file (PEM)
+    #[arg(long, value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
 }

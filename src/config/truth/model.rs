@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use super::announce::{AnnounceConfig, AnnounceRules, SpeakerConfig};
 pub use super::endpoints::{Endpoint, EndpointTarget};
 pub use super::fleet::{EngineLogin, FleetConfig};
 pub use super::listen::AdminConfig;
@@ -56,6 +57,8 @@ pub struct Config {
     pub min_covered: Option<f64>,
     /// `[fleet]`; absent: this server decides about health alone.
     pub fleet: Option<FleetConfig>,
+    /// `[announce]`; absent: nothing is announced.
+    pub announce: Option<AnnounceConfig>,
     /// `[traffic]`; absent: no queries are recorded.
     pub traffic_sample: Option<TrafficSample>,
     /// `[zones] directory`.

@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use super::announce;
 use super::checks;
 use super::dnssec::resolve_dnssec;
 use super::fences::FenceLists;
@@ -69,12 +70,21 @@ pub fn resolve(raw: RawConfig, file: &Path, report: &mut ConfigReport) -> Config
     let zones = raw.zones.or_default();
     let guard = raw.guard.or_default();
     let limits = raw.limits.or_default();
+    let server = resolve_server(raw.server.or_default(), raw.tls, folder, report);
+    let admin = resolve_admin(raw.admin.or_default(), folder, report);
+    let surroundings = announce::AnnounceSurroundings {
+        has_fleet: !raw.fleet.is_absent(),
+        listen: &server.listen,
+        admin: &admin,
+    };
+    let announce = announce::resolve(raw.announce, &surroundings, folder, report);
     Config {
         file: file.to_owned(),
-        server: resolve_server(raw.server.or_default(), raw.tls, folder, report),
+        announce,
+        server,
         max_memory: limits.memory.get().map(|size| size.0),
         limits: resolve_limits(limits, report),
-        admin: resolve_admin(raw.admin.or_default(), folder, report),
+        admin,
         state_directory: raw.state.or_default().directory.path_in(folder),
         events: resolve_events(raw.events.or_default(), folder, report),
         resolver: resolve_resolver(raw.resolver.or_default(), report),

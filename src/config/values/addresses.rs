@@ -29,6 +29,16 @@ impl TextValue for SocketAddr {
     }
 }
 
+impl TextValue for IpAddr {
+    fn expected() -> String {
+        "an address, such as \"192.0.2.53\" or \"2001:db8::53\"".to_owned()
+    }
+
+    fn from_text(text: &str) -> Result<Self, ValueError> {
+        text.parse().map_err(|_| ValueError::default())
+    }
+}
+
 /// Where the admin server listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AdminListen {

@@ -5,11 +5,15 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::report::FleetReport;
 use crate::health::check::TargetKey;
 use crate::health::quorum::CheckVote;
+
+/// What was agreed counts for this long after the last turn of the task. If the task has ended, which
+/// would be a bug, the server decides alone.
+const STUCK: Duration = Duration::from_secs(10);
 
 /// What is agreed, by target.
 pub(super) type AgreedVotes = HashMap<TargetKey, AgreedVote>;
@@ -29,4 +33,11 @@ pub struct FleetNow {
     pub(super) settled: Arc<AgreedVotes>,
     /// For people and metrics.
     pub report: FleetReport,
+}
+
+impl FleetNow {
+    /// Whether the task has not turned for so long that nothing here counts.
+    pub fn is_stuck(&self) -> bool {
+        self.turned_at.elapsed() > STUCK
+    }
 }

@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::orders::report::OrdersReport;
+use crate::fleet::announcement::{AnnounceCount, AnnounceState};
 use crate::fleet::member::FleetMember;
 use crate::fleet::view_error::HearError;
 use crate::health::check::TargetKey;
@@ -17,6 +18,8 @@ use crate::health::quorum::CheckVote;
 
 /// Most differences that a report lists.
 const MOST_DIFFERENCES: usize = 256;
+/// The word for a voter whose view counts.
+const FRESH: &str = "fresh";
 
 /// The fleet as this server sees it. Keys are added, never changed.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -39,8 +42,15 @@ pub struct FleetReport {
     pub quorum: bool,
     /// Whether another server has this server's name, so that neither counts.
     pub disputed: bool,
+    /// The checks of this server.
+    #[serde(default)]
+    pub checks: usize,
     /// Checks that this server sees otherwise than the fleet.
     pub outvoted: usize,
+    /// Checks that the fleet decides about and this server does not see, because its monitor suspects
+    /// itself.
+    #[serde(default)]
+    pub unseen: usize,
     /// The other servers, by name.
     pub voters: Vec<VoterReport>,
     /// Who sees a check otherwise than the fleet, at most 256.
@@ -71,6 +81,9 @@ pub struct VoterReport {
     pub shared_checks: usize,
     /// The own checks that it sees otherwise than the fleet.
     pub differing: usize,
+    /// What its announcer does; absent: it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub announcement: Option<AnnounceState>,
 }
 
 /// A voter that sees a check otherwise than the fleet.
@@ -86,6 +99,21 @@ pub struct DifferenceReport {
     pub agreed: String,
     /// Since how many seconds they differ.
     pub seconds: u64,
+}
+
+impl FleetReport {
+    /// How many of the other servers whose views count announce.
+    pub fn announce_count(&self) -> AnnounceCount {
+        let mut count = AnnounceCount::default();
+        for voter in &self.voters {
+            if let Some(state) = voter.announcement
+                && voter.state == FRESH
+            {
+                count.add(&self.voter, &voter.name, state);
+            }
+        }
+        count
+    }
 }
 
 /// What was counted since the start.
@@ -158,6 +186,8 @@ pub(super) fn of(
         known_groups: groups.known,
         quorum: member.has_quorum(),
         disputed: member.is_disputed(now),
+        checks: member.checks(),
+        unseen: member.unseen(),
         outvoted: differing
             .get(settings.voter.as_str())
             .copied()
@@ -180,7 +210,7 @@ fn voters(
         let state = if voter.is_disputed(now) {
             "disputed"
         } else if voter.is_fresh(now) {
-            "fresh"
+            FRESH
         } else {
             "silent"
         };
@@ -193,6 +223,7 @@ fn voters(
             checks: voter.view.checks(),
             shared_checks: voter.aligned.shared,
             differing: differing.get(name).copied().unwrap_or_default(),
+            announcement: voter.view.announcement,
         });
     }
     voters

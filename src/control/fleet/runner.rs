@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use super::news::FleetNews;
 use super::now::{AgreedVote, AgreedVotes, FleetNow};
 use super::report::{self, FleetCounts};
+use crate::control::announcement::AnnouncementDesk;
 use crate::control::clock::BootTime;
 use crate::control::controller::{MonitorHandle, StateView};
 use crate::fleet::bounds::MOST_REGIONS;
@@ -38,6 +39,7 @@ const FIRST_ROUND: Duration = Duration::from_millis(1200);
 pub(super) struct RunnerInput {
     pub(super) watch: Arc<OnceLock<MonitorHandle>>,
     pub(super) view: Arc<ArcSwap<StateView>>,
+    pub(super) announcement: Arc<AnnouncementDesk>,
 }
 
 /// Where the runner puts what it finds.
@@ -181,6 +183,8 @@ impl FleetRunner {
             self.decide_at = expiry.min(now + REGULAR);
         }
         self.news.note(now, &self.member);
+        self.member
+            .set_announcement(self.input.announcement.state());
         if self.member.next_due() <= now && !self.output.is_silent.load(Ordering::SeqCst) {
             self.member.set_regions(self.region_figures());
             let view = self.member.next_view(now);
