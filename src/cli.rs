@@ -9,6 +9,7 @@ pub mod arguments;
 
 pub mod check;
 pub mod explain;
+pub mod fleet;
 pub mod generate;
 pub mod geodata;
 pub mod init;
@@ -50,11 +51,13 @@ pub fn parse() -> Arguments {
 pub fn run(arguments: Arguments) -> ExitCode {
     let result = match arguments.command {
         Command::Serve(serve) => daemon::serve::run(&serve),
+        Command::Probe(probe) => daemon::probe::run(&probe),
         Command::Demo(demo) => demo::run(&demo),
         Command::Check(check) => check::run(&check),
         Command::Explain(explain) => explain::run(&explain),
         Command::Plan(plan) => plan::run(&plan),
         Command::Init(init) => init::run(&init),
+        Command::Fleet(command) => fleet::run(&command),
         Command::Import(import) => import::run(&import),
         Command::Simulate(simulate) => simulate::run(&simulate),
         Command::VerifyScopes(verify) => verify_scopes::run(&verify),
