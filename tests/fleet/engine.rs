@@ -3,10 +3,12 @@
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use crate::harness::server::start;
 use crate::harness::types::A;
 use crate::harness::{Server, Setup, free_port};
 
@@ -15,6 +17,15 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The voters of every test, which are their own groups.
 pub const VOTERS: [&str; 3] = ["ams", "iad", "sin"];
+
+/// The NATS server of this machine: the package nats-server of Debian.
+pub fn nats_server() -> PathBuf {
+    let path = std::env::var("PATH").unwrap_or_default();
+    let folders = format!("{path}:/usr/sbin:/usr/local/sbin");
+    let mut files = std::env::split_paths(&folders).map(|folder| folder.join("nats-server"));
+    let file = files.find(|file| file.is_file());
+    file.expect("nats-server is installed; the Debian package is nats-server")
+}
 
 /// A NATS server on a port of its own, with a user for each voter who may publish as that voter only.
 pub struct Engine {
@@ -51,16 +62,14 @@ impl Engine {
     }
 
     pub fn start_again(&mut self) {
-        let path = std::env::var("PATH").unwrap_or_default();
-        let child = Command::new("nats-server")
-            .env("PATH", format!("{path}:/usr/sbin:/usr/local/sbin"))
+        let child = Command::new(nats_server())
             .arg("-c")
             .arg(self.folder.path().join("nats.conf"))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-            .expect("nats-server runs; the Debian package is nats-server");
+            .expect("nats-server runs");
         self.child = Some(child);
         await_that("the NATS server listens", || {
             TcpStream::connect(("127.0.0.1", self.port)).is_ok()
@@ -190,8 +199,21 @@ impl World {
         self.login(engine, voter, voter)
     }
 
+    /// A member that only checks: it has the configuration of a server, and no zones.
+    pub fn probe(&self, engine: &Engine, voter: &str) -> Server {
+        let (config, folder) = self.login_setup(engine, voter, voter).written();
+        std::fs::remove_dir_all(folder.path().join("zones")).expect("it is ours");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_meridian"));
+        command.args(["probe", "--config"]).arg(config);
+        start(command, folder)
+    }
+
     /// A server that says that it is `voter`, and logs in as `user`.
     pub fn login(&self, engine: &Engine, voter: &str, user: &str) -> Server {
+        self.login_setup(engine, voter, user).start()
+    }
+
+    fn login_setup(&self, engine: &Engine, voter: &str, user: &str) -> Setup {
         let port = engine.port;
         let setup = self.setup(
             voter,
@@ -204,7 +226,7 @@ impl World {
         std::fs::write(&file, format!("secret of {user}\n")).expect("it can be written");
         let owner_only = std::os::unix::fs::PermissionsExt::from_mode(0o600);
         std::fs::set_permissions(&file, owner_only).expect("it is ours");
-        setup.start()
+        setup
     }
 
     fn setup(&self, vantage: &str, fleet: &str) -> Setup {

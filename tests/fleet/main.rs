@@ -3,7 +3,10 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod demo;
 mod engine;
+mod init;
+mod probe;
 mod real;
 mod rights;
 mod simulation;
