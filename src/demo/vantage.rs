@@ -4,7 +4,7 @@
 //! itself in a header of its probes, and the regions answer as its way wants it.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The header in which a nameserver names itself.
 pub const VANTAGE_HEADER: &str = "x-vantage";
@@ -28,13 +28,15 @@ pub struct VantageWays(Mutex<BTreeMap<String, VantageWay>>);
 impl VantageWays {
     /// The way of a nameserver; open if nothing was set.
     pub fn of(&self, vantage: &str) -> VantageWay {
-        let ways = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        ways.get(vantage).copied().unwrap_or_default()
+        self.lock().get(vantage).copied().unwrap_or_default()
     }
 
     /// Changes the way of a nameserver.
     pub fn set(&self, vantage: &str, way: VantageWay) {
-        let mut ways = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        ways.insert(vantage.to_owned(), way);
+        self.lock().insert(vantage.to_owned(), way);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, VantageWay>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -241,10 +241,14 @@ impl FleetStage {
 
     /// Kills all programs.
     pub fn clear(&mut self) {
+        self.kill_servers();
+        self.kill_nats();
+    }
+
+    fn kill_servers(&mut self) {
         for server in &mut self.servers {
             server.running = None;
         }
-        self.nats.running = None;
     }
 }
 

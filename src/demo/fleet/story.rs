@@ -116,7 +116,7 @@ impl FleetStory<'_> {
             .await?;
         self.say("it is outvoted, and answers like the others");
         tokio::time::sleep(WHILE).await;
-        let city = self.stage.home.shown.city.clone();
+        let city = self.city();
         self.say(&format!("now {city} dies, and {name} says that it is up"));
         self.break_home().await?;
         tokio::time::sleep(WHILE).await;
@@ -147,7 +147,7 @@ impl FleetStory<'_> {
 
     /// Breaks the region and waits until every nameserver has noticed.
     async fn break_home(&mut self) -> Result<(), String> {
-        let city = self.stage.home.shown.city.clone();
+        let city = self.city();
         self.traffic.tally().set_home(HomeState::Moving);
         self.stage.home.break_down();
         self.say(&format!("{city} is dead"));
@@ -163,7 +163,7 @@ impl FleetStory<'_> {
 
     /// Mends the region and waits until every nameserver has noticed.
     async fn mend_home(&mut self) -> Result<(), String> {
-        let city = self.stage.home.shown.city.clone();
+        let city = self.city();
         self.traffic.tally().set_home(HomeState::Moving);
         self.stage.home.mend();
         let took = self.await_answers(true).await?;
@@ -194,6 +194,11 @@ impl FleetStory<'_> {
         self.teller.print(Plain, "");
         self.teller.say(Bold, headline);
         self.traffic.tally().sums()
+    }
+
+    /// The city of the region that dies.
+    fn city(&self) -> String {
+        self.stage.home.shown.city.clone()
     }
 
     fn say(&self, sentence: &str) {

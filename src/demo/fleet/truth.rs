@@ -178,24 +178,32 @@ impl FleetTally {
 
     /// Counts a query, and how often other nameservers had to be asked.
     pub fn count(&self, outcome: QueryOutcome, asked_again: u64) {
-        self.asked.fetch_add(1, Ordering::SeqCst);
-        self.asked_again.fetch_add(asked_again, Ordering::SeqCst);
+        raise(&self.asked, 1);
+        raise(&self.asked_again, asked_again);
         match outcome {
             QueryOutcome::Right => {}
-            QueryOutcome::Wrong => drop(self.wrong.fetch_add(1, Ordering::SeqCst)),
-            QueryOutcome::Lost => drop(self.lost.fetch_add(1, Ordering::SeqCst)),
+            QueryOutcome::Wrong => raise(&self.wrong, 1),
+            QueryOutcome::Lost => raise(&self.lost, 1),
         }
     }
 
     /// What was counted.
     pub fn sums(&self) -> TallySums {
         TallySums {
-            asked: self.asked.load(Ordering::SeqCst),
-            asked_again: self.asked_again.load(Ordering::SeqCst),
-            lost: self.lost.load(Ordering::SeqCst),
-            wrong: self.wrong.load(Ordering::SeqCst),
+            asked: read(&self.asked),
+            asked_again: read(&self.asked_again),
+            lost: read(&self.lost),
+            wrong: read(&self.wrong),
         }
     }
+}
+
+fn read(counter: &AtomicU64) -> u64 {
+    counter.load(Ordering::SeqCst)
+}
+
+fn raise(counter: &AtomicU64, by: u64) {
+    counter.fetch_add(by, Ordering::SeqCst);
 }
 
 impl TallySums {
