@@ -10,6 +10,7 @@ pub mod arguments;
 pub mod announce;
 pub mod check;
 pub mod explain;
+pub mod fleet;
 pub mod fleet_orders;
 pub mod generate;
 pub mod geodata;
@@ -54,11 +55,13 @@ pub fn run(arguments: Arguments) -> ExitCode {
     let result = match arguments.command {
         Command::Serve(serve) => daemon::serve::run(&serve),
         Command::Announce(announce) => announce::run(&announce),
+        Command::Probe(probe) => daemon::probe::run(&probe),
         Command::Demo(demo) => demo::run(&demo),
         Command::Check(check) => check::run(&check),
         Command::Explain(explain) => explain::run(&explain),
         Command::Plan(plan) => plan::run(&plan),
         Command::Init(init) => init::run(&init),
+        Command::Fleet(command) => fleet::run(&command),
         Command::Import(import) => import::run(&import),
         Command::Simulate(simulate) => simulate::run(&simulate),
         Command::VerifyScopes(verify) => verify_scopes::run(&verify),

@@ -3,15 +3,18 @@
 //! The regions are small web servers of this process, on a thread of their own. `curl` can break
 //! and mend each of them. The nameserver is the ordinary one: it loads a built-in
 //! configuration and checks the regions over loopback. A narrator prints which region serves which
-//! clients, and what changes when a region fails.
+//! clients, and what changes when a region fails. With `--fleet` there are three nameservers, which
+//! vote about health.
 
 pub mod arguments;
+mod fleet;
 mod folder;
 mod narrator;
 mod region;
 mod settings;
 mod tour;
 mod traffic;
+mod vantage;
 
 use std::io::{self, IsTerminal};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
@@ -35,6 +38,9 @@ use tour::DemoTour;
 pub fn run(demo: &DemoArgs) -> Result<ExitCode, String> {
     // The narrator reports everything else.
     crate::daemon::log::start("error");
+    if demo.fleet {
+        return fleet::run(demo);
+    }
     let signals = Signals::of_a_terminal()?;
     let folder = DemoFolder::make()?;
     let sockets = DemoSockets::bind(&settings::addresses()?, demo.port)
@@ -77,9 +83,10 @@ pub fn run(demo: &DemoArgs) -> Result<ExitCode, String> {
 
 /// Starts the web servers of all regions.
 fn serve_regions(sockets: DemoSockets, config: &Config) -> Result<Vec<Arc<DemoRegion>>, String> {
+    let ways = Arc::default();
     let mut regions = Vec::new();
     for region in settings::regions(config) {
-        regions.push(DemoRegion::new(region));
+        regions.push(DemoRegion::new(region, &ways));
     }
     region::serve(sockets, &regions)?;
     Ok(regions)

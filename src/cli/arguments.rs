@@ -4,6 +4,7 @@
 //! commands are in the files below.
 
 mod authoring;
+mod fleet;
 mod keys;
 mod orders;
 mod running;
@@ -17,7 +18,7 @@ use clap_complete::Shell;
 
 use crate::admin::{read_bias, read_weight};
 use crate::catalog::services::ServiceFamily;
-pub use crate::daemon::arguments::{ConfigFile, ServeArgs};
+pub use crate::daemon::arguments::{ConfigFile, ProbeArgs, ServeArgs};
 pub use crate::demo::arguments::DemoArgs;
 use crate::dns::{Name, RecordType};
 use crate::explain::ExplainClient;
@@ -25,6 +26,7 @@ use crate::geo::builtin;
 pub use crate::import::arguments::ImportCommand;
 use crate::steering::Bias;
 pub use authoring::{CheckArgs, GeodataCommand, InitArgs, PlanArgs, RegionGiven, VerifyScopes};
+pub use fleet::{FleetCommand, FleetInit, NatsGiven, VoterGiven};
 pub use keys::{
     ExportKey, GenerateKey, ImportKey, KeyFolderArgs, KeysCommand, KeysOfZone, ListKeys, SignArgs,
 };
@@ -54,6 +56,8 @@ pub enum Command {
     Serve(ServeArgs),
     /// Announce service addresses with BIRD or ExaBGP while the server answers (anycast)
     Announce(AnnounceArgs),
+    /// Check endpoints and vote about their health in a fleet, without answering queries
+    Probe(ProbeArgs),
     /// Check the configuration, zones and geodata, and print all errors and warnings
     Check(CheckArgs),
     /// Run a demo server with built-in zone, regions and geodata
@@ -68,6 +72,9 @@ pub enum Command {
     Plan(PlanArgs),
     /// Create a first configuration and zone
     Init(InitArgs),
+    /// Write what several nameservers need to be a fleet
+    #[command(subcommand)]
+    Fleet(FleetCommand),
     /// Convert the configuration of another nameserver
     #[command(subcommand)]
     Import(ImportCommand),

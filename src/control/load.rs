@@ -5,6 +5,7 @@
 //! meanwhile. Every mistake is reported, one line each, with its place. A reload keeps the atlas
 //! if neither the databases nor the networks have changed.
 
+mod checks_only;
 mod edited;
 
 use std::collections::HashMap;
@@ -136,6 +137,8 @@ pub(super) fn prints(config: &Config) -> Vec<Option<FilePrint>> {
 pub enum ConfigOrigin {
     /// A file, which names the folder of the zones.
     File(PathBuf),
+    /// A file of which only the checks count, with the services that use them.
+    Checks(PathBuf),
     /// Texts in the program: a configuration, and one zone instead of a folder of zones.
     BuiltIn {
         /// The text of the configuration.
@@ -148,7 +151,7 @@ pub enum ConfigOrigin {
 impl std::fmt::Display for ConfigOrigin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            ConfigOrigin::File(file) => file.display().fmt(f),
+            ConfigOrigin::File(file) | ConfigOrigin::Checks(file) => file.display().fmt(f),
             ConfigOrigin::BuiltIn { .. } => f.write_str("built-in"),
         }
     }
@@ -207,6 +210,11 @@ impl ConfigOrigin {
                 load_config(read, before, purpose, |config| {
                     zone::load_directory(&config.zones_directory)
                 })
+            }
+            ConfigOrigin::Checks(file) => {
+                let mut read = config::load(file).map_err(|it| lines(&it))?;
+                checks_only::reduce(&mut read.config);
+                load_config(read, before, purpose, |_| checks_only::zone())
             }
             ConfigOrigin::BuiltIn {
                 configuration,

@@ -1,4 +1,4 @@
-//! The command line of `meridian serve`.
+//! The command lines of `meridian serve` and `meridian probe`.
 
 use std::path::PathBuf;
 
@@ -21,4 +21,12 @@ pub struct ServeArgs {
     /// Replace the running server that uses the same state directory, without losing a query
     #[arg(long)]
     pub take_over: bool,
+}
+
+/// `meridian probe`
+#[derive(Debug, Args)]
+pub struct ProbeArgs {
+    /// The configuration file.
+    #[command(flatten)]
+    pub file: ConfigFile,
 }

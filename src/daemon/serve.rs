@@ -332,17 +332,18 @@ fn announce(server: &Server, admin: &AdminServer) {
         https,
         quic,
     } = server.addresses();
-    let mut encrypted = String::new();
+    let mut line = "ready".to_owned();
+    // A server that only checks has none.
+    if !dns.is_empty() {
+        line.push_str(&format!(" dns={}", join_addresses(dns)));
+    }
+    line.push_str(&format!(" admin={}", admin.address()));
     for (word, addresses) in [("tls", tls), ("https", https), ("quic", quic)] {
         if !addresses.is_empty() {
-            encrypted.push_str(&format!(" {word}={}", join_addresses(addresses)));
+            line.push_str(&format!(" {word}={}", join_addresses(addresses)));
         }
     }
-    terminal::announce(format_args!(
-        "ready dns={} admin={}{encrypted}",
-        join_addresses(dns),
-        admin.address()
-    ));
+    terminal::announce(line);
 }
 
 fn join_addresses(addresses: &[SocketAddr]) -> String {

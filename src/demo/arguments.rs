@@ -1,6 +1,7 @@
 //! The command line of `meridian demo`.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use clap::Args;
 
@@ -26,6 +27,16 @@ pub struct DemoArgs {
     /// world
     #[arg(long)]
     pub no_traffic: bool,
+    /// Start three nameservers that vote over NATS, and take a tour of what can fail; needs
+    /// nats-server
+    #[arg(long, conflicts_with_all = ["listen", "admin", "show", "no_show", "no_traffic"])]
+    pub fleet: bool,
+    /// With --fleet: end after the tour
+    #[arg(long, requires = "fleet")]
+    pub once: bool,
+    /// With --fleet: run this program [default: nats-server, searched on PATH and in /usr/sbin]
+    #[arg(long, value_name = "FILE", requires = "fleet")]
+    pub nats_server: Option<PathBuf>,
 }
 
 /// Accepts loopback addresses only, because the demo shows everything without a token.

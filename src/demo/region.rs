@@ -1,21 +1,27 @@
 //! The regions of the demo: small web servers on loopback addresses that can be broken and mended.
 //!
-//! Each region serves a page, `/health` for the checks of the nameserver, and `POST /break` and
-//! `POST /mend`. All of them run on one thread with its own runtime, apart from the nameserver.
+//! Each region serves a page, `/health` for the checks of the nameservers, and `POST /break` and
+//! `POST /mend`. All of them run on one thread with its own runtime, apart from the nameserver. In a
+//! fleet, what a probe meets also depends on the way of its nameserver ([`VantageWays`]).
 
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{get, post};
 use tokio::net::TcpListener;
 
 use super::settings::DemoRegionSettings;
+use super::vantage::{VANTAGE_HEADER, VantageWay, VantageWays};
+
+/// How long a probe on a way that is cut gets no answer; longer than it waits.
+const SILENCE: Duration = Duration::from_secs(5);
 
 /// One region that can be broken.
 #[derive(Debug)]
@@ -23,14 +29,16 @@ pub struct DemoRegion {
     /// Its name, city and address.
     pub shown: DemoRegionSettings,
     broken: AtomicBool,
+    ways: Arc<VantageWays>,
 }
 
 impl DemoRegion {
-    /// A healthy region.
-    pub fn new(shown: DemoRegionSettings) -> Arc<DemoRegion> {
+    /// A healthy region, with the ways of nameservers to it.
+    pub fn new(shown: DemoRegionSettings, ways: &Arc<VantageWays>) -> Arc<DemoRegion> {
         Arc::new(DemoRegion {
             shown,
             broken: AtomicBool::new(false),
+            ways: ways.clone(),
         })
     }
 
@@ -185,16 +193,26 @@ async fn page(State(region): State<Arc<DemoRegion>>) -> (StatusCode, String) {
     (status, format!("{text} {name} ({city})\n"))
 }
 
-async fn health(State(region): State<Arc<DemoRegion>>) -> (StatusCode, &'static str) {
-    let status = region.status();
-    (
-        status,
-        if status.is_success() {
-            "ok\n"
-        } else {
-            "broken\n"
-        },
-    )
+async fn health(
+    State(region): State<Arc<DemoRegion>>,
+    headers: HeaderMap,
+) -> (StatusCode, &'static str) {
+    let vantage = headers.get(VANTAGE_HEADER);
+    let vantage = vantage.and_then(|value| value.to_str().ok());
+    let is_well = region.status().is_success();
+    let seems_well = match region.ways.of(vantage.unwrap_or_default()) {
+        VantageWay::Open => is_well,
+        VantageWay::Inverted => !is_well,
+        VantageWay::Cut => {
+            tokio::time::sleep(SILENCE).await;
+            false
+        }
+    };
+    if seems_well {
+        (StatusCode::OK, "ok\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "broken\n")
+    }
 }
 
 async fn break_down(State(region): State<Arc<DemoRegion>>) -> String {

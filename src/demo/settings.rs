@@ -9,7 +9,7 @@ use crate::control::ConfigOrigin;
 /// The configuration file, with placeholders for addresses and the folder.
 const CONFIGURATION: &str = include_str!("demo.toml");
 /// The zone file.
-const ZONE: &str = include_str!("../../zones/example.com.zone");
+pub const ZONE: &str = include_str!("../../zones/example.com.zone");
 /// The service whose endpoints stand for the regions.
 pub const MAIN: &str = "www.example.com";
 

@@ -112,7 +112,7 @@ fn pick<T>(parts: &[(T, u64)], draw: u64) -> Option<&T> {
 }
 
 /// Networks all over the world, each with the population around it.
-struct Clients(Vec<(Ipv4Addr, u64)>);
+pub struct Clients(Vec<(Ipv4Addr, u64)>);
 
 impl Clients {
     /// One network for each square of the map.
@@ -121,7 +121,14 @@ impl Clients {
         Clients::in_squares(&control.snapshot(), &config)
     }
 
-    fn in_squares(snapshot: &crate::answer::Snapshot, config: &Config) -> Result<Clients, String> {
+    /// One network for each square of the map.
+    ///
+    /// # Errors
+    /// A sentence: the main service is not configured.
+    pub fn in_squares(
+        snapshot: &crate::answer::Snapshot,
+        config: &Config,
+    ) -> Result<Clients, String> {
         let name: Name = MAIN.parse().map_err(|error| format!("{MAIN}: {error}"))?;
         let (change, traffic) = (PlannedChange::default(), NotedTraffic::default());
         let wanted = ForecastRequest {
@@ -142,13 +149,14 @@ impl Clients {
         Ok(Clients(squares.collect()))
     }
 
-    fn pick(&self, draw: u64) -> Option<Ipv4Addr> {
+    /// One of them at random, in proportion to the population.
+    pub fn pick(&self, draw: u64) -> Option<Ipv4Addr> {
         pick(&self.0, draw).copied()
     }
 }
 
 /// A query with the /24 of a client (RFC 7871 section 6).
-fn query(name: &Name, rtype: RecordType, client: Ipv4Addr, id: u16) -> Vec<u8> {
+pub fn query(name: &Name, rtype: RecordType, client: Ipv4Addr, id: u16) -> Vec<u8> {
     let [first, second, third, _] = client.octets();
     // The header: no recursion desired, one question and the OPT record.
     let mut query = [

@@ -143,7 +143,7 @@ fn is_preparation(step: &Step) -> bool {
     step.command.starts_with("openssl ")
         || step
             .meridian()
-            .is_some_and(|arguments| arguments[0] == "geodata")
+            .is_some_and(|arguments| ["fleet", "geodata"].contains(&arguments[0]))
 }
 
 /// The same question at the ports where the server has its encrypted transports.
@@ -233,15 +233,17 @@ fn examples_have_no_mistake_and_no_warning() {
                 copy.prepare(&step);
             }
         }
-        let config = format!("examples/{}/meridian.toml", copy.example);
-        let output = copy
-            .meridian(&["check", "--config", &config])
-            .output()
-            .expect("the binary runs");
-        let printed = String::from_utf8_lossy(&output.stdout);
-        assert!(
-            output.status.success() && printed.lines().count() == 1,
-            "{printed}"
-        );
+        for config in copy.configurations() {
+            let output = copy
+                .meridian(&["check", "--config"])
+                .arg(&config)
+                .output()
+                .expect("the binary runs");
+            let printed = String::from_utf8_lossy(&output.stdout);
+            assert!(
+                output.status.success() && printed.lines().count() == 1,
+                "{printed}"
+            );
+        }
     }
 }

@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use crate::harness::server::start;
 use crate::harness::types::A;
 use crate::harness::{Server, Setup, free_port};
 
@@ -16,6 +17,15 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The voters of every test, which are their own groups.
 pub const VOTERS: [&str; 3] = ["ams", "iad", "sin"];
+
+/// The NATS server of this machine: the package nats-server of Debian.
+pub fn nats_server() -> PathBuf {
+    let path = std::env::var("PATH").unwrap_or_default();
+    let folders = format!("{path}:/usr/sbin:/usr/local/sbin");
+    let mut files = std::env::split_paths(&folders).map(|folder| folder.join("nats-server"));
+    let file = files.find(|file| file.is_file());
+    file.expect("nats-server is installed; the Debian package is nats-server")
+}
 
 /// A NATS server on a port of its own, with a user for each voter who may publish as that voter only.
 pub struct Engine {
@@ -220,8 +230,21 @@ impl World {
         self.login(engine, voter, voter)
     }
 
+    /// A member that only checks: it has the configuration of a server, and no zones.
+    pub fn probe(&self, engine: &Engine, voter: &str) -> Server {
+        let (config, folder) = self.login_setup(engine, voter, voter).written();
+        std::fs::remove_dir_all(folder.path().join("zones")).expect("it is ours");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_meridian"));
+        command.args(["probe", "--config"]).arg(config);
+        start(command, folder)
+    }
+
     /// A server that says that it is `voter`, and logs in as `user`.
     pub fn login(&self, engine: &Engine, voter: &str, user: &str) -> Server {
+        self.login_setup(engine, voter, user).start()
+    }
+
+    fn login_setup(&self, engine: &Engine, voter: &str, user: &str) -> Setup {
         let port = engine.port;
         let setup = self.setup(
             voter,
@@ -234,7 +257,7 @@ impl World {
         std::fs::write(&file, format!("secret of {user}\n")).expect("it can be written");
         let owner_only = std::os::unix::fs::PermissionsExt::from_mode(0o600);
         std::fs::set_permissions(&file, owner_only).expect("it is ours");
-        setup.start()
+        setup
     }
 
     pub fn setup(&self, vantage: &str, fleet: &str) -> Setup {

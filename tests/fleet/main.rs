@@ -3,8 +3,11 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod demo;
 mod engine;
+mod init;
 mod orders;
+mod probe;
 mod real;
 mod rights;
 mod simulation;

@@ -1,0 +1,117 @@
+//! The configuration of a NATS server for a fleet.
+//!
+//! Each nameserver is a user who may publish its own votes and hear those of all. Orders are values in
+//! a bucket of JetStream, so a user may also do with that bucket, and no other, what a client of a
+//! key-value store does. Paths are relative to the folder that the server is started in.
+
+use std::fmt::Write as _;
+use std::net::IpAddr;
+
+use super::CLUSTER_PORTS;
+use crate::cli::arguments::NatsGiven;
+
+/// A user of the NATS servers.
+pub struct NatsUser {
+    /// The name of the nameserver.
+    pub name: String,
+    /// Its password.
+    pub password: String,
+}
+
+/// The text of `nats.conf` of one server.
+pub fn nats_conf(fleet: &str, server: &NatsGiven, all: &[NatsGiven], users: &[NatsUser]) -> String {
+    let NatsGiven { name, port, .. } = server;
+    let cluster_port = port.saturating_add(CLUSTER_PORTS);
+    let host = listening(&server.host);
+    let mut routes = Vec::new();
+    for other in all {
+        routes.push(format!(
+            "\"nats-route://{}\"",
+            other.authority(CLUSTER_PORTS)
+        ));
+    }
+    let mut text = format!(
+        r#"# The NATS server {name} of the fleet {fleet}. Start it in this folder: nats-server -c nats.conf
+
+server_name: "{name}"
+listen: "{host}:{port}"
+tls {{ cert_file: "server.pem", key_file: "server.key", timeout: 5 }}
+
+# The NATS servers speak with each other by certificates of the same authority.
+cluster {{
+  name: "{fleet}"
+  listen: "{host}:{cluster_port}"
+  tls {{ cert_file: "server.pem", key_file: "server.key", ca_file: "ca.pem", verify: true, timeout: 5 }}
+  routes: [{}]
+}}
+
+# Orders are kept here, in the folder jetstream. What was acknowledged must outlive a loss of power. NATS 2.9, which
+# carries votes and no orders, does not know sync_interval: remove this block there.
+jetstream {{
+  store_dir: "jetstream"
+  sync_interval: always
+  max_file_store: 1GB
+}}
+
+# Nobody votes as somebody else, and nobody touches another stream than that of the orders.
+authorization {{ users: [
+"#,
+        routes.join(", ")
+    );
+    for user in users {
+        let _ = write!(text, "{}", user_conf(fleet, user));
+    }
+    text.push_str("] }\n");
+    text
+}
+
+/// A user with its rights.
+fn user_conf(fleet: &str, user: &NatsUser) -> String {
+    let NatsUser { name, password } = user;
+    let bucket = format!("meridian_{fleet}_orders");
+    let mut publish = vec![
+        format!("meridian.{fleet}.votes.{name}"),
+        format!("$KV.{bucket}.>"),
+    ];
+    for request in [
+        "STREAM.INFO.",
+        "STREAM.CREATE.",
+        "STREAM.MSG.GET.",
+        "DIRECT.GET.",
+        "CONSUMER.CREATE.",
+    ] {
+        publish.push(format!("$JS.API.{request}KV_{bucket}"));
+    }
+    for request in [
+        "API.DIRECT.GET.",
+        "API.CONSUMER.CREATE.",
+        "API.CONSUMER.INFO.",
+        "API.CONSUMER.DELETE.",
+        "FC.",
+    ] {
+        publish.push(format!("$JS.{request}KV_{bucket}.>"));
+    }
+    format!(
+        "  {{ user: \"{name}\", password: \"{password}\", permissions: {{\n    publish: [{}]\n    \
+         subscribe: [\"meridian.{fleet}.votes.*\", \"_INBOX.meridian.{name}.>\"] }} }}\n",
+        quoted(&publish)
+    )
+}
+
+fn quoted(texts: &[String]) -> String {
+    let mut list = Vec::with_capacity(texts.len());
+    for text in texts {
+        list.push(format!("\"{text}\""));
+    }
+    list.join(",\n              ")
+}
+
+/// Where a server listens: everywhere, unless it is reached over loopback.
+fn listening(host: &str) -> String {
+    match host.parse::<IpAddr>() {
+        Ok(address) if address.is_loopback() && address.is_ipv6() => format!("[{address}]"),
+        Ok(address) if address.is_loopback() => address.to_string(),
+        Ok(IpAddr::V6(_)) => "[::]".to_owned(),
+        _ => "0.0.0.0".to_owned(),
+    }
+}
