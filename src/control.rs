@@ -13,6 +13,7 @@ pub mod worker;
 
 mod memory;
 pub mod private_file;
+pub mod rolls;
 mod secrets;
 pub mod signing;
 pub mod state_directory;

@@ -26,7 +26,7 @@ pub use crate::import::arguments::ImportCommand;
 use crate::steering::Bias;
 pub use authoring::{CheckArgs, GeodataCommand, InitArgs, PlanArgs, RegionGiven, VerifyScopes};
 pub use keys::{
-    ExportKey, GenerateKey, ImportKey, KeyFolderArgs, KeysCommand, KeysOfZone, ListKeys,
+    DsOfZone, ExportKey, GenerateKey, ImportKey, KeyFolderArgs, KeysCommand, ListKeys, RollKeys,
 };
 pub use orders::{
     AuditArgs, DrainArgs, ForceArgs, ForceTo, ShiftArgs, SubjectArgs, UndrainArgs, UnshiftArgs,

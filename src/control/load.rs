@@ -16,6 +16,7 @@ use edited::KnownZones;
 use super::fingerprint::ContentPrints;
 use super::identity::OfEach;
 use super::memory::{self, MemoryExtent};
+use super::rolls::ServedRoll;
 use super::signing::{self, LoadPurpose};
 use super::{identity, process, secrets};
 use crate::answer::policy::{ServerPolicy, ZoneAccess};
@@ -46,6 +47,8 @@ pub struct LoadedState {
     pub files: Vec<FileRead>,
     /// When a load is due that signs anew, in seconds since 1970.
     pub signing_due: Option<u64>,
+    /// The rolls of keys that are under way.
+    pub rolls: Vec<ServedRoll>,
     /// Fingerprints of the configuration and the zones.
     pub prints: ContentPrints,
     /// The configuration file and those that it includes.
@@ -269,6 +272,7 @@ fn load_config(
     warnings.extend(identity.dns.warning.clone());
     warnings.extend(identity.admin.warning.clone());
     let snapshot = snapshot(&config, catalog, cookies, signing.steered.take())?;
+    let rolls = std::mem::take(&mut signing.rolls);
     let signing_due = signing.save();
     let sources: Arc<[SourceFile]> = read.sources.into();
     let zones = known.map(|folder| KnownZones {
@@ -289,6 +293,7 @@ fn load_config(
         identity,
         files,
         signing_due,
+        rolls,
         prints,
         sources,
     })

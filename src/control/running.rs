@@ -30,6 +30,7 @@ use super::overrides::OrderRecord;
 use super::process;
 use super::reloads::ReloadHistory;
 use super::resolving::BackgroundResolver;
+use super::rolls::{ParentBoard, RollBoard};
 use super::state::ControlState;
 use super::state_directory::StateDirectory;
 use super::state_writer::StateWriter;
@@ -57,6 +58,8 @@ pub struct Control {
     /// Absent until names are resolved.
     pub(super) names: OnceLock<BackgroundResolver>,
     pub(super) coverage: CoverageCache,
+    /// What the parents of zones have answered.
+    pub(super) parents: ParentBoard,
     /// Another server is about to take over, and has read the saved state.
     closed: AtomicBool,
 }
@@ -68,6 +71,8 @@ pub(super) struct FileMemory {
     pub(super) watched: WatchedFiles,
     /// When a load is due that signs anew, in seconds since 1970.
     pub(super) signing_due: Option<u64>,
+    /// The rolls of keys that are under way, as they are served.
+    pub(super) rolls: RollBoard,
 }
 
 impl FileMemory {
@@ -81,6 +86,7 @@ impl FileMemory {
             },
             watched: WatchedFiles::of(watched::as_read(&loaded.files)),
             signing_due: loaded.signing_due,
+            rolls: RollBoard::new(loaded.rolls.clone()),
         }
     }
 }
@@ -145,6 +151,7 @@ impl Control {
             reloads: Mutex::default(),
             names: OnceLock::new(),
             coverage: CoverageCache::default(),
+            parents: ParentBoard::default(),
             closed: AtomicBool::new(false),
         })
     }

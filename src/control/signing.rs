@@ -13,9 +13,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::rolls::{self, ServedRoll};
 use crate::catalog::signed::ZoneSigners;
 use crate::config::{Config, DnssecConfig, SigningRules};
 use crate::dns::{Name, RecordType};
+use crate::dnssec::rollover::{KeyRoles, KeyStanding, ZoneRoll};
+use crate::dnssec::zone_key::{CDNSKEY_DELETE, CDS_DELETE};
 use crate::dnssec::{
     DigestType, KeyFile, KeyFolder, KeyPair, KeyTimes, SignatureStore, SigningAlgorithm,
     SigningError, SigningKey, SigningSession, ValidityRules, ZoneSigner,
@@ -54,6 +57,8 @@ pub struct PreparedSigning {
     sessions: Option<[Arc<SigningSession>; 2]>,
     /// When the times of a key change something next, in seconds since 1970.
     next_change: Option<u64>,
+    /// The rolls that are under way, with what is served of their zones.
+    pub rolls: Vec<ServedRoll>,
     /// Every key file that was read.
     pub files: Vec<FileRead>,
 }
@@ -130,7 +135,7 @@ pub fn prepare(
             let is_steered = steered.contains(&zone.origin);
             zone_keys(dnssec, &mut folder, zone, is_steered, (purpose, now))
         } else {
-            Ok(Vec::new())
+            Ok(ActiveKeys::default())
         };
         match found {
             Ok(keys) => active.push(keys),
@@ -146,6 +151,7 @@ pub fn prepare(
     }
     let mut prepared = PreparedSigning {
         next_change,
+        rolls: rolls::under_way(config, &folder, zones),
         files: folder.files,
         ..PreparedSigning::default()
     };
@@ -159,16 +165,53 @@ pub fn prepare(
     Ok(prepared)
 }
 
-fn signers(
-    zones: &[Zone],
-    active: &[Vec<Arc<SigningKey>>],
-    session: &Arc<SigningSession>,
-) -> ZoneSigners {
+/// The keys that sign a zone: the DNSKEY set, and everything else.
+#[derive(Default)]
+struct ActiveKeys {
+    sign_keys: Vec<Arc<SigningKey>>,
+    sign_zone: Vec<Arc<SigningKey>>,
+}
+
+/// The roles of the keys of a zone.
+fn roles_of(keys: &[KeyFile], roll: Option<&ZoneRoll>, now: u64) -> KeyRoles {
+    let mut standings = Vec::new();
+    for key in keys {
+        standings.push(KeyStanding::of(key));
+    }
+    KeyRoles::of(&standings, roll, now)
+}
+
+/// Makes the keys that sign ready.
+fn active_keys(keys: &[KeyFile], roles: &KeyRoles) -> Result<ActiveKeys, String> {
+    let mut active = ActiveKeys::default();
+    for (index, key) in keys.iter().enumerate() {
+        let signs_keys = roles.sign_keys.contains(&index);
+        let signs_zone = roles.sign_zone.contains(&index);
+        let Some(pair) = key.pair.as_ref().filter(|_| signs_keys || signs_zone) else {
+            continue;
+        };
+        let key = Arc::new(SigningKey::new(pair).map_err(|error| error.to_string())?);
+        if signs_keys {
+            active.sign_keys.push(key.clone());
+        }
+        if signs_zone {
+            active.sign_zone.push(key);
+        }
+    }
+    Ok(active)
+}
+
+fn signers(zones: &[Zone], active: &[ActiveKeys], session: &Arc<SigningSession>) -> ZoneSigners {
     let mut signers = ZoneSigners::default();
     for (zone, keys) in zones.iter().zip(active) {
-        signers.zones.push(match keys.is_empty() {
+        signers.zones.push(match keys.sign_zone.is_empty() {
             true => None,
-            false => Some(ZoneSigner::new(&zone.origin, keys, session.clone())),
+            false => Some(ZoneSigner::of_roles(
+                &zone.origin,
+                keys.sign_keys.clone(),
+                keys.sign_zone.clone(),
+                session.clone(),
+            )),
         });
     }
     signers
@@ -255,7 +298,7 @@ fn unknown_zones(dnssec: &DnssecConfig, zones: &[Zone]) -> Vec<String> {
 }
 
 /// Whether a zone is signed here. With `"*"`, zones that are signed already stay as they are.
-fn is_selected(dnssec: &DnssecConfig, zone: &Zone) -> bool {
+pub(super) fn is_selected(dnssec: &DnssecConfig, zone: &Zone) -> bool {
     match &dnssec.zones {
         None => !is_signed_already(zone),
         Some(named) => named.iter().any(|(_, name)| *name == zone.origin),
@@ -278,7 +321,7 @@ fn zone_keys(
     zone: &mut Zone,
     is_steered: bool,
     (purpose, now): (LoadPurpose, u64),
-) -> Result<Vec<Arc<SigningKey>>, String> {
+) -> Result<ActiveKeys, String> {
     let (file, origin) = (zone.file.display().to_string(), zone.origin.to_lower());
     if is_signed_already(zone) {
         return Err(format!(
@@ -302,22 +345,22 @@ fn zone_keys(
         }
     }
     let keys = folder.of_zone(origin.as_wire());
-    let mut active = Vec::new();
-    for key in keys {
-        if let Some(pair) = key.pair.as_ref().filter(|_| key.times.is_active(now)) {
-            check_speed(zone, key.public.algorithm(), is_steered)?;
-            let key = SigningKey::new(pair).map_err(|error| format!("{file}: {error}"))?;
-            active.push(Arc::new(key));
-        }
+    let roll = folder.roll_of(origin.as_wire());
+    let roles = roles_of(keys, roll, now);
+    let active = active_keys(keys, &roles).map_err(|error| format!("{file}: {error}"))?;
+    for key in &active.sign_zone {
+        check_speed(zone, key.public().algorithm(), is_steered)?;
     }
-    if active.is_empty() {
+    if active.sign_zone.is_empty() {
         let folder = dnssec.keys.display();
         return Err(format!(
             "{file}: {folder} has no key that signs {origin}; `meridian keys generate {origin}` \
              makes one, and so does generate = true in [zones.dnssec]"
         ));
     }
-    add_key_records(zone, keys, now).map_err(|_| format!("{file}: the zone is too large"))?;
+    let is_leaving = roll.is_some_and(ZoneRoll::asks_for_deletion);
+    add_key_records(zone, keys, &roles, is_leaving)
+        .map_err(|_| format!("{file}: the zone is too large"))?;
     Ok(active)
 }
 
@@ -325,20 +368,25 @@ fn zone_keys(
 fn add_key_records(
     zone: &mut Zone,
     keys: &[KeyFile],
-    now: u64,
+    roles: &KeyRoles,
+    is_leaving: bool,
 ) -> Result<(), crate::zone::StoreFull> {
     let ttl = zone.soa().map_or(3600, |soa| soa.ttl());
     let mut dnskeys = zone.take_at_apex(RecordType::DNSKEY);
     let (mut cds, mut cdnskeys) = (Vec::new(), Vec::new());
-    for key in keys {
+    for (index, key) in keys.iter().enumerate() {
         let dnskey = key.public.dnskey_rdata();
-        if key.times.is_published(now) && !dnskeys.contains(&dnskey) {
+        if roles.published.contains(&index) && !dnskeys.contains(&dnskey) {
             dnskeys.push(dnskey.clone());
         }
-        if key.public.is_entry() && key.times.is_synced(now) {
+        if roles.synced.contains(&index) && !is_leaving {
             cds.push(key.public.ds_rdata(DigestType::Sha256));
             cdnskeys.push(dnskey);
         }
+    }
+    if is_leaving {
+        cds.push(CDS_DELETE.to_vec());
+        cdnskeys.push(CDNSKEY_DELETE.to_vec());
     }
     zone.add_at_apex(RecordType::DNSKEY, ttl, &dnskeys)?;
     for (rtype, made) in [(RecordType::CDS, cds), (RecordType::CDNSKEY, cdnskeys)] {
@@ -350,7 +398,7 @@ fn add_key_records(
     Ok(())
 }
 
-fn rules_of(dnssec: &DnssecConfig, origin: &Name) -> SigningRules {
+pub(super) fn rules_of(dnssec: &DnssecConfig, origin: &Name) -> SigningRules {
     let own = dnssec.policies.iter().find(|(_, zone, _)| zone == origin);
     own.map_or(dnssec.policy, |(_, _, rules)| *rules)
 }

@@ -9,4 +9,5 @@ mod world;
 
 mod answers;
 mod failover;
+mod rolls;
 mod time;

@@ -93,6 +93,17 @@ pub fn expect_secure(server: &Server, zone: &str, name: &str, rtype: &str) {
     assert!(said.contains("fully validated"), "{name} {rtype}:\n{said}");
 }
 
+/// Asserts that delv validates the addresses of a name through a resolver, with the keys of a parent as trust anchors.
+#[track_caller]
+pub fn expect_secure_below(parent: &Server, resolver: &Unbound, zone: &str, name: &str) {
+    write_anchors(parent);
+    let anchors = parent.folder().join("anchors").display().to_string();
+    let (port, root) = (resolver.port.to_string(), format!("+root={zone}"));
+    let arguments = ["@127.0.0.1", "-p", &port, "-a", &anchors, &root, name, "A"];
+    let said = printed("delv", "bind9-dnsutils", &arguments);
+    assert!(said.contains("fully validated"), "{name}:\n{said}");
+}
+
 /// A running unbound that validates, with a server as the only authority for its zone.
 pub struct Unbound {
     port: u16,
@@ -101,7 +112,18 @@ pub struct Unbound {
 }
 
 impl Unbound {
+    /// Trusts the keys of a server, and caches nothing.
     pub fn start(server: &Server, zone: &str) -> Unbound {
+        let no_cache = "  cache-max-ttl: 0\n  cache-max-negative-ttl: 0";
+        Unbound::start_with(server, &[(zone, server)], no_cache)
+    }
+
+    /// Trusts the keys of a parent, finds each zone at its server, and caches what it may.
+    pub fn of_chain(parent: &Server, zones: &[(&str, &Server)]) -> Unbound {
+        Unbound::start_with(parent, zones, "")
+    }
+
+    fn start_with(server: &Server, zones: &[(&str, &Server)], options: &str) -> Unbound {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let port = free_port();
         let path = folder.path().display();
@@ -119,7 +141,15 @@ impl Unbound {
                 .expect("it is memory");
             }
         }
-        let server_port = server.address().port();
+        let mut stubs = String::new();
+        for (zone, server) in zones {
+            let port = server.address().port();
+            write!(
+                stubs,
+                "stub-zone:\n  name: \"{zone}\"\n  stub-addr: 127.0.0.1@{port}\n"
+            )
+            .expect("it is memory");
+        }
         let config = format!(
             r#"
 server:
@@ -139,12 +169,9 @@ server:
   module-config: "validator iterator"
   local-zone: "test." nodefault
   qname-minimisation: yes
-  cache-max-ttl: 0
-  cache-max-negative-ttl: 0
+{options}
 {anchors}
-stub-zone:
-  name: "{zone}"
-  stub-addr: 127.0.0.1@{server_port}
+{stubs}
 remote-control:
   control-enable: no
 "#
@@ -188,6 +215,15 @@ remote-control:
     /// The reply to a query, as dig prints it, which must be secure.
     #[track_caller]
     pub fn ask(&self, name: &str, rtype: &str) -> String {
+        let reply = self.ask_any(name, rtype);
+        let flags = reply.lines().find(|line| line.starts_with(";; flags:"));
+        let is_secure = flags.is_some_and(|flags| flags.contains(" ad"));
+        assert!(is_secure, "{name} {rtype}:\n{reply}\n{}", self.log());
+        reply
+    }
+
+    /// The reply to a query, as dig prints it.
+    pub fn ask_any(&self, name: &str, rtype: &str) -> String {
         let port = self.port.to_string();
         let arguments = [
             "@127.0.0.1",
@@ -199,10 +235,6 @@ remote-control:
             name,
             rtype,
         ];
-        let reply = printed("dig", "bind9-dnsutils", &arguments);
-        let flags = reply.lines().find(|line| line.starts_with(";; flags:"));
-        let is_secure = flags.is_some_and(|flags| flags.contains(" ad"));
-        assert!(is_secure, "{name} {rtype}:\n{reply}\n{}", self.log());
-        reply
+        printed("dig", "bind9-dnsutils", &arguments)
     }
 }

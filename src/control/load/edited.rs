@@ -77,6 +77,7 @@ pub fn load(read: &config::LoadedConfig, before: &AtlasCache) -> Option<LoadedSt
         identity,
         files,
         signing_due: None,
+        rolls: Vec::new(),
         prints,
         sources: known.sources.clone(),
     })

@@ -1,0 +1,331 @@
+//! Carries out rolls of keys: counts the time that a step is served, asks the parent, and saves what
+//! follows.
+//!
+//! What is to be done is decided by [`ZoneRoll::step`]. A step is saved in the folder of keys first,
+//! and then served by a reload. Only rolls that were loaded with what is served are here, so time is
+//! counted for what is served. The parent is asked by a task of its own, because its servers may be
+//! slow.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::clock::BootTime;
+use super::running::Control;
+use super::signing::{self, now};
+use crate::config::{Config, DnssecConfig};
+use crate::dns::{Name, RecordType};
+use crate::dnssec::rollover::{
+    DsAnswer, ParentAnswer, RollFacts, RollStep, ZoneTtls, roll_path, write_roll_times,
+};
+use crate::dnssec::{KeyFolder, ZoneKey, ZoneRoll};
+use crate::resolve::ask_parent;
+use crate::zone::Zone;
+
+/// Seconds of a wait after which it is saved: a restart loses no more.
+const SAVE: u64 = 60;
+/// How long to wait after a file could not be written.
+const RETRY: Duration = Duration::from_secs(60);
+/// How often the task looks for parents to ask.
+const LOOK: Duration = Duration::from_secs(1);
+/// The least and the most time between two questions to a parent.
+const PAUSE: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(600));
+
+/// A roll that is under way, and what is served of its zone.
+#[derive(Debug, Clone)]
+pub struct ServedRoll {
+    zone: Name,
+    roll: ZoneRoll,
+    keys: Vec<ZoneKey>,
+    ttls: ZoneTtls,
+    /// The state on the disk, as far as it is known.
+    saved: ZoneRoll,
+}
+
+/// The rolls that are under way in a folder, for the zones that are signed here.
+pub fn under_way(config: &Config, folder: &KeyFolder, zones: &[Zone]) -> Vec<ServedRoll> {
+    let mut rolls = Vec::new();
+    let Some(dnssec) = config.dnssec.as_ref().filter(|dnssec| dnssec.rolls) else {
+        return rolls;
+    };
+    for zone in zones {
+        let origin = zone.origin.to_lower();
+        let Some(roll) = folder.roll_of(origin.as_wire()) else {
+            continue;
+        };
+        if !roll.is_under_way() || !signing::is_selected(dnssec, zone) {
+            continue;
+        }
+        let mut keys = Vec::new();
+        for key in folder.of_zone(origin.as_wire()) {
+            keys.push(key.public.clone());
+        }
+        rolls.push(ServedRoll {
+            ttls: ttls_of(config, zone),
+            roll: roll.clone(),
+            saved: roll.clone(),
+            keys,
+            zone: origin,
+        });
+    }
+    rolls
+}
+
+/// The longest TTLs of a zone and of the names that are steered in it.
+fn ttls_of(config: &Config, zone: &Zone) -> ZoneTtls {
+    let mut ttls = ZoneTtls::default();
+    for rrset in zone.rrsets() {
+        if rrset.rtype() == RecordType::DNSKEY {
+            ttls.dnskey = ttls.dnskey.max(rrset.ttl());
+        }
+        ttls.longest = ttls.longest.max(rrset.ttl());
+    }
+    for service in &config.services {
+        let mut name = Some(service.name.clone());
+        while let Some(above) = name {
+            if above == zone.origin {
+                ttls.longest = ttls.longest.max(service.ttl);
+                break;
+            }
+            name = above.parent();
+        }
+    }
+    ttls
+}
+
+/// The rolls that are under way, as they are served.
+#[derive(Default)]
+pub struct RollBoard {
+    rolls: Vec<ServedRoll>,
+    /// Until when time was counted; `None`: it begins now.
+    counted: Option<BootTime>,
+    /// No attempt before, because a file could not be written.
+    pause: Option<BootTime>,
+    /// The disk has another state than what is served; a load follows.
+    is_stale: bool,
+}
+
+impl RollBoard {
+    /// Rolls that were loaded and are served from now on.
+    pub fn new(rolls: Vec<ServedRoll>) -> RollBoard {
+        RollBoard {
+            rolls,
+            ..RollBoard::default()
+        }
+    }
+
+    /// Keeps what was counted for the same steps before a reload.
+    pub fn go_on_from(&mut self, before: &RollBoard) {
+        for served in &mut self.rolls {
+            let same = before.rolls.iter().find(|it| it.zone == served.zone);
+            if let Some(same) = same.filter(|same| is_same(&same.roll, &served.roll)) {
+                served.roll = same.roll.clone();
+            }
+        }
+    }
+
+    /// Counts the time since the last call, and saves what follows. Returns whether a load is due,
+    /// because a roll has come to another step.
+    pub fn advance(&mut self, config: &Config, parents: &ParentBoard) -> bool {
+        let Some(dnssec) = config.dnssec.as_ref().filter(|_| !self.rolls.is_empty()) else {
+            parents.want(Vec::new());
+            return false;
+        };
+        let boot = BootTime::now();
+        if self.is_stale || self.pause.is_some_and(|until| boot < until) {
+            self.counted = None;
+            return false;
+        }
+        // Seconds are counted whole; what is left is counted the next time.
+        let counted = *self.counted.get_or_insert(boot);
+        let elapsed = Duration::from_secs(boot.since(counted).as_secs());
+        self.counted = Some(counted.after(elapsed));
+        let mut wanted = Vec::new();
+        for served in &mut self.rolls {
+            match served.advance(dnssec, elapsed, parents) {
+                Ok(is_due) => self.is_stale |= is_due,
+                Err(mistake) => {
+                    tracing::warn!(zone = %served.zone, "a roll of keys cannot go on: {mistake}");
+                    self.pause = Some(boot.after(RETRY));
+                }
+            }
+            if served.roll.asks_parent() {
+                wanted.push(WantedZone {
+                    zone: served.zone.clone(),
+                    pause: served.pause(dnssec),
+                });
+            }
+        }
+        parents.want(wanted);
+        self.is_stale
+    }
+}
+
+/// Whether two states are of the same step of the same roll.
+fn is_same(one: &ZoneRoll, other: &ZoneRoll) -> bool {
+    (one.serial, one.kind, one.phase) == (other.serial, other.kind, other.phase)
+}
+
+impl ServedRoll {
+    /// Returns whether a load is due.
+    fn advance(
+        &mut self,
+        dnssec: &DnssecConfig,
+        elapsed: Duration,
+        parents: &ParentBoard,
+    ) -> Result<bool, String> {
+        let answer = parents.answer(&self.zone, self.pause(dnssec));
+        let step = self.roll.step(&RollFacts {
+            elapsed,
+            now: now(),
+            ttls: self.ttls,
+            parent: answer.as_deref(),
+            delays: signing::rules_of(dnssec, &self.zone).delays,
+            keys: &self.keys,
+        });
+        let (roll, is_next) = match step {
+            RollStep::Waits(roll) => (roll, false),
+            RollStep::Advances(roll) => (roll, true),
+        };
+        if is_next || self.is_news(&roll) {
+            if !self.is_on_disk(&dnssec.keys)? {
+                return Ok(true);
+            }
+            roll.write(&roll_path(&dnssec.keys, &self.zone))?;
+            self.saved = roll.clone();
+            if is_next {
+                self.tell(&roll);
+                write_roll_times(&roll, &dnssec.keys, &self.keys)?;
+            }
+        }
+        if !is_next {
+            self.roll = roll;
+        }
+        Ok(is_next)
+    }
+
+    /// Whether people, or a restart, should know of a state.
+    fn is_news(&self, roll: &ZoneRoll) -> bool {
+        let saved = &self.saved;
+        roll.needed != saved.needed
+            || roll.is_parent_ready != saved.is_parent_ready
+            || roll.parent_note != saved.parent_note
+            || roll.waited < saved.waited
+            || roll.waited >= saved.waited.saturating_add(SAVE)
+    }
+
+    /// Whether the disk still has the step that is served.
+    fn is_on_disk(&self, folder: &Path) -> Result<bool, String> {
+        let read = ZoneRoll::read(&roll_path(folder, &self.zone))?;
+        Ok(read.is_some_and(|(disk, _)| is_same(&disk, &self.saved)))
+    }
+
+    fn tell(&self, roll: &ZoneRoll) {
+        let (title, phase) = (roll.title(), roll.phase.word());
+        tracing::info!(zone = %self.zone, step = phase, "a roll of keys goes on: the zone {title}");
+    }
+
+    /// The time between two questions to the parent.
+    fn pause(&self, dnssec: &DnssecConfig) -> Duration {
+        let delays = signing::rules_of(dnssec, &self.zone).delays;
+        let ttl = self.roll.ds_ttl.max(delays.parent_ds_ttl);
+        Duration::from_secs((ttl / 20).into()).clamp(PAUSE.0, PAUSE.1)
+    }
+}
+
+/// A zone whose parent is to be asked.
+#[derive(Debug, Clone)]
+struct WantedZone {
+    zone: Name,
+    /// Time between two questions.
+    pause: Duration,
+}
+
+/// What the parents of zones have answered, and which are to be asked.
+#[derive(Default)]
+pub struct ParentBoard(Mutex<ParentMemory>);
+
+#[derive(Default)]
+struct ParentMemory {
+    wanted: Vec<WantedZone>,
+    answers: HashMap<Name, (Arc<ParentAnswer>, BootTime)>,
+}
+
+impl ParentBoard {
+    fn memory(&self) -> MutexGuard<'_, ParentMemory> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says whose parents are to be asked from now on.
+    fn want(&self, wanted: Vec<WantedZone>) {
+        let mut memory = self.memory();
+        let is_wanted = |zone: &Name| wanted.iter().any(|it| it.zone == *zone);
+        memory.answers.retain(|zone, _| is_wanted(zone));
+        memory.wanted = wanted;
+    }
+
+    /// The last answer, unless several are missing since.
+    fn answer(&self, zone: &Name, pause: Duration) -> Option<Arc<ParentAnswer>> {
+        let memory = self.memory();
+        let (answer, at) = memory.answers.get(zone)?;
+        let age = BootTime::now().since(*at);
+        (age < pause.saturating_mul(3).saturating_add(PAUSE.1 / 5)).then(|| answer.clone())
+    }
+
+    /// The zones whose parent is due.
+    fn due(&self) -> Vec<Name> {
+        let (memory, now) = (self.memory(), BootTime::now());
+        let mut due = Vec::new();
+        for wanted in &memory.wanted {
+            let last = memory.answers.get(&wanted.zone);
+            if last.is_none_or(|(_, at)| now.since(*at) >= wanted.pause) {
+                due.push(wanted.zone.clone());
+            }
+        }
+        due
+    }
+
+    fn note(&self, zone: Name, answer: ParentAnswer) {
+        let answer = (Arc::new(answer), BootTime::now());
+        self.memory().answers.insert(zone, answer);
+    }
+}
+
+impl Control {
+    /// Asks the parents of zones whose rolls wait for them. Runs until it is dropped.
+    pub async fn keep_parents(self: Arc<Control>) {
+        let mut tick = tokio::time::interval(LOOK);
+        loop {
+            tick.tick().await;
+            for zone in self.parents.due() {
+                let config = self.state().derived.config.clone();
+                self.parents.note(zone.clone(), ask(&config, &zone).await);
+            }
+        }
+    }
+}
+
+/// Asks every server of a zone's parent.
+async fn ask(config: &Config, zone: &Name) -> ParentAnswer {
+    let servers = match &config.dnssec {
+        Some(dnssec) => dnssec.parent_servers.clone(),
+        None => Vec::new(),
+    };
+    let mut answer = ParentAnswer::default();
+    match ask_parent(zone, &servers, &config.resolver.servers()).await {
+        Ok(answers) => {
+            for (server, records) in answers {
+                answer.servers.push(DsAnswer {
+                    server: server.to_string(),
+                    records,
+                });
+            }
+        }
+        Err(reason) => answer.servers.push(DsAnswer {
+            server: "the parent".to_owned(),
+            records: Err(reason),
+        }),
+    }
+    answer
+}

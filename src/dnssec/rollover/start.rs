@@ -1,0 +1,224 @@
+//! Begins a roll: which keys go, and which are to be made.
+//!
+//! One roll of a zone is under way at a time. New keys have the shape of the old ones: one key for
+//! everything, or a KSK and a ZSK. Nothing is written here except by [`RollPlan::begin`], which
+//! writes the new keys first and the roll last: a key without its roll does no harm.
+
+use std::path::Path;
+
+use super::roll_file::{roll_path, write_roll_times};
+use super::{KeyLabel, KeyRoles, KeyStanding, RollKind, ZoneRoll};
+use crate::dns::Name;
+use crate::dnssec::zone_key::{SECURE_ENTRY, ZONE_KEY};
+use crate::dnssec::{KeyFile, KeyPair, KeyTimes, SigningAlgorithm};
+
+/// Attempts to make a key whose tag no other key of the zone has.
+const ATTEMPTS: usize = 32;
+
+/// What an operator wants to replace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RollRequest {
+    /// The key that signs everything.
+    OnlyKey,
+    /// The ZSK.
+    Zsk,
+    /// The KSK.
+    Ksk,
+    /// All keys, by others of this algorithm.
+    Algorithm(SigningAlgorithm),
+    /// No key: the parent is to remove the DS records.
+    Leave,
+    /// No key: the parent is to have the DS records again.
+    Return,
+}
+
+/// A roll that can begin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RollPlan {
+    kind: RollKind,
+    old: Vec<KeyLabel>,
+    /// Keys that are there already and become those that the parent is asked for.
+    kept: Vec<KeyLabel>,
+    /// Flags and algorithms of the keys to make.
+    made: Vec<(u16, SigningAlgorithm)>,
+}
+
+/// The keys of a zone, where they lie, and the last roll.
+#[derive(Debug, Clone, Copy)]
+pub struct RolledZone<'k> {
+    /// The zone.
+    pub zone: &'k Name,
+    /// Its keys.
+    pub keys: &'k [KeyFile],
+    /// Its last roll.
+    pub roll: Option<&'k ZoneRoll>,
+}
+
+impl RolledZone<'_> {
+    /// What a request means for these keys.
+    ///
+    /// # Errors
+    /// A sentence: a roll is under way, or the keys are not such that this can be done.
+    pub fn plan(&self, request: RollRequest, now: u64) -> Result<RollPlan, String> {
+        let zone = self.zone;
+        if let Some(roll) = self.roll.filter(|roll| roll.is_under_way())
+            && !(request == RollRequest::Return && roll.asks_for_deletion())
+        {
+            let (title, waits) = (roll.title(), roll.sentence());
+            return Err(format!("{zone} {title} already: {waits}"));
+        }
+        let active = self.active(now);
+        let Some(first) = active.first() else {
+            return Err(format!("no key signs {zone}"));
+        };
+        let algorithm = first.public.algorithm();
+        if active.iter().any(|key| key.public.algorithm() != algorithm) {
+            return Err(format!(
+                "keys of several algorithms sign {zone}; let those of all but one end first \
+                 (dnssec-settime -I now -D +2d)"
+            ));
+        }
+        self.plan_of(request, &active, algorithm)
+    }
+
+    fn plan_of(
+        &self,
+        request: RollRequest,
+        active: &[&KeyFile],
+        algorithm: SigningAlgorithm,
+    ) -> Result<RollPlan, String> {
+        let zone = self.zone;
+        let is_split = active.iter().any(|key| !key.public.is_entry());
+        let (all, entries) = (labels(active, None), labels(active, Some(true)));
+        let (zsk, ksk) = ((ZONE_KEY, algorithm), (SECURE_ENTRY, algorithm));
+        let plan = |kind, old, made| RollPlan {
+            kind,
+            old,
+            kept: Vec::new(),
+            made,
+        };
+        match request {
+            RollRequest::Algorithm(new) if new == algorithm => Err(format!(
+                "the keys of {zone} are of {new} already; leave --algorithm out to replace them"
+            )),
+            RollRequest::Algorithm(new) if is_split => {
+                let made = vec![(SECURE_ENTRY, new), (ZONE_KEY, new)];
+                Ok(plan(RollKind::Algorithm, all, made))
+            }
+            RollRequest::Algorithm(new) => {
+                Ok(plan(RollKind::Algorithm, all, vec![(SECURE_ENTRY, new)]))
+            }
+            RollRequest::Zsk | RollRequest::Ksk if !is_split => Err(format!(
+                "one key signs everything in {zone}; leave --zsk and --ksk out to replace it"
+            )),
+            RollRequest::Zsk => {
+                let old = labels(active, Some(false));
+                Ok(plan(RollKind::Zsk, old, vec![zsk]))
+            }
+            RollRequest::Ksk => Ok(plan(RollKind::Ksk, entries, vec![ksk])),
+            RollRequest::OnlyKey if is_split => Err(format!(
+                "{zone} has a KSK and a ZSK; say which one to replace: --ksk or --zsk"
+            )),
+            RollRequest::OnlyKey => Ok(plan(RollKind::Csk, all, vec![ksk])),
+            RollRequest::Leave => Ok(plan(RollKind::Unsign, Vec::new(), Vec::new())),
+            RollRequest::Return if !self.roll.is_some_and(ZoneRoll::asks_for_deletion) => Err(
+                format!("{zone} does not ask its parent to remove DS records"),
+            ),
+            RollRequest::Return => Ok(RollPlan {
+                kept: entries,
+                ..plan(RollKind::Ksk, Vec::new(), Vec::new())
+            }),
+        }
+    }
+
+    /// The keys that sign.
+    fn active(&self, now: u64) -> Vec<&KeyFile> {
+        let mut standings = Vec::new();
+        for key in self.keys {
+            standings.push(KeyStanding::of(key));
+        }
+        let roles = KeyRoles::of(&standings, self.roll, now);
+        let mut active = Vec::new();
+        for (index, key) in self.keys.iter().enumerate() {
+            if roles.sign_keys.contains(&index) || roles.sign_zone.contains(&index) {
+                active.push(key);
+            }
+        }
+        active
+    }
+}
+
+/// The labels of all keys, or of those that are entry points or not.
+fn labels(keys: &[&KeyFile], is_entry: Option<bool>) -> Vec<KeyLabel> {
+    let mut labels = Vec::new();
+    for key in keys {
+        if is_entry.is_none_or(|is_entry| key.public.is_entry() == is_entry) {
+            labels.push(KeyLabel::of(&key.public));
+        }
+    }
+    labels
+}
+
+impl RollPlan {
+    /// Makes the new keys and writes them and the roll into a folder. Returns the new keys and the
+    /// roll.
+    ///
+    /// # Errors
+    /// A sentence: a key cannot be made, or a file cannot be written.
+    pub fn begin(
+        self,
+        zone: &RolledZone<'_>,
+        folder: &Path,
+        now: u64,
+    ) -> Result<(Vec<KeyFile>, ZoneRoll), String> {
+        if let Some(before) = zone.roll {
+            let mut keys = Vec::new();
+            for key in zone.keys {
+                keys.push(key.public.clone());
+            }
+            // From now on the new roll speaks, and only for its own keys.
+            write_roll_times(before, folder, &keys)?;
+        }
+        let mut made = Vec::new();
+        for (flags, algorithm) in &self.made {
+            made.push(new_pair(zone, &made, *flags, *algorithm)?);
+        }
+        let mut new = self.kept;
+        for pair in &made {
+            new.push(KeyLabel::of(pair.public()));
+        }
+        let roll = ZoneRoll::begin(self.kind, self.old, new, zone.roll, now);
+        let mut keys = Vec::new();
+        for pair in made {
+            let times = KeyTimes {
+                created: Some(roll.floor),
+                ..KeyTimes::default()
+            };
+            let mut key = KeyFile::new(pair, times);
+            roll.set_times_of(&mut key);
+            key.write(folder)?;
+            keys.push(key);
+        }
+        roll.write(&roll_path(folder, zone.zone))?;
+        Ok((keys, roll))
+    }
+}
+
+/// A key whose tag is not that of another key of the zone.
+fn new_pair(
+    zone: &RolledZone<'_>,
+    made: &[KeyPair],
+    flags: u16,
+    algorithm: SigningAlgorithm,
+) -> Result<KeyPair, String> {
+    for _ in 0..ATTEMPTS {
+        let pair = KeyPair::generate(&zone.zone.to_lower(), flags, algorithm)
+            .map_err(|error| error.to_string())?;
+        let tag = pair.public().tag();
+        let is_there = zone.keys.iter().any(|key| key.public.tag() == tag);
+        if !is_there && !made.iter().any(|other| other.public().tag() == tag) {
+            return Ok(pair);
+        }
+    }
+    Err(format!("{} has too many keys", zone.zone))
+}
