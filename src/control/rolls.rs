@@ -32,6 +32,10 @@ const LOOK: Duration = Duration::from_secs(1);
 /// The least and the most time between two questions to a parent.
 const PAUSE: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(600));
 
+/// An answer of a parent counts for this much longer than three times the time between two questions:
+/// many zones may be asked about before.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// A roll that is under way, and what is served of its zone.
 #[derive(Debug, Clone)]
 pub struct ServedRoll {
@@ -249,7 +253,46 @@ pub struct ParentBoard(Mutex<ParentMemory>);
 #[derive(Default)]
 struct ParentMemory {
     wanted: Vec<WantedZone>,
-    answers: HashMap<Name, (Arc<ParentAnswer>, BootTime)>,
+    answers: HashMap<Name, HeardParent>,
+}
+
+/// What one parent has answered.
+struct HeardParent {
+    answer: Arc<ParentAnswer>,
+    /// When it was asked.
+    at: BootTime,
+    /// When each server has answered last.
+    heard: Vec<BootTime>,
+}
+
+impl HeardParent {
+    /// A new answer. A server that has answered a moment ago may miss some questions.
+    fn new(mut answer: ParentAnswer, before: Option<&HeardParent>, patience: Duration) -> Self {
+        let (at, mut heard) = (BootTime::now(), Vec::new());
+        for server in &mut answer.servers {
+            let mut when = at;
+            if let Some((old, old_at)) = before.and_then(|before| before.of(&server.server))
+                && server.records.is_err()
+                && at.since(old_at) < patience
+            {
+                server.records = old.records.clone();
+                when = old_at;
+            }
+            heard.push(when);
+        }
+        HeardParent {
+            answer: Arc::new(answer),
+            at,
+            heard,
+        }
+    }
+
+    /// The answer of one server, if it has given one.
+    fn of(&self, server: &str) -> Option<(&DsAnswer, BootTime)> {
+        let mut all = self.answer.servers.iter().zip(&self.heard);
+        let (answer, at) = all.find(|(answer, _)| answer.server == server)?;
+        answer.records.is_ok().then_some((answer, *at))
+    }
 }
 
 impl ParentBoard {
@@ -268,9 +311,9 @@ impl ParentBoard {
     /// The last answer, unless several are missing since.
     fn answer(&self, zone: &Name, pause: Duration) -> Option<Arc<ParentAnswer>> {
         let memory = self.memory();
-        let (answer, at) = memory.answers.get(zone)?;
-        let age = BootTime::now().since(*at);
-        (age < pause.saturating_mul(3).saturating_add(PAUSE.1 / 5)).then(|| answer.clone())
+        let heard = memory.answers.get(zone)?;
+        let age = BootTime::now().since(heard.at);
+        (age < patience(pause)).then(|| heard.answer.clone())
     }
 
     /// The zones whose parent is due.
@@ -279,7 +322,7 @@ impl ParentBoard {
         let mut due = Vec::new();
         for wanted in &memory.wanted {
             let last = memory.answers.get(&wanted.zone);
-            if last.is_none_or(|(_, at)| now.since(*at) >= wanted.pause) {
+            if last.is_none_or(|heard| now.since(heard.at) >= wanted.pause) {
                 due.push(wanted.zone.clone());
             }
         }
@@ -287,9 +330,19 @@ impl ParentBoard {
     }
 
     fn note(&self, zone: Name, answer: ParentAnswer) {
-        let answer = (Arc::new(answer), BootTime::now());
-        self.memory().answers.insert(zone, answer);
+        let mut memory = self.memory();
+        let Some(wanted) = memory.wanted.iter().find(|it| it.zone == zone) else {
+            return;
+        };
+        let patience = patience(wanted.pause);
+        let heard = HeardParent::new(answer, memory.answers.get(&zone), patience);
+        memory.answers.insert(zone, heard);
     }
+}
+
+/// For how long an answer counts: some questions may be lost.
+fn patience(pause: Duration) -> Duration {
+    pause.saturating_mul(3).saturating_add(PATIENCE)
 }
 
 impl Control {

@@ -6,7 +6,7 @@
 //!
 //! Two rules make it safe whatever happens. Time counts only while the present step is served, by a
 //! clock that cannot be set, so neither a refused reload nor a wrong date shortens a wait. And a wait
-//! for the parent starts again whenever one of its servers gives another answer.
+//! for the parent starts again whenever one of its servers gives another answer, or none.
 
 mod parent;
 mod roles;
@@ -342,25 +342,24 @@ impl ZoneRoll {
 
     /// Counts only while the parent has what it was asked for.
     fn hear_parent(&mut self, facts: &RollFacts<'_>) {
-        let verdict = match facts.parent {
-            Some(answer) => {
-                self.ds_ttl = self.ds_ttl.max(answer.longest_ttl());
-                self.judge(answer, facts.keys)
-            }
-            None => ParentVerdict::Unknown("no answer of the parent yet".to_owned()),
+        let Some(answer) = facts.parent else {
+            // After a restart, nothing speaks against what was counted.
+            self.is_parent_ready = false;
+            return;
         };
+        self.ds_ttl = self.ds_ttl.max(answer.longest_ttl());
+        let verdict = self.judge(answer, facts.keys);
         self.is_parent_ready = verdict == ParentVerdict::Ready;
         match verdict {
             ParentVerdict::Ready => {
                 self.waited = self.waited.saturating_add(facts.elapsed.as_secs());
                 self.parent_note.clear();
             }
-            ParentVerdict::Other(note) => {
+            // A server that was not heard may have given others the old records meanwhile.
+            ParentVerdict::Other(note) | ParentVerdict::Unknown(note) => {
                 self.waited = 0;
                 self.parent_note = note;
             }
-            // Nothing speaks against what was counted, but nothing is counted either.
-            ParentVerdict::Unknown(note) => self.parent_note = note,
         }
     }
 

@@ -277,13 +277,20 @@ impl World {
         );
         let is_submitted = self.disk.roll.phase == RollPhase::Submit;
         match what {
-            0 if !old.is_empty() => self.set_parent(old),
+            // What no server shows before the wait is over cannot be known to anybody.
+            0 if !old.is_empty() && !self.is_nearly_over() => self.set_parent(old),
             1 => self.set_parent(old.union(&new).copied().collect()),
             2 if is_submitted && self.loaded.roll.phase == RollPhase::Submit => {
                 self.set_parent(new);
             }
             _ => {}
         }
+    }
+
+    fn is_nearly_over(&self) -> bool {
+        let roll = &self.loaded.roll;
+        let left = roll.needed.saturating_sub(roll.waited);
+        roll.is_parent_ready && left < PARENT_PROPAGATION + 2 * TICK
     }
 
     fn set_parent(&mut self, set: BTreeSet<KeyLabel>) {
