@@ -185,14 +185,19 @@ fn list(list: &ListKeys) -> Result<ExitCode, String> {
             key.state
         );
     }
+    say_rolls(&keys);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Says where the roll of each zone stands.
+fn say_rolls(keys: &[ListedKey]) {
     let mut last = "";
-    for key in &keys {
+    for key in keys {
         if let Some(roll) = key.roll.as_ref().filter(|_| key.zone != last) {
             say!("{} {}: {}", key.zone, roll.what, roll.state);
         }
         last = &key.zone;
     }
-    Ok(ExitCode::SUCCESS)
 }
 
 fn roll(roll: &RollKeys) -> Result<ExitCode, String> {
@@ -260,20 +265,9 @@ fn ds(ds: &DsOfZone) -> Result<ExitCode, String> {
     let now = roll.map_or_else(now, |roll| roll.time_of_keys(now()));
     let mut is_any = false;
     for key in of_zone(&folder, &ds.zone)? {
-        let mut key = key.clone();
-        if let Some(roll) = roll {
-            roll.set_times_of(&mut key);
-        }
-        // A key that leaves gets no new DS record.
-        let is_leaving = key.times.sync_delete.is_some_and(|time| time <= now);
-        // One that comes gets it when the roll is there.
-        let is_early = roll.is_some_and(|roll| {
-            roll.new.contains(&KeyLabel::of(&key.public)) && !key.times.is_synced(now)
-        });
-        let is_in_use = !is_leaving && !is_early;
-        if key.public.is_entry() && key.times.is_published(now) && is_in_use {
+        if needs_ds(key, roll, now) {
             is_any = true;
-            say!("{}", ds_text(&key, DigestType::Sha256));
+            say!("{}", ds_text(key, DigestType::Sha256));
         }
     }
     if is_any {
@@ -284,6 +278,20 @@ fn ds(ds: &DsOfZone) -> Result<ExitCode, String> {
             ds.zone
         ))
     }
+}
+
+/// Whether the parent needs a DS record of a key.
+fn needs_ds(key: &KeyFile, roll: Option<&ZoneRoll>, now: u64) -> bool {
+    let mut key = key.clone();
+    let mut is_new = false;
+    if let Some(roll) = roll {
+        roll.set_times_of(&mut key);
+        is_new = roll.new.contains(&KeyLabel::of(&key.public));
+    }
+    // A key that leaves needs none, and one that comes only when the roll is there.
+    let is_leaving = key.times.sync_delete.is_some_and(|time| time <= now);
+    let is_early = is_new && !key.times.is_synced(now);
+    key.public.is_entry() && key.times.is_published(now) && !is_leaving && !is_early
 }
 
 fn import(import: &ImportKey) -> Result<ExitCode, String> {

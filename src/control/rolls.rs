@@ -12,23 +12,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::clock::BootTime;
-use super::running::Control;
 use super::signing::{self, now};
 use crate::config::{Config, DnssecConfig};
 use crate::dns::{Name, RecordType};
 use crate::dnssec::rollover::{
-    DsAnswer, ParentAnswer, RollFacts, RollStep, ZoneTtls, roll_path, write_roll_times,
+    DsAnswer, ParentAnswer, RollFacts, RollStep, ZoneTtls, public_halves, roll_path,
+    write_roll_times,
 };
 use crate::dnssec::{KeyFolder, ZoneKey, ZoneRoll};
-use crate::resolve::ask_parent;
 use crate::zone::Zone;
 
 /// Seconds of a wait after which it is saved: a restart loses no more.
 const SAVE: u64 = 60;
 /// How long to wait after a file could not be written.
 const RETRY: Duration = Duration::from_secs(60);
-/// How often the task looks for parents to ask.
-const LOOK: Duration = Duration::from_secs(1);
 /// The least and the most time between two questions to a parent.
 const PAUSE: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(600));
 
@@ -61,15 +58,11 @@ pub fn under_way(config: &Config, folder: &KeyFolder, zones: &[Zone]) -> Vec<Ser
         if !roll.is_under_way() || !signing::is_selected(dnssec, zone) {
             continue;
         }
-        let mut keys = Vec::new();
-        for key in folder.of_zone(origin.as_wire()) {
-            keys.push(key.public.clone());
-        }
         rolls.push(ServedRoll {
             ttls: ttls_of(config, zone),
             roll: roll.clone(),
             saved: roll.clone(),
-            keys,
+            keys: public_halves(folder.of_zone(origin.as_wire())),
             zone: origin,
         });
     }
@@ -86,16 +79,23 @@ fn ttls_of(config: &Config, zone: &Zone) -> ZoneTtls {
         ttls.longest = ttls.longest.max(rrset.ttl());
     }
     for service in &config.services {
-        let mut name = Some(service.name.clone());
-        while let Some(above) = name {
-            if above == zone.origin {
-                ttls.longest = ttls.longest.max(service.ttl);
-                break;
-            }
-            name = above.parent();
+        if is_within(&service.name, &zone.origin) {
+            ttls.longest = ttls.longest.max(service.ttl);
         }
     }
     ttls
+}
+
+/// Whether a name is an apex or below it.
+fn is_within(name: &Name, apex: &Name) -> bool {
+    let mut name = Some(name.clone());
+    while let Some(above) = name {
+        if above == *apex {
+            return true;
+        }
+        name = above.parent();
+    }
+    false
 }
 
 /// The rolls that are under way, as they are served.
@@ -141,11 +141,7 @@ impl RollBoard {
             self.counted = None;
             return false;
         }
-        // Seconds are counted whole; what is left is counted the next time.
-        let counted = *self.counted.get_or_insert(boot);
-        let elapsed = Duration::from_secs(boot.since(counted).as_secs());
-        self.counted = Some(counted.after(elapsed));
-        let mut wanted = Vec::new();
+        let elapsed = self.count(boot);
         for served in &mut self.rolls {
             match served.advance(dnssec, elapsed, parents) {
                 Ok(is_due) => self.is_stale |= is_due,
@@ -154,15 +150,29 @@ impl RollBoard {
                     self.pause = Some(boot.after(RETRY));
                 }
             }
-            if served.roll.asks_parent() {
-                wanted.push(WantedZone {
-                    zone: served.zone.clone(),
-                    pause: served.pause(dnssec),
-                });
-            }
         }
-        parents.want(wanted);
+        parents.want(self.wanted(dnssec));
         self.is_stale
+    }
+
+    /// The whole seconds since the last count; what is left is counted the next time.
+    fn count(&mut self, boot: BootTime) -> Duration {
+        let counted = *self.counted.get_or_insert(boot);
+        let elapsed = Duration::from_secs(boot.since(counted).as_secs());
+        self.counted = Some(counted.after(elapsed));
+        elapsed
+    }
+
+    /// The zones whose parents are to be asked.
+    fn wanted(&self, dnssec: &DnssecConfig) -> Vec<WantedZone> {
+        let mut wanted = Vec::new();
+        for served in self.rolls.iter().filter(|it| it.roll.asks_parent()) {
+            wanted.push(WantedZone {
+                zone: served.zone.clone(),
+                pause: served.pause(dnssec),
+            });
+        }
+        wanted
     }
 }
 
@@ -180,33 +190,47 @@ impl ServedRoll {
         parents: &ParentBoard,
     ) -> Result<bool, String> {
         let answer = parents.answer(&self.zone, self.pause(dnssec));
-        let step = self.roll.step(&RollFacts {
+        match self.step(dnssec, elapsed, answer.as_deref()) {
+            RollStep::Waits(roll) => {
+                let is_there = !self.is_news(&roll) || self.save(&roll, &dnssec.keys)?;
+                self.roll = roll;
+                Ok(!is_there)
+            }
+            RollStep::Advances(roll) => {
+                if self.save(&roll, &dnssec.keys)? {
+                    self.tell(&roll);
+                    write_roll_times(&roll, &dnssec.keys, &self.keys)?;
+                }
+                Ok(true)
+            }
+        }
+    }
+
+    fn step(
+        &self,
+        dnssec: &DnssecConfig,
+        elapsed: Duration,
+        parent: Option<&ParentAnswer>,
+    ) -> RollStep {
+        self.roll.step(&RollFacts {
             elapsed,
             now: now(),
             ttls: self.ttls,
-            parent: answer.as_deref(),
+            parent,
             delays: signing::rules_of(dnssec, &self.zone).delays,
             keys: &self.keys,
-        });
-        let (roll, is_next) = match step {
-            RollStep::Waits(roll) => (roll, false),
-            RollStep::Advances(roll) => (roll, true),
-        };
-        if is_next || self.is_news(&roll) {
-            if !self.is_on_disk(&dnssec.keys)? {
-                return Ok(true);
-            }
-            roll.write(&roll_path(&dnssec.keys, &self.zone))?;
+        })
+    }
+
+    /// Saves a state, unless the disk has another step than the one that is served. Returns whether
+    /// it was saved.
+    fn save(&mut self, roll: &ZoneRoll, folder: &Path) -> Result<bool, String> {
+        let is_there = self.is_on_disk(folder)?;
+        if is_there {
+            roll.write(&roll_path(folder, &self.zone))?;
             self.saved = roll.clone();
-            if is_next {
-                self.tell(&roll);
-                write_roll_times(&roll, &dnssec.keys, &self.keys)?;
-            }
         }
-        if !is_next {
-            self.roll = roll;
-        }
-        Ok(is_next)
+        Ok(is_there)
     }
 
     /// Whether people, or a restart, should know of a state.
@@ -303,8 +327,9 @@ impl ParentBoard {
     /// Says whose parents are to be asked from now on.
     fn want(&self, wanted: Vec<WantedZone>) {
         let mut memory = self.memory();
-        let is_wanted = |zone: &Name| wanted.iter().any(|it| it.zone == *zone);
-        memory.answers.retain(|zone, _| is_wanted(zone));
+        memory
+            .answers
+            .retain(|zone, _| wanted.iter().any(|it| it.zone == *zone));
         memory.wanted = wanted;
     }
 
@@ -317,7 +342,7 @@ impl ParentBoard {
     }
 
     /// The zones whose parent is due.
-    fn due(&self) -> Vec<Name> {
+    pub fn due(&self) -> Vec<Name> {
         let (memory, now) = (self.memory(), BootTime::now());
         let mut due = Vec::new();
         for wanted in &memory.wanted {
@@ -329,7 +354,8 @@ impl ParentBoard {
         due
     }
 
-    fn note(&self, zone: Name, answer: ParentAnswer) {
+    /// Takes in the answer of a parent.
+    pub fn note(&self, zone: Name, answer: ParentAnswer) {
         let mut memory = self.memory();
         let Some(wanted) = memory.wanted.iter().find(|it| it.zone == zone) else {
             return;
@@ -343,42 +369,4 @@ impl ParentBoard {
 /// For how long an answer counts: some questions may be lost.
 fn patience(pause: Duration) -> Duration {
     pause.saturating_mul(3).saturating_add(PATIENCE)
-}
-
-impl Control {
-    /// Asks the parents of zones whose rolls wait for them. Runs until it is dropped.
-    pub async fn keep_parents(self: Arc<Control>) {
-        let mut tick = tokio::time::interval(LOOK);
-        loop {
-            tick.tick().await;
-            for zone in self.parents.due() {
-                let config = self.state().derived.config.clone();
-                self.parents.note(zone.clone(), ask(&config, &zone).await);
-            }
-        }
-    }
-}
-
-/// Asks every server of a zone's parent.
-async fn ask(config: &Config, zone: &Name) -> ParentAnswer {
-    let servers = match &config.dnssec {
-        Some(dnssec) => dnssec.parent_servers.clone(),
-        None => Vec::new(),
-    };
-    let mut answer = ParentAnswer::default();
-    match ask_parent(zone, &servers, &config.resolver.servers()).await {
-        Ok(answers) => {
-            for (server, records) in answers {
-                answer.servers.push(DsAnswer {
-                    server: server.to_string(),
-                    records,
-                });
-            }
-        }
-        Err(reason) => answer.servers.push(DsAnswer {
-            server: "the parent".to_owned(),
-            records: Err(reason),
-        }),
-    }
-    answer
 }

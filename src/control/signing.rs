@@ -17,7 +17,7 @@ use super::rolls::{self, ServedRoll};
 use crate::catalog::signed::ZoneSigners;
 use crate::config::{Config, DnssecConfig, SigningRules};
 use crate::dns::{Name, RecordType};
-use crate::dnssec::rollover::{KeyRoles, KeyStanding, ZoneRoll};
+use crate::dnssec::rollover::{KeyRoles, ZoneRoll};
 use crate::dnssec::zone_key::{CDNSKEY_DELETE, CDS_DELETE};
 use crate::dnssec::{
     DigestType, KeyFile, KeyFolder, KeyPair, KeyTimes, SignatureStore, SigningAlgorithm,
@@ -170,15 +170,6 @@ pub fn prepare(
 struct ActiveKeys {
     sign_keys: Vec<Arc<SigningKey>>,
     sign_zone: Vec<Arc<SigningKey>>,
-}
-
-/// The roles of the keys of a zone.
-fn roles_of(keys: &[KeyFile], roll: Option<&ZoneRoll>, now: u64) -> KeyRoles {
-    let mut standings = Vec::new();
-    for key in keys {
-        standings.push(KeyStanding::of(key));
-    }
-    KeyRoles::of(&standings, roll, now)
 }
 
 /// Makes the keys that sign ready.
@@ -346,7 +337,7 @@ fn zone_keys(
     }
     let keys = folder.of_zone(origin.as_wire());
     let roll = folder.roll_of(origin.as_wire());
-    let roles = roles_of(keys, roll, now);
+    let roles = KeyRoles::of_files(keys, roll, now);
     let active = active_keys(keys, &roles).map_err(|error| format!("{file}: {error}"))?;
     for key in &active.sign_zone {
         check_speed(zone, key.public().algorithm(), is_steered)?;

@@ -20,7 +20,7 @@ use std::time::Duration;
 pub use parent::{DsAnswer, ParentAnswer, ParentVerdict};
 pub use roles::{KeyRoles, KeyStanding};
 pub use roll_file::{roll_path, rolled_zone, write_roll_times};
-pub use start::{RollPlan, RollRequest, RolledZone};
+pub use start::{RollPlan, RollRequest, RolledZone, public_halves};
 
 use super::{KeyFile, KeyTimes, SigningAlgorithm, ZoneKey};
 

@@ -15,8 +15,8 @@ use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{Name as HickoryName, RData, RecordType};
 use hickory_resolver::proto::serialize::binary::BinEncodable;
 
-use super::UpstreamServers;
 use super::stub::describe;
+use super::{UpstreamServers, is_of_a_host};
 use crate::dns::Name;
 
 /// The most servers of a parent that are asked.
@@ -106,17 +106,21 @@ async fn servers_above(zone: &Name, upstream: &UpstreamServers) -> Result<Vec<So
     let mut above = zone.parent();
     while let Some(name) = above {
         if let Ok(records) = look_up(&resolver, &name, RecordType::NS, timeout).await {
-            let mut hosts = Vec::new();
-            for record in records.answers() {
-                if let RData::NS(host) = &record.data {
-                    hosts.push(host.0.clone());
-                }
-            }
-            return addresses(&resolver, &hosts, timeout).await;
+            return addresses(&resolver, &hosts_of(&records), timeout).await;
         }
         above = name.parent();
     }
     Err("no servers of the parent are found; name some with parent_servers".to_owned())
+}
+
+fn hosts_of(records: &Lookup) -> Vec<HickoryName> {
+    let mut hosts = Vec::new();
+    for record in records.answers() {
+        if let RData::NS(host) = &record.data {
+            hosts.push(host.0.clone());
+        }
+    }
+    hosts
 }
 
 async fn addresses(
@@ -125,24 +129,31 @@ async fn addresses(
     timeout: Duration,
 ) -> Result<Vec<SocketAddr>, String> {
     let mut servers = Vec::new();
-    for host in hosts {
-        let found = servers.len();
-        for rtype in [RecordType::A, RecordType::AAAA] {
-            let asked = tokio::time::timeout(timeout, resolver.lookup(host.clone(), rtype)).await;
-            let Ok(Ok(records)) = asked else { continue };
-            let ips = records.answers().iter().filter_map(|it| it.data.ip_addr());
-            let ips: Vec<IpAddr> = ips.filter(|ip| super::is_of_a_host(*ip)).collect();
-            // A machine may have one family only, and each server answers alike over both.
-            if let Some(ip) = ips.first().filter(|_| servers.len() == found) {
-                servers.push(SocketAddr::new(*ip, 53));
-            }
-        }
-        if servers.len() == found {
-            return Err(format!("{host}, a server of the parent, has no address"));
+    for host in hosts.iter().take(MOST_SERVERS) {
+        match address(resolver, host, timeout).await {
+            Some(ip) => servers.push(SocketAddr::new(ip, 53)),
+            None => return Err(format!("{host}, a server of the parent, has no address")),
         }
     }
-    servers.truncate(MOST_SERVERS);
     Ok(servers)
+}
+
+/// One address of a host: a server answers alike at all of them.
+async fn address(
+    resolver: &TokioResolver,
+    host: &HickoryName,
+    timeout: Duration,
+) -> Option<IpAddr> {
+    for rtype in [RecordType::A, RecordType::AAAA] {
+        let asked = tokio::time::timeout(timeout, resolver.lookup(host.clone(), rtype)).await;
+        let Ok(Ok(records)) = asked else { continue };
+        for record in records.answers() {
+            if let Some(ip) = record.data.ip_addr().filter(|ip| is_of_a_host(*ip)) {
+                return Some(ip);
+            }
+        }
+    }
+    None
 }
 
 async fn look_up(

@@ -31,6 +31,15 @@ impl KeyStanding {
             times: key.times.clone(),
         }
     }
+
+    /// Its times as the roll of the zone has them.
+    fn times_in(&self, roll: Option<&ZoneRoll>) -> KeyTimes {
+        let mut times = self.times.clone();
+        if let Some(roll) = roll {
+            roll.set_times(self.label, &mut times);
+        }
+        times
+    }
 }
 
 /// What the keys of a zone do, by their indexes.
@@ -47,16 +56,22 @@ pub struct KeyRoles {
 }
 
 impl KeyRoles {
+    /// The roles of keys as their files have them.
+    pub fn of_files(keys: &[KeyFile], roll: Option<&ZoneRoll>, now: u64) -> KeyRoles {
+        let mut standings = Vec::new();
+        for key in keys {
+            standings.push(KeyStanding::of(key));
+        }
+        KeyRoles::of(&standings, roll, now)
+    }
+
     /// The roles of keys as of a time, under the roll of their zone if there is one.
     pub fn of(keys: &[KeyStanding], roll: Option<&ZoneRoll>, now: u64) -> KeyRoles {
         let now = roll.map_or(now, |roll| roll.time_of_keys(now));
         let mut roles = KeyRoles::default();
         let (mut active, mut unpublished) = (Vec::new(), Vec::new());
         for (index, key) in keys.iter().enumerate() {
-            let mut times = key.times.clone();
-            if let Some(roll) = roll {
-                roll.set_times(key.label, &mut times);
-            }
+            let times = key.times_in(roll);
             if times.is_published(now) {
                 roles.published.push(index);
             }
@@ -83,18 +98,26 @@ impl KeyRoles {
 
 /// Those that sign the keys, and those that sign the zone.
 fn split(keys: &[KeyStanding], active: &[usize]) -> (Vec<usize>, Vec<usize>) {
-    let is_entry = |index: &usize| keys.get(*index).is_some_and(|key| key.is_entry);
-    let (mut sign_keys, mut sign_zone): (Vec<usize>, Vec<usize>) =
-        active.iter().copied().partition(is_entry);
-    let algorithm = |index: usize| keys.get(index).map(|key| key.label.algorithm);
+    let (mut sign_keys, mut sign_zone) = (Vec::new(), Vec::new());
+    for &index in active {
+        match keys.get(index) {
+            Some(key) if key.is_entry => sign_keys.push(index),
+            _ => sign_zone.push(index),
+        }
+    }
     for &index in active {
         for role in [&mut sign_keys, &mut sign_zone] {
-            if !role.iter().any(|it| algorithm(*it) == algorithm(index)) {
+            let wanted = algorithm(keys, index);
+            if !role.iter().any(|it| algorithm(keys, *it) == wanted) {
                 role.push(index);
             }
         }
     }
     (sign_keys, sign_zone)
+}
+
+fn algorithm(keys: &[KeyStanding], index: usize) -> Option<u8> {
+    keys.get(index).map(|key| key.label.algorithm)
 }
 
 #[cfg(test)]

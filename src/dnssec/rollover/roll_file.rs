@@ -136,7 +136,6 @@ impl ZoneRoll {
                 lines.0.insert(word.trim(), value.trim());
             }
         }
-        let ttl = |seconds: u64| u32::try_from(seconds).unwrap_or(u32::MAX);
         Ok(ZoneRoll {
             kind: lines.read("Roll", |text| value_of(&KINDS, text))?,
             phase: lines.read("Step", |text| value_of(&PHASES, text))?,
@@ -148,10 +147,10 @@ impl ZoneRoll {
             counted: lines.read("Counted", parse_time)?,
             floor: lines.read("Floor", parse_time)?,
             ttls: ZoneTtls {
-                dnskey: ttl(lines.number("DNSKEY-TTL")?),
-                longest: ttl(lines.number("Zone-TTL")?),
+                dnskey: lines.read("DNSKEY-TTL", |text| text.parse().ok())?,
+                longest: lines.read("Zone-TTL", |text| text.parse().ok())?,
             },
-            ds_ttl: ttl(lines.number("DS-TTL")?),
+            ds_ttl: lines.read("DS-TTL", |text| text.parse().ok())?,
             is_parent_ready: lines.read("Parent-Ready", |text| text.parse().ok())?,
             parent_note: lines.read("Parent-Note", |text| Some(text.to_owned()))?,
         })

@@ -7,10 +7,10 @@
 use std::path::Path;
 
 use super::roll_file::{roll_path, write_roll_times};
-use super::{KeyLabel, KeyRoles, KeyStanding, RollKind, ZoneRoll};
+use super::{KeyLabel, KeyRoles, RollKind, ZoneRoll};
 use crate::dns::Name;
 use crate::dnssec::zone_key::{SECURE_ENTRY, ZONE_KEY};
-use crate::dnssec::{KeyFile, KeyPair, KeyTimes, SigningAlgorithm};
+use crate::dnssec::{KeyFile, KeyPair, KeyTimes, SigningAlgorithm, ZoneKey};
 
 /// Attempts to make a key whose tag no other key of the zone has.
 const ATTEMPTS: usize = 32;
@@ -91,53 +91,47 @@ impl RolledZone<'_> {
         let is_split = active.iter().any(|key| !key.public.is_entry());
         let (all, entries) = (labels(active, None), labels(active, Some(true)));
         let (zsk, ksk) = ((ZONE_KEY, algorithm), (SECURE_ENTRY, algorithm));
-        let plan = |kind, old, made| RollPlan {
-            kind,
-            old,
-            kept: Vec::new(),
-            made,
-        };
         match request {
             RollRequest::Algorithm(new) if new == algorithm => Err(format!(
                 "the keys of {zone} are of {new} already; leave --algorithm out to replace them"
             )),
-            RollRequest::Algorithm(new) if is_split => {
-                let made = vec![(SECURE_ENTRY, new), (ZONE_KEY, new)];
-                Ok(plan(RollKind::Algorithm, all, made))
-            }
             RollRequest::Algorithm(new) => {
-                Ok(plan(RollKind::Algorithm, all, vec![(SECURE_ENTRY, new)]))
+                let made = shape(is_split, new);
+                Ok(RollPlan::new(RollKind::Algorithm, all, made))
             }
             RollRequest::Zsk | RollRequest::Ksk if !is_split => Err(format!(
                 "one key signs everything in {zone}; leave --zsk and --ksk out to replace it"
             )),
             RollRequest::Zsk => {
                 let old = labels(active, Some(false));
-                Ok(plan(RollKind::Zsk, old, vec![zsk]))
+                Ok(RollPlan::new(RollKind::Zsk, old, vec![zsk]))
             }
-            RollRequest::Ksk => Ok(plan(RollKind::Ksk, entries, vec![ksk])),
+            RollRequest::Ksk => Ok(RollPlan::new(RollKind::Ksk, entries, vec![ksk])),
             RollRequest::OnlyKey if is_split => Err(format!(
                 "{zone} has a KSK and a ZSK; say which one to replace: --ksk or --zsk"
             )),
-            RollRequest::OnlyKey => Ok(plan(RollKind::Csk, all, vec![ksk])),
-            RollRequest::Leave => Ok(plan(RollKind::Unsign, Vec::new(), Vec::new())),
-            RollRequest::Return if !self.roll.is_some_and(ZoneRoll::asks_for_deletion) => Err(
-                format!("{zone} does not ask its parent to remove DS records"),
-            ),
-            RollRequest::Return => Ok(RollPlan {
-                kept: entries,
-                ..plan(RollKind::Ksk, Vec::new(), Vec::new())
-            }),
+            RollRequest::OnlyKey => Ok(RollPlan::new(RollKind::Csk, all, vec![ksk])),
+            RollRequest::Leave => Ok(RollPlan::new(RollKind::Unsign, Vec::new(), Vec::new())),
+            RollRequest::Return => self.plan_return(entries),
         }
+    }
+
+    fn plan_return(&self, kept: Vec<KeyLabel>) -> Result<RollPlan, String> {
+        if !self.roll.is_some_and(ZoneRoll::asks_for_deletion) {
+            let zone = self.zone;
+            return Err(format!(
+                "{zone} does not ask its parent to remove DS records"
+            ));
+        }
+        Ok(RollPlan {
+            kept,
+            ..RollPlan::new(RollKind::Ksk, Vec::new(), Vec::new())
+        })
     }
 
     /// The keys that sign.
     fn active(&self, now: u64) -> Vec<&KeyFile> {
-        let mut standings = Vec::new();
-        for key in self.keys {
-            standings.push(KeyStanding::of(key));
-        }
-        let roles = KeyRoles::of(&standings, self.roll, now);
+        let roles = KeyRoles::of_files(self.keys, self.roll, now);
         let mut active = Vec::new();
         for (index, key) in self.keys.iter().enumerate() {
             if roles.sign_keys.contains(&index) || roles.sign_zone.contains(&index) {
@@ -146,6 +140,24 @@ impl RolledZone<'_> {
         }
         active
     }
+}
+
+/// The keys to make: one for everything, or a KSK and a ZSK.
+fn shape(is_split: bool, algorithm: SigningAlgorithm) -> Vec<(u16, SigningAlgorithm)> {
+    let mut made = vec![(SECURE_ENTRY, algorithm)];
+    if is_split {
+        made.push((ZONE_KEY, algorithm));
+    }
+    made
+}
+
+/// The public halves of keys.
+pub fn public_halves(keys: &[KeyFile]) -> Vec<ZoneKey> {
+    let mut halves = Vec::new();
+    for key in keys {
+        halves.push(key.public.clone());
+    }
+    halves
 }
 
 /// The labels of all keys, or of those that are entry points or not.
@@ -160,6 +172,23 @@ fn labels(keys: &[&KeyFile], is_entry: Option<bool>) -> Vec<KeyLabel> {
 }
 
 impl RollPlan {
+    fn new(kind: RollKind, old: Vec<KeyLabel>, made: Vec<(u16, SigningAlgorithm)>) -> RollPlan {
+        RollPlan {
+            kind,
+            old,
+            kept: Vec::new(),
+            made,
+        }
+    }
+
+    fn pairs(&self, zone: &RolledZone<'_>) -> Result<Vec<KeyPair>, String> {
+        let mut made = Vec::new();
+        for (flags, algorithm) in &self.made {
+            made.push(new_pair(zone, &made, *flags, *algorithm)?);
+        }
+        Ok(made)
+    }
+
     /// Makes the new keys and writes them and the roll into a folder. Returns the new keys and the
     /// roll.
     ///
@@ -172,17 +201,10 @@ impl RollPlan {
         now: u64,
     ) -> Result<(Vec<KeyFile>, ZoneRoll), String> {
         if let Some(before) = zone.roll {
-            let mut keys = Vec::new();
-            for key in zone.keys {
-                keys.push(key.public.clone());
-            }
             // From now on the new roll speaks, and only for its own keys.
-            write_roll_times(before, folder, &keys)?;
+            write_roll_times(before, folder, &public_halves(zone.keys))?;
         }
-        let mut made = Vec::new();
-        for (flags, algorithm) in &self.made {
-            made.push(new_pair(zone, &made, *flags, *algorithm)?);
-        }
+        let made = self.pairs(zone)?;
         let mut new = self.kept;
         for pair in &made {
             new.push(KeyLabel::of(pair.public()));
@@ -190,18 +212,24 @@ impl RollPlan {
         let roll = ZoneRoll::begin(self.kind, self.old, new, zone.roll, now);
         let mut keys = Vec::new();
         for pair in made {
-            let times = KeyTimes {
-                created: Some(roll.floor),
-                ..KeyTimes::default()
-            };
-            let mut key = KeyFile::new(pair, times);
-            roll.set_times_of(&mut key);
+            let key = key_of(pair, &roll);
             key.write(folder)?;
             keys.push(key);
         }
         roll.write(&roll_path(folder, zone.zone))?;
         Ok((keys, roll))
     }
+}
+
+/// A new key with the times that its roll gives it.
+fn key_of(pair: KeyPair, roll: &ZoneRoll) -> KeyFile {
+    let times = KeyTimes {
+        created: Some(roll.floor),
+        ..KeyTimes::default()
+    };
+    let mut key = KeyFile::new(pair, times);
+    roll.set_times_of(&mut key);
+    key
 }
 
 /// A key whose tag is not that of another key of the zone.
