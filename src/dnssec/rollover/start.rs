@@ -250,3 +250,126 @@ fn new_pair(
     }
     Err(format!("{} has too many keys", zone.zone))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dnssec::KeyFolder;
+    use crate::dnssec::rollover::RollPhase;
+
+    const NOW: u64 = 1_800_000_000;
+
+    /// A folder with keys of these flags, which sign since long.
+    fn folder(flags: &[u16]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for &flags in flags {
+            let zone = "example".parse().unwrap();
+            let pair = KeyPair::generate(&zone, flags, SigningAlgorithm::Ed25519).unwrap();
+            let key = KeyFile::new(pair, KeyTimes::from_now(NOW - 1000));
+            key.write(folder.path()).unwrap();
+        }
+        folder
+    }
+
+    /// Begins what is asked for in a folder.
+    fn begin(folder: &Path, request: RollRequest) -> Result<ZoneRoll, String> {
+        let read = KeyFolder::read(folder).unwrap();
+        let zone: Name = "example".parse().unwrap();
+        let rolled = RolledZone {
+            zone: &zone,
+            keys: read.of_zone(zone.as_wire()),
+            roll: read.roll_of(zone.as_wire()),
+        };
+        let (_, roll) = rolled.plan(request, NOW)?.begin(&rolled, folder, NOW)?;
+        let again = KeyFolder::read(folder).unwrap();
+        assert_eq!(again.roll_of(zone.as_wire()), Some(&roll));
+        Ok(roll)
+    }
+
+    fn begun(flags: &[u16], request: RollRequest) -> Result<ZoneRoll, String> {
+        begin(folder(flags).path(), request)
+    }
+
+    #[test]
+    fn a_request_replaces_the_keys_of_its_kind_by_as_many() {
+        for (flags, request, kind, count) in [
+            (&[257][..], RollRequest::OnlyKey, RollKind::Csk, 1),
+            (&[257, 256], RollRequest::Zsk, RollKind::Zsk, 1),
+            (&[257, 256], RollRequest::Ksk, RollKind::Ksk, 1),
+            (
+                &[257, 256],
+                RollRequest::Algorithm(SigningAlgorithm::EcdsaP256Sha256),
+                RollKind::Algorithm,
+                2,
+            ),
+            (&[257], RollRequest::Leave, RollKind::Unsign, 0),
+        ] {
+            let roll = begun(flags, request).unwrap();
+            assert_eq!(
+                (roll.kind, roll.old.len(), roll.new.len()),
+                (kind, count, count)
+            );
+            assert!(roll.is_under_way());
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_rolled_is_refused_with_the_way_out() {
+        for (flags, request, told) in [
+            (&[257][..], RollRequest::Zsk, "leave --zsk and --ksk out"),
+            (&[257, 256], RollRequest::OnlyKey, "--ksk or --zsk"),
+            (
+                &[257],
+                RollRequest::Algorithm(SigningAlgorithm::Ed25519),
+                "leave --algorithm out",
+            ),
+            (&[257], RollRequest::Return, "does not ask its parent"),
+            (&[], RollRequest::OnlyKey, "no key signs"),
+        ] {
+            let error = begun(flags, request).unwrap_err();
+            assert!(error.contains(told), "{error}");
+        }
+    }
+
+    #[test]
+    fn one_roll_is_under_way_at_a_time_and_leaving_can_be_taken_back() {
+        let folder = folder(&[257]);
+        let leaves = begin(folder.path(), RollRequest::Leave).unwrap();
+        let error = begin(folder.path(), RollRequest::OnlyKey).unwrap_err();
+        assert!(error.contains("goes back to unsigned already"), "{error}");
+        let returns = begin(folder.path(), RollRequest::Return).unwrap();
+        assert_eq!(
+            (returns.kind, returns.phase),
+            (RollKind::Ksk, RollPhase::Publish)
+        );
+        assert!(returns.serial > leaves.serial && returns.old.is_empty());
+        assert_eq!(returns.new.len(), 1);
+    }
+
+    #[test]
+    fn a_new_key_signs_and_is_published_as_its_roll_says() {
+        for (request, is_published) in [
+            (RollRequest::OnlyKey, true),
+            (
+                RollRequest::Algorithm(SigningAlgorithm::EcdsaP256Sha256),
+                false,
+            ),
+        ] {
+            let folder = folder(&[257]);
+            let roll = begin(folder.path(), request).unwrap();
+            let read = KeyFolder::read(folder.path()).unwrap();
+            let zone: Name = "example".parse().unwrap();
+            let keys = read.of_zone(zone.as_wire());
+            let new = keys
+                .iter()
+                .position(|key| roll.new.contains(&KeyLabel::of(&key.public)));
+            let new = new.unwrap();
+            let roles = KeyRoles::of_files(keys, Some(&roll), NOW);
+            assert_eq!(roles.published.contains(&new), is_published);
+            assert_eq!(roles.sign_keys.contains(&new), is_published);
+            // The old key signs the zone until its successor is known everywhere.
+            assert_eq!(roles.sign_zone.contains(&new), !is_published);
+            assert!(!roles.synced.contains(&new));
+        }
+    }
+}
