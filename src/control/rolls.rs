@@ -199,7 +199,7 @@ impl ServedRoll {
             RollStep::Advances(roll) => {
                 if self.save(&roll, &dnssec.keys)? {
                     self.tell(&roll);
-                    write_roll_times(&roll, &dnssec.keys, &self.keys)?;
+                    self.copy_times(&roll, &dnssec.keys);
                 }
                 Ok(true)
             }
@@ -220,6 +220,14 @@ impl ServedRoll {
             delays: signing::rules_of(dnssec, &self.zone).delays,
             keys: &self.keys,
         })
+    }
+
+    /// Copies the times of a step into the files of keys. Only other tools read them, so a failure
+    /// holds nothing up.
+    fn copy_times(&self, roll: &ZoneRoll, folder: &Path) {
+        if let Err(mistake) = write_roll_times(roll, folder, &self.keys) {
+            tracing::warn!(zone = %self.zone, "a key's own times are not those of its roll: {mistake}");
+        }
     }
 
     /// Saves a state, unless the disk has another step than the one that is served. Returns whether
@@ -246,7 +254,7 @@ impl ServedRoll {
     /// Whether the disk still has the step that is served.
     fn is_on_disk(&self, folder: &Path) -> Result<bool, String> {
         let read = ZoneRoll::read(&roll_path(folder, &self.zone))?;
-        Ok(read.is_some_and(|(disk, _)| is_same(&disk, &self.saved)))
+        Ok(read.is_some_and(|disk| is_same(&disk, &self.saved)))
     }
 
     fn tell(&self, roll: &ZoneRoll) {

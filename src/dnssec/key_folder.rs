@@ -22,7 +22,7 @@ pub struct KeyFolder {
     pub zones: BTreeMap<Vec<u8>, Vec<KeyFile>>,
     /// The last roll of each zone that had one, in the same way.
     pub rolls: BTreeMap<Vec<u8>, ZoneRoll>,
-    /// The versions of all files that were read.
+    /// The versions of all files of keys that were read. Those of rolls change all the time.
     pub files: Vec<FileRead>,
 }
 
@@ -40,8 +40,7 @@ impl KeyFolder {
         let mut mistakes = Vec::new();
         for (path, zone) in names.rolls {
             match ZoneRoll::read(&path) {
-                Ok(Some((roll, file))) => {
-                    keys.files.push(file);
+                Ok(Some(roll)) => {
                     keys.rolls.insert(zone, roll);
                 }
                 // It is gone since the folder was listed.

@@ -307,7 +307,7 @@ fn times_that_a_roll_changes_are_read_by_bind() {
     key.times.delete = Some(1_893_456_060);
     key.rewrite(folder.path()).unwrap();
     let path = path.to_str().unwrap();
-    let told = printed(folder.path(), "dnssec-settime", &["-u", "-p", "I/D", path]);
+    let told = printed(folder.path(), "dnssec-settime", &["-u", "-p", "all", path]);
     assert!(told.contains("Inactive: 1893456000"), "{told}");
     assert!(told.contains("Delete: 1893456060"), "{told}");
     assert_eq!(key_at(Path::new(path)).times, key.times);

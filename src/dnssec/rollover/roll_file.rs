@@ -11,7 +11,7 @@ use crate::disk;
 use crate::dns::Name;
 use crate::dnssec::key_file::{file_stem, parse_time, time_text, zone_text};
 use crate::dnssec::{KeyFile, ZoneKey};
-use crate::files::{self, FileKind, FileRead};
+use crate::files::{self, FileKind};
 
 const KINDS: [(&str, RollKind); 5] = [
     ("zsk", RollKind::Zsk),
@@ -78,16 +78,16 @@ impl ZoneRoll {
     ///
     /// # Errors
     /// A sentence that begins with the path: it cannot be read, or is no such file.
-    pub fn read(path: &Path) -> Result<Option<(ZoneRoll, FileRead)>, String> {
+    pub fn read(path: &Path) -> Result<Option<ZoneRoll>, String> {
         let content = match files::read(path, FileKind::Key) {
             Ok(content) => content,
             Err(error) if error.is_missing() => return Ok(None),
             Err(error) => return Err(format!("{}: {error}", path.display())),
         };
         let text = String::from_utf8_lossy(&content.octets);
-        let roll =
-            ZoneRoll::parse(&text).map_err(|error| format!("{}: {error}", path.display()))?;
-        Ok(Some((roll, content.read)))
+        let roll = ZoneRoll::parse(&text);
+        roll.map(Some)
+            .map_err(|error| format!("{}: {error}", path.display()))
     }
 
     /// Replaces the file of a roll. It is on the disk when this returns.
