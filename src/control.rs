@@ -12,7 +12,9 @@ pub mod clock;
 pub mod worker;
 
 mod memory;
+mod parents;
 pub mod private_file;
+pub mod rolls;
 mod secrets;
 pub mod signing;
 mod signing_ahead;

@@ -8,10 +8,12 @@
 //! `control` starts the resolver and turns the addresses into endpoints.
 
 mod name_resolver;
+mod parent;
 mod resolved_name;
 mod stub;
 
 pub use name_resolver::{KnownNames, NameResolver};
+pub use parent::{DsRecords, ask_parent};
 pub use resolved_name::{ResolvedName, ResolverEvent};
 pub use stub::{FamilyAnswer, LookupResult, ResolverSettings, StubResolver, UpstreamServers};
 

@@ -28,7 +28,8 @@ use crate::steering::Bias;
 pub use authoring::{CheckArgs, GeodataCommand, InitArgs, PlanArgs, RegionGiven, VerifyScopes};
 pub use fleet::{FleetCommand, FleetInit, NatsGiven, VoterGiven};
 pub use keys::{
-    ExportKey, GenerateKey, ImportKey, KeyFolderArgs, KeysCommand, KeysOfZone, ListKeys, SignArgs,
+    DsOfZone, ExportKey, GenerateKey, ImportKey, KeyFolderArgs, KeysCommand, ListKeys, RollKeys,
+    SignArgs,
 };
 pub use orders::{
     AuditArgs, DrainArgs, ForceArgs, ForceTo, OrdersCommand, OrdersLogArgs, RestoreArgs, ShiftArgs,

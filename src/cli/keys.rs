@@ -10,12 +10,13 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use super::arguments::{
-    ExportKey, GenerateKey, ImportKey, KeyFolderArgs, KeysCommand, KeysOfZone, ListKeys,
+    DsOfZone, ExportKey, GenerateKey, ImportKey, KeyFolderArgs, KeysCommand, ListKeys, RollKeys,
 };
 use crate::config;
 use crate::control::signing::{new_key, now};
 use crate::dns::Name;
-use crate::dnssec::{DigestType, KeyFile, KeyFolder, KeyTimes, pkcs8};
+use crate::dnssec::rollover::{KeyLabel, RollRequest, RolledZone};
+use crate::dnssec::{DigestType, KeyFile, KeyFolder, KeyTimes, ZoneRoll, pkcs8};
 use crate::files::{self, FileKind};
 use crate::terminal::{put_octets, say, say_json};
 
@@ -24,6 +25,7 @@ pub fn run(command: &KeysCommand) -> Result<ExitCode, String> {
     match command {
         KeysCommand::Generate(generate) => self::generate(generate),
         KeysCommand::List(list) => self::list(list),
+        KeysCommand::Roll(roll) => self::roll(roll),
         KeysCommand::Ds(ds) => self::ds(ds),
         KeysCommand::Import(import) => self::import(import),
         KeysCommand::Export(export) => self::export(export),
@@ -91,11 +93,41 @@ struct ListedKey {
     state: &'static str,
     /// Whether the private half is there.
     private: bool,
+    /// The last roll of the zone's keys.
+    roll: Option<ListedRoll>,
+}
+
+/// A roll in JSON.
+#[derive(Debug, Serialize)]
+struct ListedRoll {
+    /// What is replaced by what.
+    what: String,
+    /// `sign-ahead`, `publish`, `submit`, `retire`, `sign-behind` or `done`.
+    step: &'static str,
+    /// What it waits for.
+    state: String,
+}
+
+impl ListedRoll {
+    fn of(roll: &ZoneRoll) -> ListedRoll {
+        ListedRoll {
+            what: roll.title(),
+            step: roll.phase.word(),
+            state: roll.sentence(),
+        }
+    }
 }
 
 impl ListedKey {
-    fn of(key: &KeyFile, now: u64) -> ListedKey {
-        let state = if key.times.is_active(now) && key.pair.is_some() {
+    fn of(key: &KeyFile, roll: Option<&ZoneRoll>, now: u64) -> ListedKey {
+        let mut key = key.clone();
+        let now = roll.map_or(now, |roll| roll.time_of_keys(now));
+        let mut is_ahead = false;
+        if let Some(roll) = roll {
+            roll.set_times_of(&mut key);
+            is_ahead = roll.signs_unpublished(KeyLabel::of(&key.public));
+        }
+        let state = if key.pair.is_some() && (key.times.is_active(now) || is_ahead) {
             "signs"
         } else if key.times.is_published(now) {
             "published"
@@ -115,6 +147,7 @@ impl ListedKey {
             },
             state,
             private: key.pair.is_some(),
+            roll: roll.map(ListedRoll::of),
         }
     }
 }
@@ -123,8 +156,11 @@ fn list(list: &ListKeys) -> Result<ExitCode, String> {
     let folder = read(&list.keys)?;
     let now = now();
     let mut keys = Vec::new();
-    for key in folder.zones.values().flatten() {
-        keys.push(ListedKey::of(key, now));
+    for (zone, of_zone) in &folder.zones {
+        let roll = folder.roll_of(zone);
+        for key in of_zone {
+            keys.push(ListedKey::of(key, roll, now));
+        }
     }
     if list.json {
         let text = serde_json::to_string_pretty(&keys).map_err(|error| error.to_string())?;
@@ -134,7 +170,7 @@ fn list(list: &ListKeys) -> Result<ExitCode, String> {
     if keys.is_empty() {
         say!("There are no keys.");
     }
-    for key in keys {
+    for key in &keys {
         let private = if key.private {
             ""
         } else {
@@ -149,6 +185,43 @@ fn list(list: &ListKeys) -> Result<ExitCode, String> {
             key.state
         );
     }
+    say_rolls(&keys);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Says where the roll of each zone stands.
+fn say_rolls(keys: &[ListedKey]) {
+    let mut last = "";
+    for key in keys {
+        if let Some(roll) = key.roll.as_ref().filter(|_| key.zone != last) {
+            say!("{} {}: {}", key.zone, roll.what, roll.state);
+        }
+        last = &key.zone;
+    }
+}
+
+fn roll(roll: &RollKeys) -> Result<ExitCode, String> {
+    let request = match roll.algorithm {
+        Some(algorithm) => RollRequest::Algorithm(algorithm.algorithm()),
+        None if roll.zsk => RollRequest::Zsk,
+        None if roll.ksk => RollRequest::Ksk,
+        None => RollRequest::OnlyKey,
+    };
+    begin(&roll.zone, &roll.keys, request)
+}
+
+/// Begins a roll and says what it does.
+fn begin(zone: &Name, keys: &KeyFolderArgs, request: RollRequest) -> Result<ExitCode, String> {
+    let folder = folder(keys)?;
+    let read = KeyFolder::read(&folder).map_err(|mistakes| mistakes.join("\nmeridian: "))?;
+    let rolled = RolledZone {
+        zone,
+        keys: of_zone(&read, zone)?,
+        roll: read.roll_of(zone.to_lower().as_wire()),
+    };
+    let now = now();
+    let (_, roll) = rolled.plan(request, now)?.begin(&rolled, &folder, now)?;
+    say!("{zone} {}: {}", roll.title(), roll.sentence());
     Ok(ExitCode::SUCCESS)
 }
 
@@ -180,12 +253,19 @@ fn of_zone<'f>(folder: &'f KeyFolder, zone: &Name) -> Result<&'f [KeyFile], Stri
     }
 }
 
-fn ds(ds: &KeysOfZone) -> Result<ExitCode, String> {
+fn ds(ds: &DsOfZone) -> Result<ExitCode, String> {
+    if ds.delete {
+        return begin(&ds.zone, &ds.keys, RollRequest::Leave);
+    }
+    if ds.restore {
+        return begin(&ds.zone, &ds.keys, RollRequest::Return);
+    }
     let folder = read(&ds.keys)?;
-    let now = now();
+    let roll = folder.roll_of(ds.zone.to_lower().as_wire());
+    let now = roll.map_or_else(now, |roll| roll.time_of_keys(now()));
     let mut is_any = false;
     for key in of_zone(&folder, &ds.zone)? {
-        if key.public.is_entry() && key.times.is_published(now) {
+        if needs_ds(key, roll, now) {
             is_any = true;
             say!("{}", ds_text(key, DigestType::Sha256));
         }
@@ -198,6 +278,20 @@ fn ds(ds: &KeysOfZone) -> Result<ExitCode, String> {
             ds.zone
         ))
     }
+}
+
+/// Whether the parent needs a DS record of a key.
+fn needs_ds(key: &KeyFile, roll: Option<&ZoneRoll>, now: u64) -> bool {
+    let mut key = key.clone();
+    let mut is_new = false;
+    if let Some(roll) = roll {
+        roll.set_times_of(&mut key);
+        is_new = roll.new.contains(&KeyLabel::of(&key.public));
+    }
+    // A key that leaves needs none, and one that comes only when the roll is there.
+    let is_leaving = key.times.sync_delete.is_some_and(|time| time <= now);
+    let is_early = is_new && !key.times.is_synced(now);
+    key.public.is_entry() && key.times.is_published(now) && !is_leaving && !is_early
 }
 
 fn import(import: &ImportKey) -> Result<ExitCode, String> {

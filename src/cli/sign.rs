@@ -13,7 +13,7 @@ use crate::control::ConfigOrigin;
 use crate::control::signing::{LoadPurpose, now};
 use crate::control::state_directory::StateDirectory;
 use crate::disk;
-use crate::dnssec::key_file::date_text;
+use crate::dnssec::key_file::time_for_people;
 use crate::terminal::say;
 
 /// The rights of the bundle: it holds nothing secret.
@@ -61,8 +61,8 @@ pub fn run(sign: &SignArgs) -> Result<ExitCode, String> {
         let left = u64::from(expiration.wrapping_sub(now as u32));
         say!(
             "The first of them expires on {}. Sign again by {}.",
-            date_text(now.saturating_add(left)),
-            date_text(now.saturating_add(left / 2))
+            time_for_people(now.saturating_add(left)),
+            time_for_people(now.saturating_add(left / 2))
         );
     }
     Ok(ExitCode::SUCCESS)

@@ -24,6 +24,7 @@ mod pools;
 mod request_headers;
 mod services;
 mod ttl;
+mod upstreams;
 mod zones;
 
 pub use listen::{EncryptedListen, IdentityFiles};

@@ -17,6 +17,7 @@ use edited::KnownZones;
 use super::fingerprint::ContentPrints;
 use super::identity::OfEach;
 use super::memory::{self, MemoryExtent};
+use super::rolls::ServedRoll;
 use super::signing::{self, BundleDraft, LoadPurpose};
 use super::{identity, process, secrets};
 use crate::answer::policy::{ServerPolicy, ZoneAccess};
@@ -50,6 +51,8 @@ pub struct LoadedState {
     pub signing_due: Option<u64>,
     /// What was signed, if it is to become a bundle.
     pub bundle: Option<BundleDraft>,
+    /// The rolls of keys that are under way.
+    pub rolls: Vec<ServedRoll>,
     /// Fingerprints of the configuration and the zones.
     pub prints: ContentPrints,
     /// The configuration file and those that it includes.
@@ -282,6 +285,7 @@ fn load_config(
     warnings.extend(identity.dns.warning.clone());
     warnings.extend(identity.admin.warning.clone());
     let snapshot = snapshot(&config, catalog, cookies, signing.steered.take())?;
+    let rolls = std::mem::take(&mut signing.rolls);
     let signing_due = signing.save();
     let sources: Arc<[SourceFile]> = read.sources.into();
     let zones = known.map(|folder| KnownZones {
@@ -303,6 +307,7 @@ fn load_config(
         files,
         signing_due,
         bundle,
+        rolls,
         prints,
         sources,
     })

@@ -58,6 +58,9 @@ impl Control {
     fn look_at_files_now(&self) {
         let mut files = self.file_memory();
         let config = self.state().derived.config.clone();
+        if files.rolls.advance(&config, &self.parents) {
+            files.signing_due = Some(0);
+        }
         if files.databases_changed(&config)
             || files.files_changed(&config)
             || signing::is_due(files.signing_due)
@@ -151,7 +154,8 @@ impl Control {
         let memory = FileMemory::of(&loaded, databases);
         let result = self.serve_loaded(loaded, config, confirmed);
         if result.is_ok() {
-            *files = memory;
+            let before = std::mem::replace(files, memory);
+            files.rolls.go_on_from(&before.rolls);
         }
         memory::give_back();
         self.drop_old_names();

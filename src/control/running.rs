@@ -29,6 +29,7 @@ use super::memory;
 use super::process;
 use super::reloads::ReloadHistory;
 use super::resolving::BackgroundResolver;
+use super::rolls::{ParentBoard, RollBoard};
 use super::signing_ahead::SignedAhead;
 use super::state::ControlState;
 use super::state_directory::StateDirectory;
@@ -58,6 +59,8 @@ pub struct Control {
     pub(super) names: OnceLock<BackgroundResolver>,
     pub(super) coverage: CoverageCache,
     pub(super) signed_ahead: SignedAhead,
+    /// What the parents of zones have answered.
+    pub(super) parents: ParentBoard,
     /// Another server is about to take over, and has read the saved state.
     closed: AtomicBool,
 }
@@ -69,6 +72,8 @@ pub(super) struct FileMemory {
     pub(super) watched: WatchedFiles,
     /// When a load is due that signs anew, in seconds since 1970.
     pub(super) signing_due: Option<u64>,
+    /// The rolls of keys that are under way, as they are served.
+    pub(super) rolls: RollBoard,
 }
 
 impl FileMemory {
@@ -82,6 +87,7 @@ impl FileMemory {
             },
             watched: WatchedFiles::of(watched::as_read(&loaded.files)),
             signing_due: loaded.signing_due,
+            rolls: RollBoard::new(loaded.rolls.clone()),
         }
     }
 }
@@ -158,6 +164,7 @@ impl Control {
             names: OnceLock::new(),
             coverage: CoverageCache::default(),
             signed_ahead: SignedAhead::default(),
+            parents: ParentBoard::default(),
             closed: AtomicBool::new(false),
         })
     }

@@ -20,11 +20,13 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 pub use self::draft::BundleDraft;
-use self::draft::public_keys;
-use self::source::KeySource;
+use self::source::{KeySource, ZoneKeyRoles};
+use super::rolls::{self, ServedRoll};
 use crate::catalog::signed::ZoneSigners;
 use crate::config::{Config, DnssecConfig, ServiceRegion, SigningRules};
 use crate::dns::{Name, RecordType};
+use crate::dnssec::rollover::KeyRoles;
+use crate::dnssec::zone_key::{CDNSKEY_DELETE, CDS_DELETE};
 use crate::dnssec::{
     DigestType, KeyFile, KeyPair, KeyTimes, SignatureStore, SigningAlgorithm, SigningError,
     SigningKey, SigningSession, ValidityRules, ZoneSigner,
@@ -72,6 +74,8 @@ pub struct PreparedSigning {
     sessions: Option<[Arc<SigningSession>; 2]>,
     /// When the times of a key change something next, in seconds since 1970.
     next_change: Option<u64>,
+    /// The rolls that are under way, with what is served of their zones.
+    pub rolls: Vec<ServedRoll>,
     /// Every key file that was read.
     pub files: Vec<FileRead>,
     /// Sentences about signatures that expire soon.
@@ -145,7 +149,7 @@ pub fn prepare(
             let is_steered = steered.contains(&zone.origin);
             zone_keys(dnssec, &mut keys, zone, is_steered, purpose)
         } else {
-            Ok(Vec::new())
+            Ok(ActiveKeys::default())
         };
         match found {
             Ok(keys) => active.push(keys),
@@ -155,6 +159,7 @@ pub fn prepare(
     if !mistakes.is_empty() {
         return Err(mistakes);
     }
+    let draft_keys = keys.bundle_keys();
     let KeySource {
         folder,
         bundle,
@@ -169,6 +174,7 @@ pub fn prepare(
     }
     let mut prepared = PreparedSigning {
         next_change,
+        rolls: rolls::under_way(config, &folder, zones),
         files: folder.files,
         warnings,
         ..PreparedSigning::default()
@@ -181,7 +187,7 @@ pub fn prepare(
         if purpose == LoadPurpose::Sign {
             prepared.draft = Some(BundleDraft {
                 made_at: now,
-                keys: public_keys(folder.zones, now),
+                keys: draft_keys,
                 sessions: [of_zones.clone(), of_services.clone()],
             });
         }
@@ -190,16 +196,53 @@ pub fn prepare(
     Ok(prepared)
 }
 
-fn signers(
-    zones: &[Zone],
-    active: &[Vec<Arc<SigningKey>>],
-    session: &Arc<SigningSession>,
-) -> ZoneSigners {
+/// The keys that sign a zone: the DNSKEY set, and everything else.
+#[derive(Default)]
+struct ActiveKeys {
+    sign_keys: Vec<Arc<SigningKey>>,
+    sign_zone: Vec<Arc<SigningKey>>,
+}
+
+/// Makes the keys that sign ready.
+fn active_keys(
+    keys: &[KeyFile],
+    roles: &KeyRoles,
+    is_elsewhere: bool,
+) -> Result<ActiveKeys, String> {
+    let mut active = ActiveKeys::default();
+    for (index, key) in keys.iter().enumerate() {
+        let signs_keys = roles.sign_keys.contains(&index);
+        let signs_zone = roles.sign_zone.contains(&index);
+        if !signs_keys && !signs_zone {
+            continue;
+        }
+        let key = match &key.pair {
+            Some(pair) => SigningKey::new(pair).map_err(|error| error.to_string())?,
+            None if is_elsewhere => SigningKey::elsewhere(key.public.clone()),
+            None => continue,
+        };
+        let key = Arc::new(key);
+        if signs_keys {
+            active.sign_keys.push(key.clone());
+        }
+        if signs_zone {
+            active.sign_zone.push(key);
+        }
+    }
+    Ok(active)
+}
+
+fn signers(zones: &[Zone], active: &[ActiveKeys], session: &Arc<SigningSession>) -> ZoneSigners {
     let mut signers = ZoneSigners::default();
     for (zone, keys) in zones.iter().zip(active) {
-        signers.zones.push(match keys.is_empty() {
+        signers.zones.push(match keys.sign_zone.is_empty() {
             true => None,
-            false => Some(ZoneSigner::new(&zone.origin, keys, session.clone())),
+            false => Some(ZoneSigner::of_roles(
+                &zone.origin,
+                keys.sign_keys.clone(),
+                keys.sign_zone.clone(),
+                session.clone(),
+            )),
         });
     }
     signers
@@ -324,7 +367,7 @@ fn unknown_zones(dnssec: &DnssecConfig, zones: &[Zone]) -> Vec<String> {
 }
 
 /// Whether a zone is signed here. With `"*"`, zones that are signed already stay as they are.
-fn is_selected(dnssec: &DnssecConfig, zone: &Zone) -> bool {
+pub(super) fn is_selected(dnssec: &DnssecConfig, zone: &Zone) -> bool {
     match &dnssec.zones {
         None => !is_signed_already(zone),
         Some(named) => named.iter().any(|(_, name)| *name == zone.origin),
@@ -347,7 +390,7 @@ fn zone_keys(
     zone: &mut Zone,
     is_steered: bool,
     purpose: LoadPurpose,
-) -> Result<Vec<Arc<SigningKey>>, String> {
+) -> Result<ActiveKeys, String> {
     let (file, origin) = (zone.file.display().to_string(), zone.origin.to_lower());
     if is_signed_already(zone) {
         return Err(format!(
@@ -371,24 +414,19 @@ fn zone_keys(
                 .push(key);
         }
     }
-    let keys = folder.of_zone(origin.as_wire());
-    let mut active = Vec::new();
-    for key in keys {
-        if !key.times.is_active(now) {
-            continue;
-        }
-        let signing = match &key.pair {
-            Some(pair) => SigningKey::new(pair).map_err(|error| format!("{file}: {error}"))?,
-            None if source.bundle.is_some() => SigningKey::elsewhere(key.public.clone()),
-            None => continue,
-        };
-        check_speed(zone, key.public.algorithm(), is_steered)?;
-        active.push(Arc::new(signing));
+    let ZoneKeyRoles { roles, is_leaving } = source.roles_of(origin.as_wire());
+    let keys = source.folder.of_zone(origin.as_wire());
+    let is_elsewhere = source.bundle.is_some();
+    let active =
+        active_keys(keys, &roles, is_elsewhere).map_err(|error| format!("{file}: {error}"))?;
+    for key in &active.sign_zone {
+        check_speed(zone, key.public().algorithm(), is_steered)?;
     }
-    if active.is_empty() {
+    if active.sign_zone.is_empty() {
         return Err(without_key(dnssec, &file, &origin));
     }
-    add_key_records(zone, keys, now).map_err(|_| format!("{file}: the zone is too large"))?;
+    add_key_records(zone, keys, &roles, is_leaving)
+        .map_err(|_| format!("{file}: the zone is too large"))?;
     Ok(active)
 }
 
@@ -411,20 +449,25 @@ fn without_key(dnssec: &DnssecConfig, file: &str, origin: &Name) -> String {
 fn add_key_records(
     zone: &mut Zone,
     keys: &[KeyFile],
-    now: u64,
+    roles: &KeyRoles,
+    is_leaving: bool,
 ) -> Result<(), crate::zone::StoreFull> {
     let ttl = zone.soa().map_or(3600, |soa| soa.ttl());
     let mut dnskeys = zone.take_at_apex(RecordType::DNSKEY);
     let (mut cds, mut cdnskeys) = (Vec::new(), Vec::new());
-    for key in keys {
+    for (index, key) in keys.iter().enumerate() {
         let dnskey = key.public.dnskey_rdata();
-        if key.times.is_published(now) && !dnskeys.contains(&dnskey) {
+        if roles.published.contains(&index) && !dnskeys.contains(&dnskey) {
             dnskeys.push(dnskey.clone());
         }
-        if key.public.is_entry() && key.times.is_synced(now) {
+        if roles.synced.contains(&index) && !is_leaving {
             cds.push(key.public.ds_rdata(DigestType::Sha256));
             cdnskeys.push(dnskey);
         }
+    }
+    if is_leaving {
+        cds.push(CDS_DELETE.to_vec());
+        cdnskeys.push(CDNSKEY_DELETE.to_vec());
     }
     zone.add_at_apex(RecordType::DNSKEY, ttl, &dnskeys)?;
     for (rtype, made) in [(RecordType::CDS, cds), (RecordType::CDNSKEY, cdnskeys)] {
@@ -436,7 +479,7 @@ fn add_key_records(
     Ok(())
 }
 
-fn rules_of(dnssec: &DnssecConfig, origin: &Name) -> SigningRules {
+pub(super) fn rules_of(dnssec: &DnssecConfig, origin: &Name) -> SigningRules {
     let own = dnssec.policies.iter().find(|(_, zone, _)| zone == origin);
     own.map_or(dnssec.policy, |(_, _, rules)| *rules)
 }

@@ -1,7 +1,7 @@
 //! A bundle of signatures: everything that a server needs to serve signed zones without a key.
 //!
 //! It is made where the keys are, and holds the signatures of all zones and of all answers that are
-//! foreseen, and the public halves of the keys with their times. A server computes what is to be
+//! foreseen, and the public halves of the keys with their roles. A server computes what is to be
 //! signed from its own zones and configuration, and finds the signature by the digest of the data; it
 //! checks each one with the public key before it serves it.
 //!
@@ -10,6 +10,7 @@
 //! ```text
 //! Meridian signature bundle 1
 //! Made: 20261129124500
+//! Roles: published keys zone    what the following key does
 //! Key: 312                      the text of a .key file follows, 312 octets
 //! Signatures: 4096              a store of signatures follows
 //! SHA-256: 5d41...              of everything before this line
@@ -30,12 +31,60 @@ const MOST_KEYS: usize = 100_000;
 /// Signatures and public keys.
 #[derive(Debug)]
 pub struct SignatureBundle {
-    /// When it was made, in seconds since 1970. The times of the keys count as of then.
+    /// When it was made, in seconds since 1970.
     pub made_at: u64,
-    /// The keys, without their private halves.
-    pub keys: Vec<KeyFile>,
+    /// The keys of all zones.
+    pub keys: Vec<BundleKey>,
     /// The signatures.
     pub signatures: SignatureStore,
+}
+
+/// A key of a bundle.
+#[derive(Debug, Clone)]
+pub struct BundleKey {
+    /// Without its private half.
+    pub key: KeyFile,
+    /// What it does while the bundle is served, whatever its times say.
+    pub roles: Vec<BundleRole>,
+}
+
+/// What a key does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BundleRole {
+    /// It is in the DNSKEY set.
+    Published,
+    /// It is in the CDS and CDNSKEY sets.
+    Synced,
+    /// It signs the DNSKEY, CDS and CDNSKEY sets.
+    SignsKeys,
+    /// It signs everything else.
+    SignsZone,
+    /// Its zone asks its parent to remove the DS records (RFC 8078 section 4).
+    Leaving,
+}
+
+impl BundleRole {
+    const ALL: [BundleRole; 5] = [
+        BundleRole::Published,
+        BundleRole::Synced,
+        BundleRole::SignsKeys,
+        BundleRole::SignsZone,
+        BundleRole::Leaving,
+    ];
+
+    fn word(self) -> &'static str {
+        match self {
+            BundleRole::Published => "published",
+            BundleRole::Synced => "synced",
+            BundleRole::SignsKeys => "keys",
+            BundleRole::SignsZone => "zone",
+            BundleRole::Leaving => "leaving",
+        }
+    }
+
+    fn of_word(word: &str) -> Option<BundleRole> {
+        BundleRole::ALL.into_iter().find(|role| role.word() == word)
+    }
 }
 
 impl SignatureBundle {
@@ -44,7 +93,12 @@ impl SignatureBundle {
         let signatures = self.signatures.as_octets();
         let mut octets = HEAD.to_vec();
         octets.extend_from_slice(format!("Made: {}\n", time_text(self.made_at)).as_bytes());
-        for key in &self.keys {
+        for BundleKey { key, roles } in &self.keys {
+            octets.extend_from_slice(b"Roles:");
+            for role in roles {
+                octets.extend_from_slice(format!(" {}", role.word()).as_bytes());
+            }
+            octets.push(b'\n');
             add_block(&mut octets, "Key", key.public_text().as_bytes());
         }
         add_block(&mut octets, "Signatures", signatures);
@@ -87,10 +141,11 @@ impl<'o> BundleReader<'o> {
             if keys.len() > MOST_KEYS {
                 return None;
             }
-            if self.rest.starts_with(b"Key: ") {
+            if self.rest.starts_with(b"Roles:") {
+                let roles = self.roles()?;
                 let text = std::str::from_utf8(self.block("Key")?).ok()?;
                 match KeyFile::from_public_text(text) {
-                    Ok(key) => keys.push(key),
+                    Ok(key) => keys.push(BundleKey { key, roles }),
                     Err(sentence) => return Some(Err(format!("has a key that {sentence}"))),
                 }
             } else {
@@ -109,13 +164,24 @@ impl<'o> BundleReader<'o> {
         }))
     }
 
+    /// The roles of the next key.
+    fn roles(&mut self) -> Option<Vec<BundleRole>> {
+        let mut roles = Vec::new();
+        for word in self.line("Roles")?.split_whitespace() {
+            roles.push(BundleRole::of_word(word)?);
+        }
+        Some(roles)
+    }
+
     /// The value of the next line.
     fn line(&mut self, word: &str) -> Option<&'o str> {
         let end = self.rest.iter().position(|octet| *octet == b'\n')?;
         let (line, rest) = self.rest.split_at_checked(end)?;
         self.rest = rest.get(1..)?;
         let line = std::str::from_utf8(line).ok()?;
-        line.strip_prefix(word)?.strip_prefix(": ")
+        line.strip_prefix(word)?
+            .strip_prefix(':')
+            .map(str::trim_start)
     }
 
     /// The octets that follow the next line.
@@ -170,7 +236,8 @@ mod tests {
             let pair = KeyPair::generate(&zone, flags, SigningAlgorithm::Ed25519).unwrap();
             let mut key = KeyFile::new(pair, KeyTimes::from_now(1_800_000_000));
             key.ttl = Some(3600);
-            keys.push(key);
+            let roles = vec![BundleRole::Published, BundleRole::SignsZone];
+            keys.push(BundleKey { key, roles });
         }
         let mut signatures = SignatureStore::in_memory();
         signatures.add(&DIGEST, TIMES, &[9; 64]).unwrap();
@@ -188,6 +255,8 @@ mod tests {
         assert_eq!(read.made_at, made.made_at);
         assert_eq!(read.keys.len(), 3);
         for (read, made) in read.keys.iter().zip(&made.keys) {
+            assert_eq!(read.roles, made.roles);
+            let (read, made) = (&read.key, &made.key);
             assert_eq!(read.public.dnskey_rdata(), made.public.dnskey_rdata());
             assert_eq!(read.public.zone(), made.public.zone());
             assert_eq!(read.ttl, Some(3600));

@@ -16,9 +16,10 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroize;
 
-pub use times::{KeyTimes, date_text, parse_time, time_text};
+pub use times::{KeyTimes, parse_time, time_for_people, time_text};
 
 use super::{KeyPair, ZoneKey};
+use crate::disk;
 use crate::dns::Name;
 use crate::files::{self, FileKind, FileRead, ReadError};
 use crate::new_files::{self, NewFile};
@@ -136,6 +137,26 @@ impl KeyFile {
         }
         written.map(|()| key_path)
     }
+
+    /// Replaces the files of a key in a folder, because its times have changed. Files that are not
+    /// there are not made.
+    ///
+    /// # Errors
+    /// A sentence: a file cannot be written. Each file is the old or the new one.
+    pub fn rewrite(&self, folder: &Path) -> Result<(), String> {
+        let stem = folder.join(file_stem(&self.public));
+        if let Some(pair) = &self.pair {
+            let text = private_text::text(pair, &self.times);
+            replace(&with_end(&stem, "private"), text.as_bytes(), 0o600)?;
+        }
+        let text = public_text::text(&self.public, self.ttl, &self.times);
+        replace(&with_end(&stem, "key"), text.as_bytes(), 0o644)
+    }
+}
+
+fn replace(path: &Path, octets: &[u8], mode: u32) -> Result<(), String> {
+    disk::replace(path, octets, mode)
+        .map_err(|error| format!("{}: cannot be written: {error}", path.display()))
 }
 
 /// Writes new files to the disk: a key that is lost in a crash after the parent has its DS record
@@ -161,7 +182,7 @@ pub fn file_stem(key: &ZoneKey) -> String {
 }
 
 /// A zone's name in the name of a file.
-fn zone_text(zone: &Name) -> String {
+pub(super) fn zone_text(zone: &Name) -> String {
     if zone.is_root() {
         return ".".to_owned();
     }

@@ -7,7 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use super::KeyFile;
+use super::rollover::rolled_zone;
+use super::{KeyFile, ZoneRoll};
 use crate::files::FileRead;
 
 /// The most keys in a folder.
@@ -19,7 +20,9 @@ pub struct KeyFolder {
     /// The keys by zone: its lower-cased name in wire form. Those of a zone are in the order of
     /// their files' names.
     pub zones: BTreeMap<Vec<u8>, Vec<KeyFile>>,
-    /// The versions of all files that were read.
+    /// The last roll of each zone that had one, in the same way.
+    pub rolls: BTreeMap<Vec<u8>, ZoneRoll>,
+    /// The versions of all files of keys that were read. Those of rolls change all the time.
     pub files: Vec<FileRead>,
 }
 
@@ -29,13 +32,23 @@ impl KeyFolder {
     /// # Errors
     /// All mistakes, each a sentence with its file and line.
     pub fn read(folder: &Path) -> Result<KeyFolder, Vec<String>> {
-        let stems = match stems(folder) {
-            Ok(stems) => stems,
+        let names = match names(folder) {
+            Ok(names) => names,
             Err(sentence) => return Err(vec![sentence]),
         };
         let mut keys = KeyFolder::default();
         let mut mistakes = Vec::new();
-        for stem in stems {
+        for (path, zone) in names.rolls {
+            match ZoneRoll::read(&path) {
+                Ok(Some(roll)) => {
+                    keys.rolls.insert(zone, roll);
+                }
+                // It is gone since the folder was listed.
+                Ok(None) => {}
+                Err(mistake) => mistakes.push(mistake),
+            }
+        }
+        for stem in names.stems {
             match KeyFile::read(&stem) {
                 Ok((key, files)) => {
                     keys.files.extend(files);
@@ -56,33 +69,52 @@ impl KeyFolder {
     pub fn of_zone(&self, zone: &[u8]) -> &[KeyFile] {
         self.zones.get(zone).map_or(&[], |keys| keys)
     }
+
+    /// The last roll of a zone, given in the same way.
+    pub fn roll_of(&self, zone: &[u8]) -> Option<&ZoneRoll> {
+        self.rolls.get(zone)
+    }
 }
 
-/// What the files of each key have in common, in order.
-fn stems(folder: &Path) -> Result<BTreeSet<PathBuf>, String> {
+/// The names of the files in a folder.
+#[derive(Default)]
+struct FolderNames {
+    /// What the files of each key have in common, in order.
+    stems: BTreeSet<PathBuf>,
+    /// The files of rolls, each with its zone.
+    rolls: Vec<(PathBuf, Vec<u8>)>,
+}
+
+/// Lists a folder.
+fn names(folder: &Path) -> Result<FolderNames, String> {
     let told = |error| format!("{}: cannot be read: {error}", folder.display());
-    let mut stems = BTreeSet::new();
+    let mut names = FolderNames::default();
     for entry in std::fs::read_dir(folder).map_err(told)? {
         let entry = entry.map_err(told)?;
         let name = entry.file_name();
         let Some(name) = name.to_str().filter(|name| name.starts_with('K')) else {
             continue;
         };
+        if let Some(zone) = rolled_zone(name) {
+            names
+                .rolls
+                .push((folder.join(name), zone.as_wire().to_vec()));
+        }
         let stem = name
             .strip_suffix(".key")
             .or_else(|| name.strip_suffix(".private"));
         if let Some(stem) = stem {
             // `KeyFile::read` takes the name of a file with its end.
-            stems.insert(folder.join(format!("{stem}.key")));
+            names.stems.insert(folder.join(format!("{stem}.key")));
         }
-        if stems.len() > MOST_KEYS {
+        if names.stems.len() > MOST_KEYS {
             return Err(format!(
                 "{}: has more than {MOST_KEYS} keys",
                 folder.display()
             ));
         }
     }
-    Ok(stems)
+    Ok(names)
 }
 
 #[cfg(test)]

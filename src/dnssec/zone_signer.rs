@@ -248,6 +248,22 @@ impl ZoneSigner {
         }
     }
 
+    /// A signer whose keys have their roles: the first ones sign the DNSKEY, CDS and CDNSKEY sets,
+    /// the second ones everything else.
+    pub fn of_roles(
+        apex: &Name,
+        entry_keys: Vec<Arc<SigningKey>>,
+        zone_keys: Vec<Arc<SigningKey>>,
+        session: Arc<SigningSession>,
+    ) -> ZoneSigner {
+        ZoneSigner {
+            apex: apex.to_lower(),
+            entry_keys,
+            zone_keys,
+            session,
+        }
+    }
+
     /// The zone, in lower case.
     pub fn apex(&self) -> &Name {
         &self.apex

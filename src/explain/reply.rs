@@ -18,7 +18,7 @@ use crate::answer::{Disposition, QueryContext, Transport, answer};
 use crate::dns::edns::OPTION_CLIENT_SUBNET;
 use crate::dns::{CLASS_IN, ClientSubnet, Name, QueryScratch, RecordType};
 use crate::dnssec::SigningAlgorithm;
-use crate::dnssec::key_file::date_text;
+use crate::dnssec::key_file::time_for_people;
 use crate::net::ClientAddress;
 
 /// The client of a question: an address, or a client subnet as a resolver sends it.
@@ -231,7 +231,7 @@ pub struct SignatureFacts {
     pub algorithm: String,
     /// The tag of the key that made it.
     pub key: u16,
-    /// When it expires: `2026-12-07 09:00 UTC`.
+    /// When it expires: `7 December 2026 09:00 UTC`.
     pub expires: String,
 }
 
@@ -272,7 +272,7 @@ fn read_signatures(section: RecordSection<'_, &[u8]>, found: &mut Vec<SignatureF
             covers: signature.type_covered().to_string(),
             algorithm: algorithm.map_or(number.to_string(), |it| it.mnemonic().to_owned()),
             key: signature.key_tag(),
-            expires: date_text(signature.expiration().into_int().into()),
+            expires: time_for_people(signature.expiration().into_int().into()),
         });
     }
 }

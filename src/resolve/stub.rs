@@ -130,7 +130,20 @@ impl ResolverSettings {
 }
 
 impl UpstreamServers {
-    fn resolver(&self) -> Result<TokioResolver, String> {
+    /// One server alone, with the same timeout.
+    pub(super) fn only(&self, server: SocketAddr) -> UpstreamServers {
+        UpstreamServers {
+            servers: Ok(vec![server]),
+            timeout: self.timeout,
+        }
+    }
+
+    /// The longest time for one lookup.
+    pub(super) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    pub(super) fn resolver(&self) -> Result<TokioResolver, String> {
         let mut servers = Vec::new();
         for server in self.servers.as_ref().map_err(Clone::clone)? {
             let mut connections = vec![ConnectionConfig::udp(), ConnectionConfig::tcp()];
@@ -266,7 +279,7 @@ fn usable(mut addresses: Vec<IpAddr>) -> LookupResult {
 }
 
 /// Why a lookup failed.
-fn describe(error: &NetError, timeout: Duration) -> String {
+pub(super) fn describe(error: &NetError, timeout: Duration) -> String {
     match error {
         NetError::Timeout => format!("no answer within {timeout:?}"),
         error if error.is_nx_domain() => "there is no such name".to_owned(),

@@ -297,3 +297,19 @@ fn openssl_reads_our_pem_and_we_its() {
         );
     }
 }
+
+#[test]
+fn times_that_a_roll_changes_are_read_by_bind() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = keygen(folder.path(), "example.com", SigningAlgorithm::Ed25519, 257);
+    let mut key = key_at(&path);
+    key.times.inactive = Some(1_893_456_000);
+    key.times.delete = Some(1_893_456_060);
+    key.rewrite(folder.path()).unwrap();
+    let path = path.to_str().unwrap();
+    let told = printed(folder.path(), "dnssec-settime", &["-u", "-p", "all", path]);
+    assert!(told.contains("Inactive: 1893456000"), "{told}");
+    assert!(told.contains("Delete: 1893456060"), "{told}");
+    assert_eq!(key_at(Path::new(path)).times, key.times);
+    assert_signs(&key_at(Path::new(path)));
+}

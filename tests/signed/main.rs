@@ -10,5 +10,6 @@ mod world;
 mod answers;
 mod elsewhere;
 mod failover;
+mod rolls;
 mod time;
 mod validator;

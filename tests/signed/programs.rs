@@ -98,6 +98,17 @@ pub fn expect_secure(server: &Server, zone: &str, name: &str, rtype: &str) {
     assert!(said.contains("fully validated"), "{name} {rtype}:\n{said}");
 }
 
+/// Asserts that delv validates the addresses of a name through a resolver, with the keys of a parent as trust anchors.
+#[track_caller]
+pub fn expect_secure_below(parent: &Server, resolver: &Unbound, zone: &str, name: &str) {
+    write_anchors(parent);
+    let anchors = parent.folder().join("anchors").display().to_string();
+    let (port, root) = (resolver.port.to_string(), format!("+root={zone}"));
+    let arguments = ["@127.0.0.1", "-p", &port, "-a", &anchors, &root, name, "A"];
+    let said = printed("delv", "bind9-dnsutils", &arguments);
+    assert!(said.contains("fully validated"), "{name}:\n{said}");
+}
+
 /// A running unbound that validates, with a server as the only authority for its zone.
 pub struct Unbound {
     port: u16,
@@ -106,12 +117,23 @@ pub struct Unbound {
 }
 
 impl Unbound {
+    /// Trusts the keys of a server, and caches nothing.
     pub fn start(server: &Server, zone: &str) -> Unbound {
         Unbound::with_keys(server, zone, &server.folder().join("keys"))
     }
 
     /// The same with the keys of a folder.
     pub fn with_keys(server: &Server, zone: &str, trusted: &Path) -> Unbound {
+        let no_cache = "  cache-max-ttl: 0\n  cache-max-negative-ttl: 0";
+        Unbound::start_with(trusted, &[(zone, server)], no_cache)
+    }
+
+    /// Trusts the keys of a parent, finds each zone at its server, and caches what it may.
+    pub fn of_chain(parent: &Server, zones: &[(&str, &Server)]) -> Unbound {
+        Unbound::start_with(&parent.folder().join("keys"), zones, "")
+    }
+
+    fn start_with(trusted: &Path, zones: &[(&str, &Server)], options: &str) -> Unbound {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let port = free_port();
         let path = folder.path().display();
@@ -129,7 +151,15 @@ impl Unbound {
                 .expect("it is memory");
             }
         }
-        let server_port = server.address().port();
+        let mut stubs = String::new();
+        for (zone, server) in zones {
+            let port = server.address().port();
+            write!(
+                stubs,
+                "stub-zone:\n  name: \"{zone}\"\n  stub-addr: 127.0.0.1@{port}\n"
+            )
+            .expect("it is memory");
+        }
         let config = format!(
             r#"
 server:
@@ -149,12 +179,9 @@ server:
   module-config: "validator iterator"
   local-zone: "test." nodefault
   qname-minimisation: yes
-  cache-max-ttl: 0
-  cache-max-negative-ttl: 0
+{options}
 {anchors}
-stub-zone:
-  name: "{zone}"
-  stub-addr: 127.0.0.1@{server_port}
+{stubs}
 remote-control:
   control-enable: no
 "#
@@ -198,6 +225,15 @@ remote-control:
     /// The reply to a query, as dig prints it, which must be secure.
     #[track_caller]
     pub fn ask(&self, name: &str, rtype: &str) -> String {
+        let reply = self.ask_any(name, rtype);
+        let flags = reply.lines().find(|line| line.starts_with(";; flags:"));
+        let is_secure = flags.is_some_and(|flags| flags.contains(" ad"));
+        assert!(is_secure, "{name} {rtype}:\n{reply}\n{}", self.log());
+        reply
+    }
+
+    /// The reply to a query, as dig prints it.
+    pub fn ask_any(&self, name: &str, rtype: &str) -> String {
         let port = self.port.to_string();
         let arguments = [
             "@127.0.0.1",
@@ -209,10 +245,6 @@ remote-control:
             name,
             rtype,
         ];
-        let reply = printed("dig", "bind9-dnsutils", &arguments);
-        let flags = reply.lines().find(|line| line.starts_with(";; flags:"));
-        let is_secure = flags.is_some_and(|flags| flags.contains(" ad"));
-        assert!(is_secure, "{name} {rtype}:\n{reply}\n{}", self.log());
-        reply
+        printed("dig", "bind9-dnsutils", &arguments)
     }
 }

@@ -14,8 +14,10 @@ pub enum KeysCommand {
     Generate(GenerateKey),
     /// List the keys of all zones
     List(ListKeys),
+    /// Replace the keys of a zone step by step; a running server carries it out
+    Roll(RollKeys),
     /// Print the DS records that the parent of a zone needs
-    Ds(KeysOfZone),
+    Ds(DsOfZone),
     /// Take in a private key in PKCS#8 form (PEM)
     Import(ImportKey),
     /// Print a private key in PKCS#8 form (PEM)
@@ -72,12 +74,38 @@ pub struct ListKeys {
     pub keys: KeyFolderArgs,
 }
 
-/// `meridian keys ds`
+/// `meridian keys roll`
 #[derive(Debug, Args)]
-pub struct KeysOfZone {
+pub struct RollKeys {
     /// The zone
     #[arg(value_name = "ZONE")]
     pub zone: Name,
+    /// Replace the key that signs the zone
+    #[arg(long, conflicts_with_all = ["ksk", "algorithm"])]
+    pub zsk: bool,
+    /// Replace the key that signs the keys
+    #[arg(long, conflicts_with = "algorithm")]
+    pub ksk: bool,
+    /// Replace all keys by keys of another algorithm
+    #[arg(long, value_enum)]
+    pub algorithm: Option<AlgorithmWord>,
+    /// The folder
+    #[command(flatten)]
+    pub keys: KeyFolderArgs,
+}
+
+/// `meridian keys ds`
+#[derive(Debug, Args)]
+pub struct DsOfZone {
+    /// The zone
+    #[arg(value_name = "ZONE")]
+    pub zone: Name,
+    /// Ask the parent to remove all DS records, so that the zone may be unsigned
+    #[arg(long)]
+    pub delete: bool,
+    /// Take that back
+    #[arg(long, conflicts_with = "delete")]
+    pub restore: bool,
     /// The folder
     #[command(flatten)]
     pub keys: KeyFolderArgs,

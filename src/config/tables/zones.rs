@@ -1,9 +1,11 @@
 //! `[zones]` as written: where the zone files are, which clients may query each zone, and how zones
 //! are signed.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::config::document::{NamedTables, OneOrMore, SpannedList, tables};
+use crate::config::values::plain::BoundedDuration;
 use crate::config::values::words::{Keyword, ZoneSelector};
 use crate::dns::Name;
 use crate::dnssec::SigningAlgorithm;
@@ -37,6 +39,12 @@ tables! {
         bundle: PathBuf => "none; *needed* with `keys = \"elsewhere\"`",
         /// Whether a key is made for a zone that has none.
         generate: bool = false,
+        /// Whether this server carries out the rolls of keys that `meridian keys roll` begins.
+        /// One server does; others have copies of its folder.
+        rolls: bool = true,
+        /// Servers that are asked for the DS records of zones during a roll, with ports; at most
+        /// 16.
+        parent_servers: SpannedList<SocketAddr> => "those of the parent zone",
         /// The policy of zones that no policy names.
         policy: String => "the defaults of a policy",
         /// Policies by name (`[a-z0-9-]`, 1 to 63 characters).
@@ -52,6 +60,12 @@ tables! {
         algorithm: Keyword<SigningAlgorithm> = "ecdsap256sha256",
         /// Whether two keys are made: one signs the keys (KSK), the other the zone (ZSK).
         split_keys: bool = false,
+        /// Time until every server of the zone serves a change.
+        propagation: BoundedDuration<0, 604_800_000> = "1h",
+        /// Time until every server of the parent serves a change.
+        parent_propagation: BoundedDuration<0, 604_800_000> = "1h",
+        /// TTL of DS records at the parent, unless its servers state a longer one.
+        parent_ds_ttl: BoundedDuration<0, 2_592_000_000> = "1d",
     }
 
     /// The clients that may query one zone; others get REFUSED. `[server] allow` and `deny` come

@@ -6,14 +6,17 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::model::{DnssecConfig, SigningRules};
 use super::names::DeclaredNames;
+use super::upstreams::resolve_servers;
 use crate::config::document::error::SourceLine;
 use crate::config::document::{ConfigReport, NamedEntry, Setting, TableField, WithOffset};
 use crate::config::tables::{Dnssec, SigningPolicy};
 use crate::config::values::words::ZoneSelector;
 use crate::dns::Name;
+use crate::dnssec::rollover::RollDelays;
 
 /// Stands for the folder of keys where there are none.
 const ELSEWHERE: &str = "elsewhere";
@@ -40,12 +43,15 @@ pub fn resolve_dnssec(
         policy = *found;
     }
     let bundle = bundle_of(raw.bundle, &raw.keys, &raw.generate, report);
+    let parent_servers = resolve_servers(raw.parent_servers.or_default(), report);
     let selected = selected_zones(raw.sign.value.0, report)?;
     Some(DnssecConfig {
         zones: selected,
         keys: folder.join(raw.keys.value),
         bundle: bundle.map(|bundle| folder.join(bundle)),
         generate: raw.generate.value,
+        rolls: raw.rolls.value,
+        parent_servers,
         policy,
         policies: zones.policies,
     })
@@ -113,7 +119,17 @@ fn rules_of(raw: &SigningPolicy) -> SigningRules {
     SigningRules {
         algorithm: raw.algorithm.value.0,
         split_keys: raw.split_keys.value,
+        delays: RollDelays {
+            propagation: seconds(raw.propagation.value.0),
+            parent_propagation: seconds(raw.parent_propagation.value.0),
+            parent_ds_ttl: seconds(raw.parent_ds_ttl.value.0),
+        },
     }
+}
+
+/// Whole seconds, rounded up.
+fn seconds(duration: Duration) -> u32 {
+    u32::try_from(duration.as_millis().div_ceil(1000)).unwrap_or(u32::MAX)
 }
 
 /// The zones that are signed; `Some(None)`: all of them; `None`: none.

@@ -22,6 +22,7 @@ pub use crate::config::values::services::Capacity;
 pub use crate::config::values::words::UnknownPlace;
 use crate::dns::{Name, RecordType};
 use crate::dnssec::SigningAlgorithm;
+use crate::dnssec::rollover::RollDelays;
 pub use crate::geo::CoarsePoints;
 use crate::geo::groups::CountryGroup;
 use crate::geo::{OperatorNetwork, PlaceCode};
@@ -92,6 +93,10 @@ pub struct DnssecConfig {
     pub bundle: Option<PathBuf>,
     /// Whether a key is made for a zone that has none.
     pub generate: bool,
+    /// Whether this server carries out rolls of keys.
+    pub rolls: bool,
+    /// The servers that are asked for DS records; if empty, those of the parent zone.
+    pub parent_servers: Vec<SocketAddr>,
     /// The policy of zones that no policy names.
     pub policy: SigningRules,
     /// The policies of other zones, each with where the zone is stated.
@@ -105,6 +110,8 @@ pub struct SigningRules {
     pub algorithm: SigningAlgorithm,
     /// Whether keys are made in pairs of KSK and ZSK.
     pub split_keys: bool,
+    /// How long changes take to be everywhere.
+    pub delays: RollDelays,
 }
 
 /// Index into [`Config::regions`].

@@ -22,6 +22,7 @@ use super::names::DeclaredNames;
 use super::policies::Policies;
 use super::pools::{EndpointNames, Pools};
 use super::services::ServiceResolver;
+use super::upstreams::resolve_servers;
 use super::zones::resolve_access;
 use crate::config::document::{
     ConfigReport, NamedEntry, SpannedList, TableField, WithOffset, values_of,
@@ -30,11 +31,8 @@ use crate::config::tables::{self, RawConfig};
 use crate::config::values::addresses::LocationValue;
 use crate::config::values::plain::WholeNumber;
 use crate::geo::{PlaceCode, locations};
-use crate::resolve::{self, ResolverSettings};
+use crate::resolve::ResolverSettings;
 use crate::steering::{Bias, Point};
-
-/// Most servers that are asked for names.
-const MOST_RESOLVERS: usize = 16;
 
 /// Resolves everything and reports every mistake and warning.
 pub fn resolve(raw: RawConfig, file: &Path, report: &mut ConfigReport) -> Config {
@@ -272,23 +270,8 @@ fn is_web_url(text: &str) -> bool {
 }
 
 fn resolve_resolver(raw: tables::Resolver, report: &mut ConfigReport) -> ResolverSettings {
-    let servers = raw.servers.or_default();
-    if let Some(surplus) = servers.get(MOST_RESOLVERS) {
-        report.error(
-            surplus.at,
-            format!("there are more than {MOST_RESOLVERS} servers to ask"),
-        );
-    }
-    for server in &servers {
-        if !resolve::is_of_a_host(server.value.ip()) || server.value.port() == 0 {
-            report.error(
-                server.at,
-                format!("{} is no server that can be asked", server.value),
-            );
-        }
-    }
     ResolverSettings {
-        servers: values_of(servers),
+        servers: resolve_servers(raw.servers.or_default(), report),
         timeout: raw.timeout.value.0,
     }
 }

@@ -78,6 +78,7 @@ pub fn load(read: &config::LoadedConfig, before: &AtlasCache) -> Option<LoadedSt
         files,
         signing_due: None,
         bundle: None,
+        rolls: Vec::new(),
         prints,
         sources: known.sources.clone(),
     })

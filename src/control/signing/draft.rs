@@ -1,15 +1,13 @@
 //! The bundle that a load signs: what `meridian sign` writes for servers without keys.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::dnssec::{KeyFile, SignatureBundle, SigningSession};
+use crate::dnssec::{BundleKey, SignatureBundle, SigningSession};
 
 /// What a load for a bundle has signed with.
 pub struct BundleDraft {
     pub(super) made_at: u64,
-    /// Without their private halves.
-    pub(super) keys: Vec<KeyFile>,
+    pub(super) keys: Vec<BundleKey>,
     /// Of zones, and of steered names.
     pub(super) sessions: [Arc<SigningSession>; 2],
 }
@@ -31,16 +29,4 @@ impl BundleDraft {
         };
         Ok((bundle, made))
     }
-}
-
-/// Keys without their private halves. Those that do not sign here do not sign in a bundle either.
-pub(super) fn public_keys(zones: BTreeMap<Vec<u8>, Vec<KeyFile>>, now: u64) -> Vec<KeyFile> {
-    let mut public = Vec::new();
-    for mut key in zones.into_values().flatten() {
-        if key.pair.take().is_none() {
-            key.times.inactive = Some(now);
-        }
-        public.push(key);
-    }
-    public
 }

@@ -1,12 +1,14 @@
 //! Where the keys and signatures of a load come from: a folder of keys, or a bundle that was made elsewhere.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::{LoadPurpose, make_folder, now};
 use crate::config::DnssecConfig;
-use crate::dnssec::key_file::date_text;
-use crate::dnssec::{KeyFolder, SignatureBundle, SignatureStore};
+use crate::dnssec::key_file::time_for_people;
+use crate::dnssec::rollover::{KeyRoles, ZoneRoll};
+use crate::dnssec::{BundleKey, BundleRole, KeyFile, KeyFolder, SignatureBundle, SignatureStore};
 use crate::files::{self, FileKind};
 
 /// Seconds before the expiry of a bundle at which `check` and a load warn: three days.
@@ -17,6 +19,8 @@ pub(super) struct KeySource {
     pub(super) folder: KeyFolder,
     /// Signatures that were made elsewhere; `None`: they are made here.
     pub(super) bundle: Option<Arc<SignatureStore>>,
+    /// What the keys of each zone do, if a bundle says it.
+    roles: BTreeMap<Vec<u8>, ZoneKeyRoles>,
     /// The times of keys count as of then: now, or when the bundle was made. Seconds since 1970.
     pub(super) as_of: u64,
     /// Sentences about signatures that expire soon.
@@ -51,6 +55,7 @@ impl KeySource {
         Ok(KeySource {
             folder,
             bundle: None,
+            roles: BTreeMap::new(),
             as_of: now(),
             warnings: Vec::new(),
         })
@@ -63,18 +68,94 @@ impl KeySource {
             files: vec![content.read],
             ..KeyFolder::default()
         };
-        for key in bundle.keys {
+        let mut roles: BTreeMap<Vec<u8>, ZoneKeyRoles> = BTreeMap::new();
+        for BundleKey { key, roles: found } in bundle.keys {
             let zone = key.public.zone().to_lower().as_wire().to_vec();
-            folder.zones.entry(zone).or_default().push(key);
+            let keys = folder.zones.entry(zone.clone()).or_default();
+            roles.entry(zone).or_default().add(keys.len(), &found);
+            keys.push(key);
         }
         let expiration = bundle.signatures.first_expiration();
         let warning = expiration.and_then(|expiration| expiry_warning(path, expiration, now()));
         Ok(KeySource {
             folder,
             bundle: Some(Arc::new(bundle.signatures)),
+            roles,
             as_of: bundle.made_at,
             warnings: warning.into_iter().collect(),
         })
+    }
+}
+
+impl KeySource {
+    /// What the keys of a zone do. The zone is given by its lower-cased name in wire form.
+    pub(super) fn roles_of(&self, zone: &[u8]) -> ZoneKeyRoles {
+        if self.bundle.is_some() {
+            return self.roles.get(zone).cloned().unwrap_or_default();
+        }
+        let roll = self.folder.roll_of(zone);
+        ZoneKeyRoles {
+            roles: KeyRoles::of_files(self.folder.of_zone(zone), roll, self.as_of),
+            is_leaving: roll.is_some_and(ZoneRoll::asks_for_deletion),
+        }
+    }
+
+    /// All keys without their private halves, with what they do.
+    pub(super) fn bundle_keys(&self) -> Vec<BundleKey> {
+        let mut found = Vec::new();
+        for (zone, keys) in &self.folder.zones {
+            let roles = self.roles_of(zone);
+            for (index, key) in keys.iter().enumerate() {
+                let key = KeyFile {
+                    pair: None,
+                    ..key.clone()
+                };
+                let roles = roles.of_key(index);
+                found.push(BundleKey { key, roles });
+            }
+        }
+        found
+    }
+}
+
+/// What the keys of a zone do.
+#[derive(Debug, Clone, Default)]
+pub(super) struct ZoneKeyRoles {
+    pub(super) roles: KeyRoles,
+    /// The zone asks its parent to remove its DS records.
+    pub(super) is_leaving: bool,
+}
+
+impl ZoneKeyRoles {
+    fn add(&mut self, index: usize, found: &[BundleRole]) {
+        for role in found {
+            match role {
+                BundleRole::Published => self.roles.published.push(index),
+                BundleRole::Synced => self.roles.synced.push(index),
+                BundleRole::SignsKeys => self.roles.sign_keys.push(index),
+                BundleRole::SignsZone => self.roles.sign_zone.push(index),
+                BundleRole::Leaving => self.is_leaving = true,
+            }
+        }
+    }
+
+    fn of_key(&self, index: usize) -> Vec<BundleRole> {
+        let roles = &self.roles;
+        let mut found = Vec::new();
+        for (keys, role) in [
+            (&roles.published, BundleRole::Published),
+            (&roles.synced, BundleRole::Synced),
+            (&roles.sign_keys, BundleRole::SignsKeys),
+            (&roles.sign_zone, BundleRole::SignsZone),
+        ] {
+            if keys.contains(&index) {
+                found.push(role);
+            }
+        }
+        if self.is_leaving {
+            found.push(BundleRole::Leaving);
+        }
+        found
     }
 }
 
@@ -85,7 +166,7 @@ fn expiry_warning(path: &Path, expiration: u32, now: u64) -> Option<String> {
     if left > SOON {
         return None;
     }
-    let at = date_text(now.saturating_add_signed(left));
+    let at = time_for_people(now.saturating_add_signed(left));
     let (path, verb) = (path.display(), if left < 0 { "expired" } else { "expires" });
     Some(format!(
         "{path}: the first of its signatures {verb} on {at}; make a new bundle with `meridian sign`"

