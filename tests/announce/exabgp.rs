@@ -165,7 +165,7 @@ fn a_route_comes_and_goes_with_the_server_and_is_said_again_to_a_new_exabgp() {
     pair.await_route(true);
     announcer.stop();
     pair.await_route(false);
-    // Without a server nothing is announced, and a port of the router's is open to nobody else.
+    // The announcer has left, and the server answers on.
     let is_there = inside(&pair.namespace("ns"), || {
         std::net::TcpStream::connect((SERVICE, 53)).is_ok()
     });
