@@ -23,13 +23,7 @@ pub fn nats_conf(fleet: &str, server: &NatsGiven, all: &[NatsGiven], users: &[Na
     let NatsGiven { name, port, .. } = server;
     let cluster_port = port.saturating_add(CLUSTER_PORTS);
     let host = listening(&server.host);
-    let mut routes = Vec::new();
-    for other in all {
-        routes.push(format!(
-            "\"nats-route://{}\"",
-            other.authority(CLUSTER_PORTS)
-        ));
-    }
+    let routes = routes(all);
     let mut text = format!(
         r#"# The NATS server {name} of the fleet {fleet}. Start it in this folder: nats-server -c nats.conf
 
@@ -56,7 +50,7 @@ jetstream {{
 # Nobody votes as somebody else, and nobody touches another stream than that of the orders.
 authorization {{ users: [
 "#,
-        routes.join(", ")
+        routes
     );
     for user in users {
         let _ = write!(text, "{}", user_conf(fleet, user));
@@ -65,10 +59,28 @@ authorization {{ users: [
     text
 }
 
+/// The bucket that keeps the orders of a fleet.
+fn bucket(fleet: &str) -> String {
+    format!("meridian_{fleet}_orders")
+}
+
+/// The ways of a NATS server to all of them.
+fn routes(all: &[NatsGiven]) -> String {
+    let mut routes = Vec::new();
+    for server in all {
+        routes.push(route(server));
+    }
+    routes.join(", ")
+}
+
+fn route(server: &NatsGiven) -> String {
+    format!("\"nats-route://{}\"", server.authority(CLUSTER_PORTS))
+}
+
 /// A user with its rights.
 fn user_conf(fleet: &str, user: &NatsUser) -> String {
     let NatsUser { name, password } = user;
-    let bucket = format!("meridian_{fleet}_orders");
+    let bucket = bucket(fleet);
     let mut publish = vec![
         format!("meridian.{fleet}.votes.{name}"),
         format!("$KV.{bucket}.>"),

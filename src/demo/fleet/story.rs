@@ -41,7 +41,7 @@ impl FleetStory<'_> {
     /// # Errors
     /// A sentence: something did not happen in time.
     pub async fn play(&mut self) -> Result<(), String> {
-        tokio::time::sleep(WHILE).await;
+        wait_a_while().await;
         self.a_region_dies().await?;
         self.a_nameserver_is_killed().await?;
         self.one_is_cut_off().await?;
@@ -52,7 +52,7 @@ impl FleetStory<'_> {
     async fn a_region_dies(&mut self) -> Result<(), String> {
         let before = self.begin("a region dies");
         self.break_home().await?;
-        tokio::time::sleep(WHILE).await;
+        wait_a_while().await;
         self.mend_home().await?;
         self.end(before);
         Ok(())
@@ -69,7 +69,7 @@ impl FleetStory<'_> {
             .await_report(LIAR, "misses one", |report| report.fresh_groups == 2)
             .await?;
         self.say("two of three go on deciding");
-        tokio::time::sleep(WHILE).await;
+        wait_a_while().await;
         self.stage.start_server(KILLED)?;
         self.stage.await_ready(KILLED).await?;
         self.say(&format!(
@@ -96,7 +96,7 @@ impl FleetStory<'_> {
         self.say(&format!(
             "{name} hears nobody, so it decides nothing and keeps what was agreed last"
         ));
-        tokio::time::sleep(WHILE).await;
+        wait_a_while().await;
         self.stage.cut(CUT_OFF, false);
         self.stage.await_all_votes().await?;
         self.say(&format!("{name} is back"));
@@ -115,11 +115,11 @@ impl FleetStory<'_> {
             .await_report(LIAR, "is outvoted", |report| report.outvoted > 1)
             .await?;
         self.say("it is outvoted, and answers like the others");
-        tokio::time::sleep(WHILE).await;
+        wait_a_while().await;
         let city = self.city();
         self.say(&format!("now {city} dies, and {name} says that it is up"));
         self.break_home().await?;
-        tokio::time::sleep(WHILE).await;
+        wait_a_while().await;
         self.stage.set_way(LIAR, VantageWay::Open);
         self.say(&format!("{name} tells the truth again"));
         self.mend_home().await?;
@@ -137,7 +137,7 @@ impl FleetStory<'_> {
                 .await?;
         }
         self.say("nobody hears anybody, so everything stays as it was agreed last");
-        tokio::time::sleep(WHILE).await;
+        wait_a_while().await;
         self.stage.start_nats().await?;
         self.stage.await_all_votes().await?;
         self.say("NATS is back, and all vote again");
@@ -148,11 +148,11 @@ impl FleetStory<'_> {
     /// Breaks the region and waits until every nameserver has noticed.
     async fn break_home(&mut self) -> Result<(), String> {
         let city = self.city();
-        self.traffic.tally().set_home(HomeState::Moving);
+        self.set_home(HomeState::Moving);
         self.stage.home.break_down();
         self.say(&format!("{city} is dead"));
         let took = self.await_answers(false).await?;
-        self.traffic.tally().set_home(HomeState::Down);
+        self.set_home(HomeState::Down);
         let seconds = took.as_secs_f64();
         self.say(&format!(
             "all three send its clients elsewhere, {seconds:.2} s later; naming {city} is wrong from \
@@ -164,10 +164,10 @@ impl FleetStory<'_> {
     /// Mends the region and waits until every nameserver has noticed.
     async fn mend_home(&mut self) -> Result<(), String> {
         let city = self.city();
-        self.traffic.tally().set_home(HomeState::Moving);
+        self.set_home(HomeState::Moving);
         self.stage.home.mend();
         let took = self.await_answers(true).await?;
-        self.traffic.tally().set_home(HomeState::Up);
+        self.set_home(HomeState::Up);
         let seconds = took.as_secs_f64();
         self.say(&format!(
             "{city} is mended; its clients are back {seconds:.2} s later"
@@ -193,6 +193,15 @@ impl FleetStory<'_> {
     fn begin(&self, headline: &str) -> TallySums {
         self.teller.print(Plain, "");
         self.teller.say(Bold, headline);
+        self.sums()
+    }
+
+    fn set_home(&self, state: HomeState) {
+        self.traffic.tally().set_home(state);
+    }
+
+    /// What clients saw until now.
+    fn sums(&self) -> TallySums {
         self.traffic.tally().sums()
     }
 
@@ -207,7 +216,7 @@ impl FleetStory<'_> {
 
     /// Tells what clients saw of a step.
     fn end(&self, before: TallySums) {
-        let now = self.traffic.tally().sums();
+        let now = self.sums();
         let asked = now.asked - before.asked;
         let again = now.asked_again - before.asked_again;
         let (lost, wrong) = (now.lost - before.lost, now.wrong - before.wrong);
@@ -217,4 +226,8 @@ impl FleetStory<'_> {
         }
         self.teller.say(Faint, &sentence);
     }
+}
+
+async fn wait_a_while() {
+    tokio::time::sleep(WHILE).await;
 }

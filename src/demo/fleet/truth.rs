@@ -47,10 +47,18 @@ impl FleetClient {
     /// Whether an answer is right for a query that was sent and answered in these states.
     pub fn may_get(&self, answer: Ipv4Addr, sent: HomeState, answered: HomeState) -> bool {
         match (sent, answered) {
-            (HomeState::Up, HomeState::Up) => self.with_home.contains(&answer),
-            (HomeState::Down, HomeState::Down) => self.without_home.contains(&answer),
-            _ => self.with_home.contains(&answer) || self.without_home.contains(&answer),
+            (HomeState::Up, HomeState::Up) => self.gets_with_home(answer),
+            (HomeState::Down, HomeState::Down) => self.gets_without_home(answer),
+            _ => self.gets_with_home(answer) || self.gets_without_home(answer),
         }
+    }
+
+    fn gets_with_home(&self, answer: Ipv4Addr) -> bool {
+        self.with_home.contains(&answer)
+    }
+
+    fn gets_without_home(&self, answer: Ipv4Addr) -> bool {
+        self.without_home.contains(&answer)
     }
 
     /// Whether an answer tells that the region is there, or that it is not. Only of clients that it
@@ -80,8 +88,7 @@ pub fn clients(loaded: &LoadedState) -> Result<Vec<FleetClient>, String> {
     }
     let mut clients = Vec::new();
     for network in networks {
-        let [first, second, third, _] = network.octets();
-        let network = Ipv4Addr::new(first, second, third, 0);
+        let network = first_of(network);
         clients.push(FleetClient {
             network,
             with_home: answers(&loaded.snapshot, &name, network, &[])?,
@@ -89,6 +96,12 @@ pub fn clients(loaded: &LoadedState) -> Result<Vec<FleetClient>, String> {
         });
     }
     Ok(clients)
+}
+
+/// The first address of the /24 around an address.
+fn first_of(address: Ipv4Addr) -> Ipv4Addr {
+    let [first, second, third, _] = address.octets();
+    Ipv4Addr::new(first, second, third, 0)
 }
 
 /// The addresses that a client may get while regions are down.
