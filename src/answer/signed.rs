@@ -259,9 +259,14 @@ impl<'m, const SIGNED: bool> Solver<'m, '_, '_, '_, SIGNED> {
         let Some(zone) = self.signed_zone(cut.zone) else {
             return Ok(());
         };
-        let names = &self.context.catalog().names;
-        let link = zone.chain.find(names, names.name_of(cut));
+        let name = self.context.catalog().names.name_of(cut);
+        let link = self.link_at(zone, name);
         self.put_links(zone, current, [link, None])
+    }
+
+    /// The link of a name, or the one that covers it.
+    fn link_at(&self, zone: &SignedZone, name: &[u8]) -> Option<usize> {
+        zone.chain.find(&self.context.catalog().names, name)
     }
 
     /// Proves that the name which a wildcard has answered for does not exist, if there is one.
@@ -281,8 +286,7 @@ impl<'m, const SIGNED: bool> Solver<'m, '_, '_, '_, SIGNED> {
         let Some(name) = self.name_at(expanded.at) else {
             return Ok(());
         };
-        let names = &self.context.catalog().names;
-        let link = zone.chain.find(names, name.as_wire());
+        let link = self.link_at(zone, name.as_wire());
         let current = ChainName {
             name: &name,
             at: expanded.at,
@@ -361,10 +365,8 @@ impl<'m, const SIGNED: bool> Solver<'m, '_, '_, '_, SIGNED> {
         links: [Option<usize>; 2],
     ) -> Result<(), ReplyFull> {
         let [first, second] = links;
-        for index in [first, second.filter(|_| second != first)]
-            .into_iter()
-            .flatten()
-        {
+        let second = second.filter(|_| second != first);
+        for index in first.into_iter().chain(second) {
             if let Some(record) = zone.chain.record(index) {
                 self.put_nsec(zone, current, record)?;
             }

@@ -1306,7 +1306,8 @@ fn every_example_is_clean() {
         .map(|entry| entry.unwrap().path())
     {
         let file = folder.join("meridian.toml");
-        if !file.is_file() {
+        // The files that the servers of a fleet need are made first; tests/documents follows its README.
+        if !file.is_file() || folder.ends_with("fleet") {
             continue;
         }
         let loaded =

@@ -10,9 +10,9 @@
 //! `meridian sign` makes the bundle.
 
 mod draft;
+mod selection;
 mod source;
 
-use std::collections::HashSet;
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
@@ -20,10 +20,12 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 pub use self::draft::BundleDraft;
+pub(super) use self::selection::is_selected;
+use self::selection::{is_signed_already, not_foreseen, steered_zones, unknown_zones};
 use self::source::{KeySource, ZoneKeyRoles};
 use super::rolls::{self, ServedRoll};
 use crate::catalog::signed::ZoneSigners;
-use crate::config::{Config, DnssecConfig, ServiceRegion, SigningRules};
+use crate::config::{Config, DnssecConfig, SigningRules};
 use crate::dns::{Name, RecordType};
 use crate::dnssec::rollover::KeyRoles;
 use crate::dnssec::zone_key::{CDNSKEY_DELETE, CDS_DELETE};
@@ -288,50 +290,6 @@ fn open(directory: &Path, file: &str) -> Result<SignatureStore, String> {
     Ok(store)
 }
 
-/// The apexes of the zones in which a name is steered.
-fn steered_zones(config: &Config, zones: &[Zone]) -> HashSet<Name> {
-    let apexes: HashSet<&Name> = zones.iter().map(|zone| &zone.origin).collect();
-    let mut steered = HashSet::new();
-    for service in &config.services {
-        steered.extend(apex_of(&service.name, &apexes));
-    }
-    steered
-}
-
-/// The apex of the zone that a name is in.
-fn apex_of(name: &Name, apexes: &HashSet<&Name>) -> Option<Name> {
-    let mut name = Some(name.clone());
-    while let Some(above) = name {
-        if apexes.contains(&above) {
-            return Some(above);
-        }
-        name = above.parent();
-    }
-    None
-}
-
-/// Services whose addresses are not known when a bundle is made, each a mistake.
-fn not_foreseen(config: &Config, dnssec: &DnssecConfig, zones: &[Zone]) -> Vec<String> {
-    let mut mistakes = Vec::new();
-    let mut apexes = HashSet::new();
-    for zone in zones {
-        if is_selected(dnssec, zone) {
-            apexes.insert(&zone.origin);
-        }
-    }
-    for service in &config.services {
-        let mut regions = service.regions.iter();
-        if regions.any(ServiceRegion::has_alias) && apex_of(&service.name, &apexes).is_some() {
-            mistakes.push(format!(
-                "{}:1: {} has an alias, whose addresses nobody can sign ahead; with keys = \"elsewhere\" \
-                 take addresses, or cname",
-                service.stated, service.name
-            ));
-        }
-    }
-    mistakes
-}
-
 /// Refuses an algorithm that signs too slowly for steered names: a change of health may need
 /// thousands of signatures.
 fn check_speed(zone: &Zone, algorithm: SigningAlgorithm, is_steered: bool) -> Result<(), String> {
@@ -343,41 +301,6 @@ fn check_speed(zone: &Zone, algorithm: SigningAlgorithm, is_steered: bool) -> Re
          ecdsap256sha256 or ed25519",
         zone.file.display()
     ))
-}
-
-/// The zones that the configuration names and that are not there.
-fn unknown_zones(dnssec: &DnssecConfig, zones: &[Zone]) -> Vec<String> {
-    let mut mistakes = Vec::new();
-    let is_known = |name: &Name| zones.iter().any(|zone| zone.origin == *name);
-    for (stated, name) in dnssec.zones.iter().flatten() {
-        if !is_known(name) {
-            mistakes.push(format!(
-                "{stated}:1: there is no zone {name} to sign; name the apex of a zone"
-            ));
-        }
-    }
-    for (stated, name, _) in &dnssec.policies {
-        if !is_known(name) {
-            mistakes.push(format!(
-                "{stated}:1: there is no zone {name} that a policy could apply to; name the apex of a zone"
-            ));
-        }
-    }
-    mistakes
-}
-
-/// Whether a zone is signed here. With `"*"`, zones that are signed already stay as they are.
-pub(super) fn is_selected(dnssec: &DnssecConfig, zone: &Zone) -> bool {
-    match &dnssec.zones {
-        None => !is_signed_already(zone),
-        Some(named) => named.iter().any(|(_, name)| *name == zone.origin),
-    }
-}
-
-fn is_signed_already(zone: &Zone) -> bool {
-    zone.rrsets()
-        .take_while(|rrset| rrset.owner().eq_ignore_ascii_case(zone.origin.as_wire()))
-        .any(|rrset| rrset.rtype() == RecordType::RRSIG)
 }
 
 /// The keys that sign a zone. Adds the records of its keys to it.

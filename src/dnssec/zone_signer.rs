@@ -6,7 +6,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::key::KeyError;
 use super::key_file::time_text;
@@ -124,8 +124,7 @@ impl SigningSession {
 
     /// Whether the store is half full.
     pub fn is_half_full(&self) -> bool {
-        let store = self.store.read().unwrap_or_else(PoisonError::into_inner);
-        store.is_half_full()
+        self.read_store().is_half_full()
     }
 
     /// Whether the clock shows a time that cannot be right, so that nothing is signed by it.
@@ -133,7 +132,7 @@ impl SigningSession {
         if self.bundle.is_some() {
             return false;
         }
-        let store = self.store.read().unwrap_or_else(PoisonError::into_inner);
+        let store = self.read_store();
         is_clock_wrong(&store, (self.clock)())
     }
 
@@ -146,6 +145,14 @@ impl SigningSession {
         }
     }
 
+    fn read_store(&self) -> RwLockReadGuard<'_, SignatureStore> {
+        self.store.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write_store(&self) -> RwLockWriteGuard<'_, SignatureStore> {
+        self.store.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn note(&self, times: ValidityPeriod, now: u64) {
         let due = now.saturating_add(self.rules.until_due(times, now).into());
         self.next_due.fetch_min(due, Ordering::Relaxed);
@@ -156,13 +163,13 @@ impl SigningSession {
     /// # Errors
     /// A sentence: the file cannot be written.
     pub fn keep(&self) -> Result<(), String> {
-        let store = self.store.read().unwrap_or_else(PoisonError::into_inner);
+        let store = self.read_store();
         let Some(write) = store.unflushed() else {
             return Ok(());
         };
         drop(store);
         write.run()?;
-        let mut store = self.store.write().unwrap_or_else(PoisonError::into_inner);
+        let mut store = self.write_store();
         store.note_written(&write);
         Ok(())
     }
@@ -173,7 +180,7 @@ impl SigningSession {
     /// A sentence: the file cannot be written.
     pub fn flush(&self) -> Result<(), String> {
         let now = (self.clock)();
-        let mut store = self.store.write().unwrap_or_else(PoisonError::into_inner);
+        let mut store = self.write_store();
         if store.is_flushed() {
             return Ok(());
         }
@@ -379,7 +386,7 @@ enum StoredState {
 
 impl SigningSession {
     fn stored(&self, digest: &SignatureDigest, now: u64) -> StoredState {
-        let store = self.store.read().unwrap_or_else(PoisonError::into_inner);
+        let store = self.read_store();
         let is_clock_wrong = is_clock_wrong(&store, now);
         if let Some(stored) = store.get(digest)
             && (is_clock_wrong || !self.rules.is_due(stored.times, now))
@@ -394,7 +401,7 @@ impl SigningSession {
     }
 
     fn add(&self, digest: &SignatureDigest, times: ValidityPeriod, octets: &SignatureOctets) {
-        let mut store = self.store.write().unwrap_or_else(PoisonError::into_inner);
+        let mut store = self.write_store();
         // A full store means signing again after a restart, and nothing worse.
         let _ = store.add(digest, times, octets.as_slice());
     }
@@ -407,7 +414,7 @@ impl SigningSession {
         key: &SigningKey,
         data: &SignedData,
     ) -> bool {
-        let store = self.store.read().unwrap_or_else(PoisonError::into_inner);
+        let store = self.read_store();
         if store.get(digest) == Some(found) {
             return true;
         }

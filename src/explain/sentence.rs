@@ -89,12 +89,9 @@ fn records(records: &[RecordFacts]) -> String {
     match records {
         [] => "no records".to_owned(),
         [one] => format!("{} {}", one.rtype, one.data),
-        [first, ..] => format!(
-            "{} records, the first {} {}",
-            records.len(),
-            first.rtype,
-            first.data
-        ),
+        [RecordFacts { rtype, data, .. }, ..] => {
+            format!("{} records, the first {rtype} {data}", records.len())
+        }
     }
 }
 

@@ -151,14 +151,8 @@ impl ViewBoard {
 
     /// When a fresh view will be too old, if nothing arrives.
     pub fn next_expiry(&self, now: Duration) -> Option<Duration> {
-        let mut next = None;
-        for voter in self.voters.values() {
-            let at = voter.heard_at + FRESH;
-            if voter.is_fresh(now) && next.is_none_or(|next| at < next) {
-                next = Some(at);
-            }
-        }
-        next
+        let fresh = self.voters.values().filter(|voter| voter.is_fresh(now));
+        fresh.map(|voter| voter.heard_at + FRESH).min()
     }
 
     /// Forgets voters that were silent for a day, if others are heard.

@@ -8,6 +8,7 @@ use crate::engine::{
     FRA, IAD, VOTERS, World, await_answer, await_that, await_voters, fleet, nats_server,
 };
 use crate::harness::free_port;
+use crate::orders;
 
 fn init(folder: &Path, more: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_meridian"))
@@ -32,9 +33,8 @@ fn port_with_cluster() -> u16 {
 struct WrittenServer(Child);
 
 impl WrittenServer {
-    fn start(folder: &Path) -> WrittenServer {
-        let program = nats_server();
-        let version = Command::new(&program).arg("--version").output();
+    fn start(program: &Path, folder: &Path) -> WrittenServer {
+        let version = Command::new(program).arg("--version").output();
         let version = String::from_utf8(version.expect("it runs").stdout).expect("plain");
         if version.contains("v2.9.") {
             // As the file says, this one does not know a key, and carries votes without it.
@@ -72,6 +72,10 @@ struct WrittenFleet {
 
 impl WrittenFleet {
     fn start() -> WrittenFleet {
+        WrittenFleet::with(&nats_server())
+    }
+
+    fn with(program: &Path) -> WrittenFleet {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let target = folder.path().join("fleet");
         let mut options = Vec::new();
@@ -87,7 +91,8 @@ impl WrittenFleet {
         let output = init(&target, &options);
         let complaint = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{complaint}");
-        let servers = ["n1", "n2", "n3"].map(|name| WrittenServer::start(&target.join(name)));
+        let servers =
+            ["n1", "n2", "n3"].map(|name| WrittenServer::start(program, &target.join(name)));
         WrittenFleet {
             folder,
             _servers: servers.into(),
@@ -125,6 +130,33 @@ fn three_servers_join_the_written_fleet_over_tls_and_agree() {
         await_answer(server, IAD);
     }
     for server in &servers {
+        assert!(
+            !server.log().contains("Permissions Violation"),
+            "{}",
+            server.log()
+        );
+    }
+}
+
+#[test]
+fn orders_of_the_written_fleet_are_in_force_on_all() {
+    let (world, written) = (World::start(), WrittenFleet::with(&orders::nats_server()));
+    let servers = VOTERS.map(|voter| {
+        let fleet = format!("[fleet]\nname = \"world\"\n{}", written.keys(voter));
+        let state = "[state]\ndirectory = \"state\"\n";
+        orders::start_with_token(world.setup(voter, &format!("{state}{fleet}")))
+    });
+    for server in &servers {
+        orders::await_current(server);
+        await_answer(server, FRA);
+    }
+    orders::say(&servers[0], &["drain", "fra", "--reason", "new kernel"]);
+    for server in &servers {
+        await_answer(server, IAD);
+    }
+    orders::say(&servers[2], &["undrain", "fra"]);
+    for server in &servers {
+        await_answer(server, FRA);
         assert!(
             !server.log().contains("Permissions Violation"),
             "{}",

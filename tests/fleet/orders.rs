@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::engine::{
     Engine, FRA, IAD, RawVoter, VOTERS, World, answer, await_answer, await_that, fleet, get,
 };
-use crate::harness::{Server, free_port};
+use crate::harness::{Server, Setup, free_port};
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 const STREAM: &str = "KV_meridian_world_orders";
@@ -23,7 +23,7 @@ struct Engines {
 }
 
 /// The NATS server that `tools/test` installs, because Debian's is too old.
-fn nats_server() -> PathBuf {
+pub fn nats_server() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("target/nats-server/bin/nats-server")
 }
 
@@ -99,17 +99,22 @@ fn member(world: &World, engines: &Engines, voter: &str) -> Server {
             engines.urls()
         ),
     );
+    write_secret(&setup, "password", &format!("secret of {voter}\n"));
+    start_with_token(setup)
+}
+
+/// A server that takes orders by this file's token.
+pub fn start_with_token(setup: Setup) -> Server {
     let setup = setup.admin("token_file = \"token\"");
-    for (name, text) in [
-        ("password", format!("secret of {voter}\n")),
-        ("token", format!("{TOKEN}\n")),
-    ] {
-        let file = setup.folder().join(name);
-        std::fs::write(&file, text).expect("it can be written");
-        let owner_only = std::os::unix::fs::PermissionsExt::from_mode(0o600);
-        std::fs::set_permissions(&file, owner_only).expect("it is ours");
-    }
+    write_secret(&setup, "token", &format!("{TOKEN}\n"));
     setup.start()
+}
+
+fn write_secret(setup: &Setup, name: &str, text: &str) {
+    let file = setup.folder().join(name);
+    std::fs::write(&file, text).expect("it can be written");
+    let owner_only = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(&file, owner_only).expect("it is ours");
 }
 
 /// A fleet of three whose orders can be changed.
@@ -130,7 +135,7 @@ fn orders(server: &Server) -> Value {
 }
 
 #[track_caller]
-fn await_current(server: &Server) {
+pub fn await_current(server: &Server) {
     await_that(&format!("orders can be changed:\n{}", server.log()), || {
         let orders = orders(server);
         orders["linked"] == true && orders["current"] == true
@@ -150,7 +155,7 @@ fn meridian(server: &Server, arguments: &[&str]) -> Output {
 }
 
 #[track_caller]
-fn say(server: &Server, arguments: &[&str]) -> String {
+pub fn say(server: &Server, arguments: &[&str]) -> String {
     let output = meridian(server, arguments);
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{errors}\n{}", server.log());

@@ -249,8 +249,9 @@ impl Routers {
 }
 
 fn covers(listen: &SocketAddr, address: SocketAddr) -> bool {
-    let is_everywhere = listen.ip().is_unspecified() && listen.is_ipv4() == address.is_ipv4();
-    listen.port() == address.port() && (listen.ip() == address.ip() || is_everywhere)
+    let (at, wanted) = (listen.ip(), address.ip());
+    let is_everywhere = at.is_unspecified() && at.is_ipv4() == wanted.is_ipv4();
+    listen.port() == address.port() && (at == wanted || is_everywhere)
 }
 
 #[cfg(test)]

@@ -105,10 +105,8 @@ impl FleetReport {
     /// How many of the other servers whose views count announce.
     pub fn announce_count(&self) -> AnnounceCount {
         let mut count = AnnounceCount::default();
-        for voter in &self.voters {
-            if let Some(state) = voter.announcement
-                && voter.state == FRESH
-            {
+        for voter in self.voters.iter().filter(|voter| voter.state == FRESH) {
+            if let Some(state) = voter.announcement {
                 count.add(&self.voter, &voter.name, state);
             }
         }

@@ -41,7 +41,7 @@ mod tests {
         let text = "[server]\nlisten = [\"0.0.0.0:53\"]\n[zones]\ndirectory = \"nowhere\"\n\
                     [[zones.access]]\nzone = \"example.com\"\nallow = [\"10.0.0.0/8\"]\n\
                     [geo]\ndatabases = [\"city.mmdb\"]\n[regions.fra]\n[checks.web]\ntype = \"tcp\"\n\
-                    port = 80\n[[services]]\nname = \"www.example.com\"\ncheck = \"web\"\n\
+                    port = 80\n[[services]]\nname = \"www.example.com\"\norder = \"none\"\ncheck = \"web\"\n\
                     [services.endpoints]\nfra = \"192.0.2.1\"\n";
         std::fs::write(&file, text).unwrap();
         assert!(ConfigOrigin::File(file.clone()).load(None).is_err());
