@@ -111,7 +111,8 @@ impl QueryPairs {
         self.first(key).ok_or_else(|| format!("{key} is missing"))
     }
 
-    /// Refuses keys that a call does not know, and keys that are repeated too often.
+    /// Refuses keys that a call does not know, keys that are repeated too often, and names that are
+    /// empty.
     ///
     /// # Errors
     /// A sentence.
@@ -121,13 +122,18 @@ impl QueryPairs {
                 return Err(unknown_key(key, known));
             }
         }
-        for QueryParameter { name, many, .. } in known {
+        for parameter in known {
+            let QueryParameter { name, many, .. } = parameter;
             let count = self.all(name).count();
             if count > 1 && !many {
                 return Err(format!("{name} occurs more than once"));
             }
             if count > MOST {
                 return Err(format!("{name} occurs more than {MOST} times"));
+            }
+            let is_named = matches!(parameter.form, ParameterForm::Named);
+            if is_named && self.all(name).any(str::is_empty) {
+                return Err(format!("{name} is empty"));
             }
         }
         Ok(())

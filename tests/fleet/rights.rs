@@ -67,7 +67,7 @@ fn wrong_messages_are_named_and_counted_and_change_nothing() {
     let subject = "meridian.world.votes.sin";
     raw.publish(subject, b"hello");
     raw.publish(subject, &vec![0; 1_000_000]);
-    raw.publish(subject, b"MVEW\x02\0\0\0\0and what comes after");
+    raw.publish(subject, b"MVEW\x03\0\0\0\0and what comes after");
     raw.publish(subject, b"MVEW\x01\xff\0\0\0");
     let words = ["no_view", "too_long", "other_version", "cut_off"];
     await_that("all are counted", || {
@@ -77,7 +77,7 @@ fn wrong_messages_are_named_and_counted_and_change_nothing() {
     for sentence in [
         "is no view: somebody else publishes on this subject",
         "has 1000000 octets",
-        "is of version 2",
+        "is of version 3",
         "is cut off",
     ] {
         ams.await_log(sentence, 1);
