@@ -2,7 +2,7 @@
 //!
 //! The pipe (`exabgp.in`) is the one that `exabgpcli` uses, so ExaBGP needs no other configuration,
 //! and it is restarted without this process. It gives no receipt that can be trusted: `exabgp.out` is
-//! read by whoever is first. So the commands are repeated every [`REPEAT`]; ExaBGP sends its peers
+//! read by whoever is first. So the commands are repeated every `REPEAT`; ExaBGP sends its peers
 //! nothing for a route that it has already announced.
 //!
 //! ```text

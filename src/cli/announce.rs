@@ -1,7 +1,7 @@
 //! `meridian announce`: the process beside a server that announces its service addresses.
 //!
 //! Each round asks the server its test queries, tells it what is announced and hears what its fleet
-//! says ([`AnnouncerLoop`]), takes a step of the decision, and tells the router. Every wait has an end.
+//! says (`AnnouncerLoop`), takes a step of the decision, and tells the router. Every wait has an end.
 //! The rounds have a thread of their own. At a signal the main thread withdraws the addresses and
 //! keeps the speaker, so no late round announces them again.
 

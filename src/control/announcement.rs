@@ -1,7 +1,7 @@
 //! What the announcer of this server last said about itself.
 //!
 //! `meridian announce` calls the admin API every round. [`AnnouncementDesk`] keeps what it said for
-//! [`LEASE`], for the server's view in its fleet, the status and the metrics. When nothing is heard for
+//! `LEASE`, for the server's view in its fleet, the status and the metrics. When nothing is heard for
 //! so long, nothing is known: the announcer is gone, or this server was too busy to listen.
 
 use std::time::{Duration, Instant};

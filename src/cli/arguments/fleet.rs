@@ -15,7 +15,7 @@ const PORT: u16 = 4222;
 /// `meridian fleet`
 #[derive(Debug, Subcommand)]
 pub enum FleetCommand {
-    /// Write the configuration of NATS servers, and the [fleet] section of each nameserver
+    /// Write the configuration of NATS servers, and the `[fleet]` section of each nameserver
     Init(FleetInit),
 }
 

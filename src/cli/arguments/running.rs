@@ -58,7 +58,7 @@ pub struct AnnounceArgs {
     /// Withdraw the addresses and end
     #[arg(long)]
     pub withdraw: bool,
-    /// Admin address of the server: a URL, or unix:PATH [default: [admin] of the configuration]
+    /// Admin address of the server: a URL, or unix:PATH [default: that of the configuration]
     #[arg(long, value_name = "URL")]
     pub admin: Option<String>,
     /// For an HTTPS server: trust only the CA certificates in this file (PEM)

@@ -1,6 +1,6 @@
 //! The orders of a fleet, for the rest of control: a handle to the task that follows them.
 //!
-//! An operator's order goes to the task as an [`OrdersCall`], and its reply comes once the order is in
+//! An operator's order goes to the task as an `OrdersCall`, and its reply comes once the order is in
 //! force here, or says why it is not. What the task knows of the bucket is published as an
 //! [`OrdersReport`], which readers take without a lock.
 
