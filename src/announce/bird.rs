@@ -43,12 +43,16 @@ impl BirdControl {
     pub fn set(&self, is_announced: bool) -> Result<bool, String> {
         let word = if is_announced { "enable" } else { "disable" };
         let mut session = BirdSession::open(&self.socket, self.timeout)?;
-        let mut has_changed = false;
+        let mut result = Ok(false);
         for protocol in &self.protocols {
-            let reply = session.command(&format!("{word} {protocol}\n"))?;
-            has_changed |= judge(&reply, protocol)?;
+            let reply = session.command(&format!("{word} {protocol}\n"));
+            // The others are told whatever is wrong with one.
+            result = match (result, reply.and_then(|reply| judge(&reply, protocol))) {
+                (Ok(before), Ok(now)) => Ok(before | now),
+                (Err(first), _) | (Ok(_), Err(first)) => Err(first),
+            };
         }
-        Ok(has_changed)
+        result
     }
 }
 

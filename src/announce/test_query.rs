@@ -7,8 +7,10 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
+use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
+
+use socket2::{Domain, Socket, Type};
 
 use crate::dns::{CLASS_IN, Name, RecordType};
 
@@ -72,7 +74,7 @@ impl TestQuery {
 
     fn over_udp(&self, server: SocketAddr) -> io::Result<Vec<u8>> {
         let deadline = Instant::now() + self.timeout;
-        let socket = UdpSocket::bind(any_port(server))?;
+        let socket = UdpSocket::bind((server.ip(), 0))?;
         socket.connect(server)?;
         let query = self.query();
         socket.send(&query)?;
@@ -89,7 +91,7 @@ impl TestQuery {
 
     fn over_tcp(&self, server: SocketAddr) -> io::Result<Vec<u8>> {
         let deadline = Instant::now() + self.timeout;
-        let mut stream = TcpStream::connect_timeout(&server, self.timeout)?;
+        let mut stream = connect(server, self.timeout)?;
         let query = self.query();
         let mut message = (query.len() as u16).to_be_bytes().to_vec();
         message.extend(&query);
@@ -118,13 +120,13 @@ impl TestQuery {
     }
 }
 
-/// Any address and port of the family of a server.
-fn any_port(server: SocketAddr) -> SocketAddr {
-    if server.is_ipv4() {
-        (Ipv4Addr::UNSPECIFIED, 0).into()
-    } else {
-        (Ipv6Addr::UNSPECIFIED, 0).into()
-    }
+/// Connects from the server's own address. Where this machine does not have it, that is an error, and
+/// no other server of the same anycast address is asked.
+fn connect(server: SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
+    let socket = Socket::new(Domain::for_address(server), Type::STREAM, None)?;
+    socket.bind(&SocketAddr::new(server.ip(), 0).into())?;
+    socket.connect_timeout(&server.into(), timeout)?;
+    Ok(TcpStream::from(socket))
 }
 
 /// The time that is left; an error if none is.

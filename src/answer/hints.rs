@@ -144,6 +144,15 @@ impl<const SIGNED: bool> Solver<'_, '_, '_, '_, SIGNED> {
         if v4.is_empty() && v6.is_empty() {
             return Ok(Some(self.without_region(ending)));
         }
+        if SIGNED
+            && let Some(signed) = signed
+            && !signed.is_signed(hands, [!v4.is_empty(), !v6.is_empty()])
+        {
+            // Until the pair is signed, the record has no hints, which is signed always.
+            v4 = AddressHint::new(IPV4_HINT);
+            v6 = AddressHint::new(IPV6_HINT);
+            hands = [None; 2];
+        }
         let data: [&[u8]; 5] = [
             &binding.head,
             v4.parameter(),

@@ -362,6 +362,8 @@ impl<'m, 'q, 'r, 'b, const SIGNED: bool> Solver<'m, 'q, 'r, 'b, SIGNED> {
                 }
                 None => self.deny_signer(current, cut)?,
             }
+            // What follows belongs to the additional section.
+            self.prove_expansion()?;
         }
         self.solve_additional(ns, written, owner.at, cut.cut);
         Ok(Step::Done(if hop == 0 {

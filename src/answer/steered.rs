@@ -232,15 +232,26 @@ impl<const SIGNED: bool> Solver<'_, '_, '_, '_, SIGNED> {
         endpoint: u16,
     ) -> Result<PutPick, ReplyFull> {
         let written = self.put_pick(answer, region, endpoint)?;
-        if SIGNED
-            && written != PutPick::Nothing
-            && let Some(signatures) = &answer.view.signed
-        {
-            // Without its signature, it would be taken for forged.
-            let signed = signatures.of_endpoint(region, endpoint).ok_or(ReplyFull)?;
-            self.put_signed_hand(signed, answer.owner, answer.now.ttl)?;
+        if SIGNED && written != PutPick::Nothing {
+            self.sign_one(answer, region, endpoint)?;
         }
         Ok(written)
+    }
+
+    /// Writes the signatures of one endpoint, if the zone is signed.
+    #[inline(always)]
+    fn sign_one(
+        &mut self,
+        answer: SteeredAnswer<'_>,
+        region: u8,
+        endpoint: u16,
+    ) -> Result<(), ReplyFull> {
+        let Some(signatures) = &answer.view.signed else {
+            return Ok(());
+        };
+        // Without its signature, it would be taken for forged.
+        let signed = signatures.of_endpoint(region, endpoint).ok_or(ReplyFull)?;
+        self.put_signed_hand(signed, answer.owner, answer.now.ttl)
     }
 
     /// Writes the picks of a reply that may have several, and their signatures. Returns the region of
@@ -267,13 +278,16 @@ impl<const SIGNED: bool> Solver<'_, '_, '_, '_, SIGNED> {
             }
             match self.put_pick(answer, region, endpoint)? {
                 PutPick::Nothing => {}
-                put => written = put,
-            }
-            if written == PutPick::Alias {
-                break;
+                PutPick::Record => written = PutPick::Record,
+                PutPick::Alias => {
+                    if SIGNED {
+                        self.sign_one(answer, region, endpoint)?;
+                    }
+                    return Ok(Some((first, PutPick::Alias)));
+                }
             }
         }
-        if SIGNED {
+        if SIGNED && written == PutPick::Record {
             self.sign_picks(answer, picks, at)?;
         }
         Ok(Some((first, written)))

@@ -90,6 +90,13 @@ impl LiveState {
         self.signers.is_some()
     }
 
+    /// Whether so much is signed that no more is signed ahead.
+    pub fn is_half_full(&self) -> bool {
+        self.signers
+            .as_deref()
+            .is_some_and(ZoneSigners::is_half_full)
+    }
+
     /// How many signatures of steered names were made since the configuration was loaded.
     pub fn signatures_made(&self) -> u64 {
         self.signers.as_deref().map_or(0, ZoneSigners::made)

@@ -43,6 +43,19 @@ pub fn run(sign: &SignArgs) -> Result<ExitCode, String> {
     }
     let snapshot = &loaded.snapshot;
     sign_ahead(&snapshot.live, &snapshot.catalog);
+    if snapshot.live.is_half_full() {
+        tracing::warn!(
+            "there are so many services that not all sets of endpoints were signed ahead: where a set is \
+             missing, clients get one of its endpoints"
+        );
+    }
+    for roll in &loaded.rolls {
+        tracing::warn!(
+            "{}: a roll of keys is under way; nameservers serve its steps only with a bundle that is \
+             newer, so `propagation` of its policy must be longer than the time between two bundles",
+            roll.zone
+        );
+    }
     snapshot.live.keep_signatures()?;
     let draft = loaded.bundle.take().ok_or("no zone is signed")?;
     let (bundle, made) = draft.finish()?;

@@ -32,7 +32,8 @@ use crate::fleet::order_carrier::{
 
 /// The longest that a start waits for the orders of a fleet that it has never seen.
 const FIRST_ORDERS: Duration = Duration::from_secs(2);
-/// How often a server that is being replaced looks whether that has failed.
+/// How often a server that is being replaced looks whether that has failed, and the pause after a step
+/// of control has failed.
 const LEAVING: Duration = Duration::from_secs(1);
 /// The pause before a bucket or its mark is made again.
 const MAKE_AGAIN: Duration = Duration::from_secs(2);
@@ -150,6 +151,18 @@ impl OrdersRunner {
     }
 
     async fn take(&mut self, news: OrderNews) {
+        match news {
+            OrderNews::Linked => {
+                self.is_linked = true;
+                self.log.linked();
+            }
+            OrderNews::Unlinked => self.is_linked = false,
+            news => self.take_bucket(news).await,
+        }
+    }
+
+    /// Takes in what the bucket says, or that it cannot be read.
+    async fn take_bucket(&mut self, news: OrderNews) {
         if self.control.is_closed() {
             // Another server is taking over, and follows the bucket itself. If it fails, this one has to
             // read what it has missed.
@@ -160,17 +173,11 @@ impl OrdersRunner {
         let before = self.desired.memory();
         let before = before.map(|memory| (memory.mark.clone(), memory.revision));
         let news = match news {
-            OrderNews::Linked => {
-                self.is_linked = true;
-                self.log.linked();
-                return;
-            }
-            OrderNews::Unlinked => {
-                self.is_linked = false;
-                return;
-            }
+            OrderNews::Linked | OrderNews::Unlinked => return,
             OrderNews::Refused(sentence) => {
                 self.log.refused_by_engine(&sentence);
+                // What others have ordered since is not known, so nothing is ordered here.
+                self.desired.take_unread();
                 // A start does not wait for a bucket that cannot be read.
                 self.ends.has_looked.send_replace(true);
                 return;
@@ -228,8 +235,14 @@ impl OrdersRunner {
                 applied.edition = pending.edition.or(applied.edition);
                 applied.file = pending.file.zip(pending.ticket).or(applied.file);
             }),
-            // A step that panics is logged. The next turn reads the bucket again.
-            _ => self.commander.command(OrderCommand::Reread),
+            // A step that panics is logged. What was not put in force was not seen either, so the bucket
+            // is read again from where control is.
+            _ => {
+                let seen = self.control.state().seen.as_deref().cloned();
+                self.desired = DesiredState::new(&self.fleet, seen, value::check);
+                tokio::time::sleep(LEAVING).await;
+                self.commander.command(OrderCommand::Reread);
+            }
         }
     }
 

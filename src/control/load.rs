@@ -124,14 +124,15 @@ fn encrypted_listeners(config: &Config) -> EncryptedListen {
     }
 }
 
-/// Fingerprints of the databases of a configuration.
+/// Fingerprints of the files that others deliver, which are read again whenever they change: the
+/// databases of a configuration, and its bundle of signatures.
 pub(super) fn prints(config: &Config) -> Vec<Option<FilePrint>> {
-    config
-        .geo
-        .databases
-        .iter()
-        .map(|path| FilePrint::of(path))
-        .collect()
+    let bundle = config
+        .dnssec
+        .as_ref()
+        .and_then(|dnssec| dnssec.bundle.as_ref());
+    let files = config.geo.databases.iter().chain(bundle);
+    files.map(|path| FilePrint::of(path)).collect()
 }
 
 /// Where a configuration comes from.

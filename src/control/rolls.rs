@@ -36,7 +36,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A roll that is under way, and what is served of its zone.
 #[derive(Debug, Clone)]
 pub struct ServedRoll {
-    zone: Name,
+    /// The zone.
+    pub zone: Name,
     roll: ZoneRoll,
     keys: Vec<ZoneKey>,
     ttls: ZoneTtls,

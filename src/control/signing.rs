@@ -22,7 +22,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub use self::draft::BundleDraft;
 pub(super) use self::selection::is_selected;
 use self::selection::{is_signed_already, not_foreseen, steered_zones, unknown_zones};
-use self::source::{KeySource, ZoneKeyRoles};
+use self::source::{KeySource, ZoneKeyRoles, warning_due};
 use super::rolls::{self, ServedRoll};
 use crate::catalog::signed::ZoneSigners;
 use crate::config::{Config, DnssecConfig, SigningRules};
@@ -165,10 +165,12 @@ pub fn prepare(
     let KeySource {
         folder,
         bundle,
+        expires,
         warnings,
         ..
     } = keys;
-    let mut next_change = None;
+    // A load warns of a bundle that expires soon, and is due for that.
+    let mut next_change = expires.map(|expires| warning_due(expires, self::now()));
     if bundle.is_none() {
         for key in folder.zones.values().flatten() {
             next_change = earliest(next_change, key.times.next_change(now));

@@ -5,7 +5,7 @@
 //! is signed. Two threads may sign at once.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::key::KeyError;
@@ -68,6 +68,8 @@ pub struct SigningSession {
     bundle: Option<Arc<SignatureStore>>,
     /// Everything that was made or taken from the store, for a bundle.
     taken: Option<Mutex<SignatureStore>>,
+    /// Something could not be collected.
+    is_overfull: AtomicBool,
     made: AtomicU64,
     /// When the first signature in use is due, in seconds since 1970.
     next_due: AtomicU64,
@@ -83,6 +85,7 @@ impl SigningSession {
             store: RwLock::new(store),
             bundle: None,
             taken: None,
+            is_overfull: AtomicBool::new(false),
             made: AtomicU64::new(0),
             next_due: AtomicU64::new(u64::MAX),
         }
@@ -101,19 +104,26 @@ impl SigningSession {
     }
 
     /// What was [collected](Self::collecting) since the last time.
-    pub fn take_collected(&self) -> SignatureStore {
+    ///
+    /// # Errors
+    /// A sentence: there was too much.
+    pub fn take_collected(&self) -> Result<SignatureStore, String> {
+        if self.is_overfull.load(Ordering::Relaxed) {
+            return Err("there are more signatures than a bundle can have".to_owned());
+        }
         let Some(taken) = &self.taken else {
-            return SignatureStore::in_memory();
+            return Ok(SignatureStore::in_memory());
         };
         let mut taken = taken.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::replace(&mut taken, SignatureStore::in_memory())
+        Ok(std::mem::replace(&mut taken, SignatureStore::in_memory()))
     }
 
     fn collect(&self, digest: &SignatureDigest, times: ValidityPeriod, octets: &SignatureOctets) {
         if let Some(taken) = &self.taken {
             let mut taken = taken.lock().unwrap_or_else(PoisonError::into_inner);
-            // A bundle that is too large is noticed when it is written.
-            let _ = taken.add(digest, times, octets.as_slice());
+            if taken.get(digest).is_none() && taken.add(digest, times, octets.as_slice()).is_err() {
+                self.is_overfull.store(true, Ordering::Relaxed);
+            }
         }
     }
 

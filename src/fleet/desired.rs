@@ -211,9 +211,16 @@ impl DesiredState {
         self.bucket.get(key).copied().unwrap_or(0)
     }
 
-    /// Whether a key has room.
-    pub fn has_room(&self, key: &str) -> bool {
-        self.bucket.len() < MOST_KEYS || self.bucket.contains_key(key)
+    /// Whether a value of so many octets has room.
+    pub fn has_room(&self, key: &str, octets: usize) -> bool {
+        let has_key = self.bucket.len() < MOST_KEYS || self.bucket.contains_key(key);
+        has_key && self.octets.saturating_add(octets) <= MOST_OF_ALL
+    }
+
+    /// The bucket cannot be read. What is in force stays, and is not what the bucket has until it is
+    /// read again.
+    pub fn take_unread(&mut self) {
+        self.is_current = false;
     }
 
     /// There is no bucket. One is made only by a server that has never seen any.

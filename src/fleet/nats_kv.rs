@@ -195,6 +195,8 @@ async fn obey(link: &Arc<KvLink>, mut commands: mpsc::Receiver<OrderCommand>) {
         let link = link.clone();
         tokio::spawn(async move {
             match command {
+                // Nobody waits for it any more, and was told that it may not have been made.
+                OrderCommand::Write { reply, .. } if reply.is_closed() => {}
                 OrderCommand::Write { write, reply } => drop(reply.send(link.write(write).await)),
                 OrderCommand::Make(reply) => drop(reply.send(link.make().await)),
                 OrderCommand::Reread => link.reread.notify_one(),

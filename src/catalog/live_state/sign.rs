@@ -178,7 +178,9 @@ impl ServiceSigning<'_> {
                     rtype: binding.rtype,
                     rdata: vec![binding.data(&hints[0], &hints[1])],
                 };
-                self.add(&set, false, &mut signatures, &mut room);
+                // The last one has no hints, and stands in for all that are not signed yet.
+                let is_urgent = first + 1 == v4_count && second + 1 == v6_count;
+                self.add(&set, is_urgent, &mut signatures, &mut room);
             }
         }
         SignedBinding {
@@ -266,6 +268,13 @@ pub struct SignedBinding {
 }
 
 impl SignedBinding {
+    /// Whether the record with the hints of these hands is signed. `has_hints` says for which families
+    /// there are any.
+    pub fn is_signed(&self, [v4, v6]: [Option<HandId>; 2], has_hints: [bool; 2]) -> bool {
+        let is_known = (v4.is_some() || !has_hints[0]) && (v6.is_some() || !has_hints[1]);
+        is_known && self.signatures.of(self.pair(v4, v6)).is_some()
+    }
+
     /// The number of the record with the hints of these hands.
     #[inline]
     pub fn pair(&self, v4: Option<HandId>, v6: Option<HandId>) -> HandId {

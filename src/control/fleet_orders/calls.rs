@@ -169,8 +169,8 @@ impl OrdersRunner {
                 "the order has {octets} octets, more than {MOST_OCTETS}; give a shorter reason"
             ));
         }
-        let has_room = self.desired.has_room(key);
-        (!has_room).then(|| format!("the fleet has {MOST_KEYS} orders already"))
+        let has_room = self.desired.has_room(key, value.len());
+        (!has_room).then(|| format!("the fleet has {MOST_KEYS} orders, or 16 MiB of them, already"))
     }
 
     /// Writes all that this server holds, and then a mark of a later epoch.

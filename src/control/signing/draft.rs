@@ -19,8 +19,8 @@ impl BundleDraft {
     /// A sentence: there are too many signatures.
     pub fn finish(self) -> Result<(SignatureBundle, u64), String> {
         let [of_zones, of_services] = self.sessions;
-        let mut signatures = of_zones.take_collected();
-        signatures.add_all(&of_services.take_collected())?;
+        let mut signatures = of_zones.take_collected()?;
+        signatures.add_all(&of_services.take_collected()?)?;
         let made = of_zones.made().saturating_add(of_services.made());
         let bundle = SignatureBundle {
             made_at: self.made_at,

@@ -12,13 +12,17 @@ use crate::dnssec::{BundleKey, BundleRole, KeyFile, KeyFolder, SignatureBundle, 
 use crate::files::{self, FileKind};
 
 /// Seconds before the expiry of a bundle at which `check` and a load warn: three days.
-const SOON: i64 = 259_200;
+const SOON: u64 = 3 * DAY;
+/// Seconds of a day.
+const DAY: u64 = 86_400;
 
 /// Where the keys and signatures of a load come from.
 pub(super) struct KeySource {
     pub(super) folder: KeyFolder,
     /// Signatures that were made elsewhere; `None`: they are made here.
     pub(super) bundle: Option<Arc<SignatureStore>>,
+    /// When the first signature of the bundle expires, in seconds since 1970.
+    pub(super) expires: Option<u64>,
     /// What the keys of each zone do, if a bundle says it.
     roles: BTreeMap<Vec<u8>, ZoneKeyRoles>,
     /// The times of keys count as of then: now, or when the bundle was made. Seconds since 1970.
@@ -55,6 +59,7 @@ impl KeySource {
         Ok(KeySource {
             folder,
             bundle: None,
+            expires: None,
             roles: BTreeMap::new(),
             as_of: now(),
             warnings: Vec::new(),
@@ -75,11 +80,14 @@ impl KeySource {
             roles.entry(zone).or_default().add(keys.len(), &found);
             keys.push(key);
         }
+        let now = now();
         let expiration = bundle.signatures.first_expiration();
-        let warning = expiration.and_then(|expiration| expiry_warning(path, expiration, now()));
+        let expires = expiration.map(|expiration| time_of(expiration, now));
+        let warning = expires.and_then(|expires| expiry_warning(path, expires, now));
         Ok(KeySource {
             folder,
             bundle: Some(Arc::new(bundle.signatures)),
+            expires,
             roles,
             as_of: bundle.made_at,
             warnings: warning.into_iter().collect(),
@@ -159,15 +167,28 @@ impl ZoneKeyRoles {
     }
 }
 
-/// A sentence about a bundle whose first signature has expired or will soon.
-fn expiry_warning(path: &Path, expiration: u32, now: u64) -> Option<String> {
-    // Seconds since 1970 modulo 2^32: at most 68 years off.
+/// The time in seconds since 1970 that a signature states modulo 2^32; it is at most 68 years off.
+fn time_of(expiration: u32, now: u64) -> u64 {
     let left = i64::from(expiration.wrapping_sub(now as u32) as i32);
-    if left > SOON {
+    now.saturating_add_signed(left)
+}
+
+/// When the next load is due that warns of a bundle: three days before the first of its signatures
+/// expires, and then daily.
+pub(super) fn warning_due(expires: u64, now: u64) -> u64 {
+    expires.saturating_sub(SOON).max(now.saturating_add(DAY))
+}
+
+/// A sentence about a bundle whose first signature has expired or will soon.
+fn expiry_warning(path: &Path, expires: u64, now: u64) -> Option<String> {
+    if expires > now.saturating_add(SOON) {
         return None;
     }
-    let at = time_for_people(now.saturating_add_signed(left));
-    let (path, verb) = (path.display(), if left < 0 { "expired" } else { "expires" });
+    let at = time_for_people(expires);
+    let (path, verb) = (
+        path.display(),
+        if expires < now { "expired" } else { "expires" },
+    );
     Some(format!(
         "{path}: the first of its signatures {verb} on {at}; make a new bundle with `meridian sign`"
     ))

@@ -215,7 +215,7 @@ fn what_is_remembered_is_bounded() {
     assert_eq!(news.changes.len(), MOST_KEYS);
     assert_eq!(news.refused.len(), 1);
     assert!(news.refused[0].clause.contains("beyond the 10000 keys"));
-    assert!(!state.has_room("another") && state.has_room("k0"));
+    assert!(!state.has_room("another", 9) && state.has_room("k0", 9));
     let long = format!("+{}", "x".repeat(MOST_OCTETS - 1));
     let (mut state, mut refused) = (following(&history(&[])), 0);
     for number in 0..=(MOST_OF_ALL / MOST_OCTETS) {
