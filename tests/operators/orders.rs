@@ -220,6 +220,8 @@ fn only_who_has_the_token_orders_and_every_call_is_told_to_the_audit_log() {
         call(&server, "PUT", drain, TOKEN, &"x".repeat(70_000)).0,
         413
     );
+    // The log is written by a thread of its own, in order.
+    server.await_log("\"status\":413,", 1);
     let log = server.log();
     let line = |status: u16| {
         let found = log.lines().find(|line| {
