@@ -6,7 +6,6 @@
 
 use super::shorten::PointedRecord;
 use super::solve::{ChainName, ExpandedName, QUESTION_NAME, RrsetOwner, Solver};
-use crate::catalog::endpoint_data::EndpointData;
 use crate::catalog::live_state::LiveView;
 use crate::catalog::live_state::hands::{HandSignatures, SignedHand};
 use crate::catalog::signed::{NsecRecord, SignatureRef, SignedZone, SignedZones};
@@ -51,22 +50,15 @@ impl<'m, const SIGNED: bool> Solver<'m, '_, '_, '_, SIGNED> {
         let Some((region, endpoint)) = hand.picks.iter().next() else {
             return Ok(());
         };
-        let is_alias = matches!(view.endpoint(region, endpoint), Some(EndpointData::Name(_)));
-        if !is_alias
-            && let Some(number) = view.hand_of(&hand.picks)
+        if let Some(number) = view.hand_of(&hand.picks)
             && let Some(signed) = signatures.of(number)
         {
             return self.put_signed_hand(signed, hand.owner, hand.ttl);
         }
-        let alone = signatures.of_endpoint(region, endpoint);
-        if !is_alias {
-            self.keep_first_answer(hand.at)?;
-        }
-        match alone {
-            Some(signed) => self.put_signed_hand(signed, hand.owner, hand.ttl),
-            // It would be taken for forged.
-            None => Err(ReplyFull),
-        }
+        self.keep_first_answer(hand.at)?;
+        // Without its signature, it would be taken for forged.
+        let alone = signatures.of_endpoint(region, endpoint).ok_or(ReplyFull)?;
+        self.put_signed_hand(alone, hand.owner, hand.ttl)
     }
 
     /// Copies RRSIG records. Behind an alias, or with another TTL than was signed, it sets both.
