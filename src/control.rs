@@ -49,6 +49,7 @@ mod outcome;
 mod state;
 
 mod keeping;
+mod leasing;
 mod overriding;
 mod publishing;
 
@@ -74,6 +75,7 @@ pub mod effect;
 pub mod leases;
 pub mod overrides;
 
+mod fleet_leases;
 mod fleet_orders;
 pub(crate) mod keep;
 mod kept_demands;

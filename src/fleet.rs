@@ -14,6 +14,8 @@ pub mod bounds;
 pub mod check_list;
 pub mod desired;
 pub mod digest;
+pub mod lease_carrier;
+pub mod lease_news;
 pub mod member;
 pub mod nats;
 pub mod nats_kv;

@@ -23,6 +23,7 @@ use crate::dnssec::bundle as bundles;
 use crate::dnssec::{KeyFile, SignatureBundle, SignatureStore, SigningKey};
 use crate::fleet::bounds::MOST_OCTETS;
 use crate::fleet::check_list::CheckList;
+use crate::fleet::lease_news::LeaseMessage;
 use crate::fleet::view::{self as views, VoterView};
 use crate::geo::Atlas;
 use crate::health::state as agreed;
@@ -35,7 +36,7 @@ use crate::{config, geo, zone};
 pub type FuzzTarget = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [FuzzTarget; 15] = [
+pub const TARGETS: [FuzzTarget; 16] = [
     ("query", query),
     ("client_subnet", client_subnet),
     ("cookie", cookie),
@@ -43,6 +44,7 @@ pub const TARGETS: [FuzzTarget; 15] = [
     ("proxy", proxy),
     ("table", table),
     ("view", view),
+    ("lease", lease),
     ("key", key),
     ("bundle", bundle),
     ("state", state),
@@ -63,6 +65,13 @@ pub fn view(octets: &[u8]) {
             assert_eq!(own.align(&view).votes.len(), own.digests().len());
             assert!(view.write().len() <= MOST_OCTETS);
         }
+    }
+}
+
+/// Reads a message of another server of a fleet about leases.
+pub fn lease(octets: &[u8]) {
+    if let Ok(message) = LeaseMessage::read(octets, "world") {
+        assert_eq!(LeaseMessage::read(&message.octets(), "world"), Ok(message));
     }
 }
 

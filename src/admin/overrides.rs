@@ -328,6 +328,9 @@ async fn lease(
         ttl: request.ttl.seconds(),
         ends: Deadline::default(),
         by: author.by.clone(),
+        // The controller states these.
+        server: String::new(),
+        renewed_at: 0,
     };
     let lease = lease.renewed(BootTime::now());
     let result = run_to_end(async move { context.control.lease(lease).await }).await?;

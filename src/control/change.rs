@@ -16,14 +16,15 @@ use super::availability::SavedRamp;
 use super::build::{BuildJob, BuiltServices, ReloadDraft};
 use super::clock::ClockReading;
 use super::events::EventDraft;
-use super::leases::{Lease, LeaseKey};
-use super::outcome::{ChangeRefusal, Ended, PendingChange};
+use super::leases::{FleetLease, Lease, LeaseKey};
+use super::outcome::{ChangeRefusal, Ended, LeasesTaken, PendingChange};
 use super::overrides::{FleetOrder, Override, OverrideLift};
 use super::probed::ProbeAccount;
 use super::state_writer::{FileWrite, WriteTicket};
 use crate::answer::Snapshot;
 use crate::catalog::LiveState;
 use crate::fleet::desired::DesiredMemory;
+use crate::fleet::lease_news::LeaseNews;
 use crate::health::check::{ProbeTarget, TargetKey};
 use crate::health::monitor::{ShortageCount, TargetHealth};
 use crate::health::state::SavedStates;
@@ -117,6 +118,20 @@ pub enum Change {
         /// Receives the result.
         reply: ChangeReply<Result<PendingChange, ChangeRefusal>>,
     },
+    /// Other servers of the fleet hold these leases, or have ended them.
+    FleetLeases {
+        /// Of one server, the oldest first.
+        leases: Vec<FleetLease>,
+        /// Receives how many did not fit, with the sentence of the first.
+        reply: ChangeReply<LeasesTaken>,
+    },
+    /// The engine of the fleet's leases can be reached, or cannot be any more.
+    LeaseLink {
+        /// Whether it can be reached.
+        is_linked: bool,
+        /// Receives a message when it is noted.
+        reply: ChangeReply<()>,
+    },
     /// A second has passed: update everything that changes with time.
     Tick {
         /// Receives a message when it is published.
@@ -149,6 +164,8 @@ impl Change {
             Change::Widened { .. }
                 | Change::Probe { .. }
                 | Change::Lease { .. }
+                | Change::FleetLeases { .. }
+                | Change::LeaseLink { .. }
                 | Change::BuildFailed
         )
     }
@@ -204,6 +221,8 @@ pub enum Action {
     Publish(Arc<Snapshot>),
     /// Add an event to the log of events.
     Tell(EventDraft),
+    /// Tell the other servers of the fleet of a lease.
+    Share(LeaseNews),
     /// Hand a file to the state writer.
     Keep(KeptFile),
     /// Probe these targets and no others.
@@ -235,6 +254,8 @@ pub enum Answer {
         ChangeReply<Result<PendingChange, ChangeRefusal>>,
         Result<PendingChange, ChangeRefusal>,
     ),
+    /// Leases of other servers were taken in.
+    Taken(ChangeReply<LeasesTaken>, LeasesTaken),
     /// These have ended.
     Ended(ChangeReply<Ended>, Ended),
     /// Everything was handed to the state writer.
@@ -258,6 +279,7 @@ impl Answer {
                 }
                 drop(reply.send(made));
             }
+            Answer::Taken(reply, taken) => drop(reply.send(taken)),
             Answer::Ended(reply, ended) => drop(reply.send(ended)),
             Answer::Handed(reply) => drop(reply.try_send(())),
         }

@@ -34,6 +34,7 @@ use super::change::{Action, Change, ChangeReply, Effects, KeptFile, Observations
 use super::clock::ClockReading;
 use super::events::EventLog;
 use super::fleet::FleetHandle;
+use super::fleet::leases::LeasesHandle;
 use super::fleet::orders::OrdersHandle;
 use super::inputs::Derived;
 use super::leases::LeaseTable;
@@ -128,6 +129,8 @@ pub struct Shared {
     pub fleet: Arc<OnceLock<FleetHandle>>,
     /// The orders of the fleet; absent where orders are this server's own.
     pub fleet_orders: Arc<OnceLock<OrdersHandle>>,
+    /// The leases of the fleet; absent where leases are this server's own.
+    pub fleet_leases: Arc<OnceLock<LeasesHandle>>,
     /// What the announcer of this server says.
     pub announcement: Arc<AnnouncementDesk>,
     /// Writes files.
@@ -283,6 +286,11 @@ impl TurningController {
             match action {
                 Action::Publish(snapshot) => self.shared.published.store(snapshot),
                 Action::Tell(news) => self.shared.events.tell(news),
+                Action::Share(news) => {
+                    if let Some(leases) = self.shared.fleet_leases.get() {
+                        leases.share(news);
+                    }
+                }
                 Action::Keep(KeptFile { name, write }) => {
                     tickets.push((name, self.shared.state_writer.hand(name, write)))
                 }

@@ -8,6 +8,7 @@
 //!
 //! Deciding takes at most a tenth of a core: after a long turn the next one waits.
 
+pub mod leases;
 mod news;
 mod now;
 pub mod orders;
@@ -170,7 +171,10 @@ pub(super) fn kv_settings(config: &FleetConfig) -> Result<KvSettings, String> {
 }
 
 /// The name of this server in its fleet.
-fn voter_of(config: &FleetConfig) -> Result<String, String> {
+///
+/// # Errors
+/// A sentence: none is stated, and the host name cannot be one.
+pub(super) fn voter_of(config: &FleetConfig) -> Result<String, String> {
     if let Some(voter) = &config.voter {
         return Ok(voter.clone());
     }
@@ -197,7 +201,11 @@ fn member_settings(config: &FleetConfig) -> Result<MemberSettings, String> {
     })
 }
 
-fn nats_settings(config: &FleetConfig, voter: &str) -> Result<NatsSettings, String> {
+/// The way to the NATS servers of a fleet for the server `voter`.
+///
+/// # Errors
+/// A sentence: TLS cannot be used.
+pub(super) fn nats_settings(config: &FleetConfig, voter: &str) -> Result<NatsSettings, String> {
     let wants_tls = config.has_tls() || config.servers.iter().any(|server| server.is_tls);
     let mut tls = None;
     if wants_tls {

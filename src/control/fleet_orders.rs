@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use self::calls::AppliedOrders;
+use self::calls::{AppliedOrders, DoubtfulWrites};
 use self::news::OrdersLog;
 use super::change::Change;
 use super::clock::ClockReading;
@@ -84,6 +84,7 @@ struct OrdersRunner {
     commander: OrderCommander,
     ends: OrdersEnds,
     applied: watch::Sender<AppliedOrders>,
+    doubtful: Arc<DoubtfulWrites>,
     log: OrdersLog,
     is_linked: bool,
     /// When the bucket or its mark was made last.
@@ -106,10 +107,12 @@ impl OrdersRunner {
             log: OrdersLog::new(&fleet),
             fleet,
             applied: watch::Sender::new(AppliedOrders {
+                epoch: desired.memory().map_or(0, |memory| memory.mark.epoch),
                 revision: desired.revision(),
                 ..AppliedOrders::default()
             }),
             desired,
+            doubtful: Arc::default(),
             commander: carrier.commander(),
             carrier,
             ends,
@@ -223,7 +226,7 @@ impl OrdersRunner {
         for change in &news.changes {
             orders.extend(order_of(change, &now));
         }
-        let revision = seen.revision;
+        let (revision, epoch) = (seen.revision, seen.mark.epoch);
         let made = self.control.controller.ask(|reply| Change::FleetOrders {
             orders,
             seen,
@@ -231,7 +234,7 @@ impl OrdersRunner {
         });
         match made.await {
             Ok(Ok(pending)) => self.applied.send_modify(|applied| {
-                applied.revision = revision;
+                (applied.epoch, applied.revision) = (epoch, revision);
                 applied.edition = pending.edition.or(applied.edition);
                 applied.file = pending.file.zip(pending.ticket).or(applied.file);
             }),

@@ -16,6 +16,7 @@ use super::controller::MonitorHandle;
 use super::coverage_cache::CoverageReport;
 use super::effect::EffectiveOverrides;
 use super::fleet::FleetHandle;
+use super::fleet::leases::LeasesHandle;
 use super::fleet::report::FleetReport;
 use super::health_news::word;
 use super::hold;
@@ -181,7 +182,7 @@ impl Control {
             .map_err(|not_done| not_done.to_string())
     }
 
-    /// The fleet, with its orders if it keeps any.
+    /// The fleet, with its orders and leases if it keeps any.
     fn fleet_report(&self, book: &OverrideBook) -> Option<FleetReport> {
         let mut report = self.fleet()?.now().report.clone();
         if let Some(orders) = self.fleet_orders() {
@@ -191,6 +192,7 @@ impl Control {
             }
             report.orders = Some(orders);
         }
+        report.leases = self.fleet_leases().map(LeasesHandle::report);
         Some(report)
     }
 

@@ -24,10 +24,12 @@ pub struct KeptDemands {
 }
 
 impl KeptDemands {
-    /// Reads the files. `fleet`: the fleet that keeps orders now, if there is one.
+    /// Reads the files. `fleet`: the fleet that keeps orders now, if there is one, and `server`: the
+    /// name of this server there.
     pub fn load(
         directory: Option<&StateDirectory>,
         fleet: Option<&str>,
+        server: &str,
         now: &ClockReading,
     ) -> KeptDemands {
         let Some(directory) = directory.map(StateDirectory::path) else {
@@ -52,7 +54,7 @@ impl KeptDemands {
         book.expire(now.boot);
         KeptDemands {
             book,
-            leases: LeaseTable::of(leases.items, now.boot),
+            leases: LeaseTable::of(leases.items, server, now.boot),
             seen,
         }
     }

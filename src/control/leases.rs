@@ -1,10 +1,12 @@
 //! Leases: endpoints that register themselves and stay as long as they renew.
 //!
 //! A lease adds one address to a region of a service for a limited time. The overlay adds leased
-//! endpoints to the configuration. This module does no I/O and reads no clock: the time is an
-//! argument. After a restart every lease starts again with its whole time.
+//! endpoints to the configuration. A lease that was begun on one server of a fleet is in force on
+//! all. This module does no I/O and reads no clock: the time is an argument. After a restart every
+//! lease starts again with its whole time.
 
-use std::collections::BTreeMap;
+mod table;
+
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -15,7 +17,10 @@ use super::clock::{BootTime, ClockReading, Deadline, EndTime};
 use super::events::{EventDraft, EventTopic};
 use super::overrides::{find_region, find_service};
 use crate::config::{Config, EndpointTarget, ServiceConfig};
+use crate::fleet::lease_news::{LeaseNews, LeaseStamp};
 use crate::steering;
+
+pub use self::table::{LeaseHeard, LeaseTable};
 
 /// The most leases at a time.
 pub const MOST: usize = 10_000;
@@ -41,6 +46,13 @@ pub struct Lease {
     pub ttl: u64,
     /// Who began the lease: a name, an address, or the local socket.
     pub by: String,
+    /// The server of the fleet that it was renewed on last; absent without a fleet.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub server: String,
+    /// When it was renewed last, in milliseconds since 1970 by the clock of that server. Of two
+    /// servers of a fleet that were asked, the later counts.
+    #[serde(default)]
+    pub renewed_at: u64,
     /// When it leaves unless it is renewed.
     #[serde(skip)]
     pub ends: Deadline,
@@ -58,6 +70,24 @@ pub struct LeaseRecord {
     pub ending: EndTime,
 }
 
+impl LeaseMistake {
+    /// The sentence.
+    pub fn into_sentence(self) -> String {
+        match self {
+            LeaseMistake::Unknown(sentence) | LeaseMistake::NoRoom(sentence) => sentence,
+        }
+    }
+}
+
+/// The state of a lease that another server of the fleet has told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FleetLease {
+    /// The lease.
+    pub lease: Lease,
+    /// It was ended.
+    pub is_ended: bool,
+}
+
 /// The key of a lease: service, region, address.
 pub type LeaseKey = (String, String, IpAddr);
 
@@ -69,10 +99,6 @@ pub enum LeaseMistake {
     /// The endpoint cannot join the region; a sentence.
     NoRoom(String),
 }
-
-/// Every lease in force.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct LeaseTable(BTreeMap<LeaseKey, Lease>);
 
 impl Lease {
     /// The key of the lease.
@@ -88,6 +114,59 @@ impl Lease {
         }
     }
 
+    /// Its stamp among the states of this lease in the fleet.
+    fn own_stamp(&self) -> LeaseStamp {
+        LeaseStamp {
+            time: self.renewed_at,
+            server: self.server.clone(),
+        }
+    }
+
+    fn stamp(&mut self, stamp: LeaseStamp) {
+        self.renewed_at = stamp.time;
+        self.server = stamp.server;
+    }
+
+    /// The state of the lease for the other servers of a fleet; `left`: the time that it has, `None`
+    /// if it was ended.
+    pub fn news_for_fleet(&self, left: Option<Duration>) -> LeaseNews {
+        LeaseNews {
+            service: self.service.clone(),
+            region: self.region.clone(),
+            address: self.address,
+            weight: self.weight,
+            port: self.port,
+            ttl: self.ttl,
+            left: left.map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX)),
+            by: self.by.clone(),
+            time: self.renewed_at,
+        }
+    }
+}
+
+impl FleetLease {
+    /// What the server `server` of the fleet has told.
+    pub fn told(news: LeaseNews, server: &str, now: BootTime) -> FleetLease {
+        let whole = Duration::from_secs(news.ttl);
+        let is_ended = news.left.is_none();
+        let left = news.left.map_or(whole, Duration::from_millis);
+        let lease = Lease {
+            service: news.service,
+            region: news.region,
+            address: news.address,
+            weight: news.weight,
+            port: news.port,
+            ttl: news.ttl,
+            by: news.by,
+            server: server.to_owned(),
+            renewed_at: news.time,
+            ends: Deadline::after(now, left.min(whole)),
+        };
+        FleetLease { lease, is_ended }
+    }
+}
+
+impl Lease {
     /// The event that reports a change of the lease.
     pub(super) fn news(&self, sentence: String) -> EventDraft {
         EventDraft {
@@ -165,86 +244,6 @@ impl Lease {
     }
 }
 
-impl LeaseTable {
-    /// The leases of a saved list. Endpoints could not renew while the server was down, so each
-    /// lease gets its whole time again, whatever the wall clock did meanwhile.
-    pub fn of(leases: Vec<LeaseRecord>, now: BootTime) -> LeaseTable {
-        let mut table = BTreeMap::new();
-        for record in leases.into_iter().take(MOST) {
-            let lease = record.lease.renewed(now);
-            table.insert(lease.key(), lease);
-        }
-        LeaseTable(table)
-    }
-
-    /// Begins or renews a lease. Returns whether an endpoint changed, and not only its time.
-    ///
-    /// # Errors
-    /// A sentence: there are too many, or another region of the service has leased the address.
-    pub fn put(&mut self, lease: Lease) -> Result<bool, String> {
-        let key = lease.key();
-        let known = self.0.get(&key);
-        if known.is_none() {
-            if self.0.len() >= MOST {
-                return Err(format!("{MOST} leases run already"));
-            }
-            let twin = self
-                .0
-                .values()
-                .find(|it| it.service == lease.service && it.address == lease.address);
-            if let Some(twin) = twin {
-                return Err(format!(
-                    "{} is leased to {} of {} already",
-                    lease.address, twin.region, twin.service
-                ));
-            }
-        }
-        let changed =
-            known.is_none_or(|known| (known.weight, known.port) != (lease.weight, lease.port));
-        self.0.insert(key, lease);
-        Ok(changed)
-    }
-
-    /// Ends a lease.
-    pub fn end(&mut self, key: &LeaseKey) -> Option<Lease> {
-        self.0.remove(key)
-    }
-
-    /// Removes the leases that were not renewed in time, and returns them.
-    pub fn expire(&mut self, now: BootTime) -> Vec<Lease> {
-        let mut ended = Vec::new();
-        self.0.retain(|_, lease| {
-            let is_over = lease.ends.is_over(now);
-            if is_over {
-                ended.push(lease.clone());
-            }
-            !is_over
-        });
-        ended
-    }
-
-    /// Every lease, by service and region.
-    pub fn iter(&self) -> impl Iterator<Item = &Lease> {
-        self.0.values()
-    }
-
-    /// Whether a lease adds this endpoint.
-    pub fn contains(&self, service: &str, region: &str, target: &EndpointTarget) -> bool {
-        let EndpointTarget::Address(address) = target else {
-            return false;
-        };
-        !self.0.is_empty()
-            && self
-                .0
-                .contains_key(&(service.to_owned(), region.to_owned(), *address))
-    }
-
-    /// Whether no lease is in force.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
@@ -272,45 +271,8 @@ mod tests {
             ttl: 30,
             ends,
             by: "me".to_owned(),
-        }
-    }
-
-    #[test]
-    fn what_is_not_renewed_leaves() {
-        let mut leases = LeaseTable::default();
-        assert_eq!(leases.put(lease("fra", "192.0.2.9", 10)), Ok(true));
-        assert_eq!(
-            leases.put(lease("fra", "192.0.2.9", 20)),
-            Ok(false),
-            "only renewed"
-        );
-        assert_eq!(
-            leases.put(Lease {
-                weight: 5,
-                ..lease("fra", "192.0.2.9", 30)
-            }),
-            Ok(true)
-        );
-        assert!(
-            leases.put(lease("iad", "192.0.2.9", 30)).is_err(),
-            "one address is in one region"
-        );
-        assert_eq!(leases.expire(at(29)), []);
-        assert_eq!(leases.expire(at(30)).len(), 1);
-        assert!(leases.is_empty());
-    }
-
-    #[test]
-    fn after_a_restart_every_lease_has_its_full_time() {
-        for wall in [0, 1_000_000] {
-            let before = ClockReading {
-                boot: at(5),
-                wall: Duration::from_secs(wall),
-            };
-            let record = lease("fra", "192.0.2.9", 10_000).record(&before);
-            let mut leases = LeaseTable::of(vec![record], at(1000));
-            assert_eq!(leases.expire(at(1029)), []);
-            assert_eq!(leases.expire(at(1030)).len(), 1);
+            server: String::new(),
+            renewed_at: 0,
         }
     }
 

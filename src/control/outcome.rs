@@ -38,6 +38,19 @@ pub struct Ended {
     pub edition: Option<u64>,
 }
 
+/// What became of the leases that another server has told.
+#[derive(Debug, Default)]
+pub struct LeasesTaken {
+    /// The edition that services must be compiled with, if any.
+    pub edition: Option<u64>,
+    /// The events to publish once it is in force.
+    pub news: Vec<EventDraft>,
+    /// How many do not fit this server.
+    pub refused: u64,
+    /// Why the first of them does not, as a sentence.
+    pub reason: Option<String>,
+}
+
 /// The outcome of a change that was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChangeOutcome {

@@ -298,7 +298,8 @@ mod tests {
     fn leased(leases: Vec<Lease>) -> LeaseTable {
         let mut all = LeaseTable::default();
         for lease in leases {
-            all.put(lease).expect("they fit beside each other");
+            all.put(lease, Duration::ZERO)
+                .expect("they fit beside each other");
         }
         all
     }
@@ -315,6 +316,8 @@ mod tests {
             ttl: 30,
             ends: Deadline::default(),
             by: "me".to_owned(),
+            server: String::new(),
+            renewed_at: 0,
         }
     }
 

@@ -1,21 +1,18 @@
-//! The controller steps for overrides and leases: begin, save, expire.
+//! The controller steps for overrides: begin and save. Overrides and leases also expire here.
 //!
 //! Drains, shifts and forces change only availability, so they are in force when their step ends.
-//! Weights and leases change the services themselves. Their step increments the edition of the
-//! inputs, and callers wait until services of that edition are served.
+//! Weights change the services themselves. Their step increments the edition of the inputs, and
+//! callers wait until services of that edition are served.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::change::{Action, Effects};
 use super::clock::ClockReading;
 use super::events::EventDraft;
-use super::leases::{Lease, LeaseKey};
 use super::outcome::{ChangeRefusal, Ended, PendingChange};
 use super::overrides::{FleetOrder, Override, OverrideKind, OverrideLift};
 use super::prepared_order::{PreparedOrder, sentence_of};
 use super::state::ControlState;
-use crate::config::values::duration_text;
 use crate::fleet::desired::DesiredMemory;
 
 impl ControlState {
@@ -128,100 +125,6 @@ impl ControlState {
         PendingChange {
             edition: weighs.then(|| self.inputs.next_edition()),
             file: self.keep_orders(now, effects),
-            ..PendingChange::default()
-        }
-    }
-
-    /// Begins or renews a lease.
-    pub(super) fn put_lease(
-        &mut self,
-        lease: Lease,
-        now: ClockReading,
-        effects: &mut Effects,
-    ) -> Result<PendingChange, ChangeRefusal> {
-        let dnssec = self.inputs.base.dnssec.as_ref();
-        if dnssec.is_some_and(|dnssec| dnssec.bundle.is_some()) {
-            return Err(ChangeRefusal::Unfit(
-                "the keys are elsewhere, so a leased address cannot be signed here".to_owned(),
-            ));
-        }
-        let lease = lease.resolve(&self.inputs.base)?;
-        let changed = Arc::make_mut(&mut self.inputs.leases)
-            .put(lease.clone())
-            .map_err(ChangeRefusal::Unfit)?;
-        let Lease {
-            service,
-            region,
-            address,
-            weight,
-            ttl,
-            by,
-            ..
-        } = &lease;
-        let lasting = duration_text(Duration::from_secs(*ttl));
-        let sentence = format!(
-            "{address} is an endpoint of {service} in {region} for {lasting}, weight {weight}"
-        );
-        if !changed {
-            self.renewed = true;
-            let kept = self.directory.is_some();
-            return Ok(PendingChange {
-                sentence,
-                kept,
-                ..PendingChange::default()
-            });
-        }
-        let edition = Some(self.inputs.next_edition());
-        let cause = Some(format!("leased by {by}"));
-        let news = EventDraft {
-            to: Some("leased".to_owned()),
-            cause,
-            by: Some(by.clone()),
-            ..lease.news(sentence.clone())
-        };
-        Ok(PendingChange {
-            sentence,
-            news: Some(news),
-            edition,
-            file: self.keep_leases(now, effects),
-            ..PendingChange::default()
-        })
-    }
-
-    /// Ends a lease; it is no error if there is none.
-    pub(super) fn end_lease(
-        &mut self,
-        key: &LeaseKey,
-        by: &str,
-        now: ClockReading,
-        effects: &mut Effects,
-    ) -> PendingChange {
-        let (service, region, address) = key;
-        let Some(lease) = Arc::make_mut(&mut self.inputs.leases).end(key) else {
-            let sentence = format!("{address} has no lease in {region} of {service}");
-            return PendingChange {
-                sentence,
-                file: self.keep_leases(now, effects),
-                ..PendingChange::default()
-            };
-        };
-        let edition = Some(self.inputs.next_edition());
-        let sentence = format!(
-            "{} left {} in {}",
-            lease.address, lease.service, lease.region
-        );
-        let (from, by) = (Some("leased".to_owned()), by.to_owned());
-        let news = EventDraft {
-            from,
-            cause: Some(format!("withdrawn by {by}")),
-            by: Some(by),
-            ..lease.news(sentence.clone())
-        };
-        PendingChange {
-            sentence,
-            news: Some(news),
-            edition,
-            file: self.keep_leases(now, effects),
             ..PendingChange::default()
         }
     }

@@ -19,8 +19,9 @@ use super::clock::ClockReading;
 use super::controller::{Controller, MonitorHandle, Shared, StateView};
 use super::coverage_cache::CoverageCache;
 use super::events::EventLog;
-use super::fleet::FleetHandle;
+use super::fleet::leases::LeasesHandle;
 use super::fleet::orders::OrdersHandle;
+use super::fleet::{FleetHandle, voter_of};
 use super::identity::{self, OfEach};
 use super::inputs::{ControlInputs, Derived};
 use super::kept_demands::KeptDemands;
@@ -119,8 +120,11 @@ impl Control {
             .unwrap_or_else(process::host_name);
         let fleet = loaded.config.fleet.as_ref();
         let fleet = fleet.filter(|fleet| fleet.keeps_orders());
+        // Without a name the server does not start: joining the fleet fails.
+        let voter = fleet.and_then(|fleet| voter_of(fleet).ok());
         let fleet = fleet.map(|fleet| fleet.name.as_str());
-        let kept = KeptDemands::load(directory.as_ref(), fleet, &clocks);
+        let voter = voter.unwrap_or_default();
+        let kept = KeptDemands::load(directory.as_ref(), fleet, &voter, &clocks);
         let inputs = ControlInputs::new(
             Arc::new(loaded.config),
             Arc::new(kept.book),
@@ -148,6 +152,7 @@ impl Control {
             watch: Arc::default(),
             fleet: Arc::default(),
             fleet_orders: Arc::default(),
+            fleet_leases: Arc::default(),
             announcement: Arc::default(),
             state_writer: Arc::new(StateWriter::start()),
             events: Arc::new(EventLog::new(server)),
@@ -240,6 +245,11 @@ impl Control {
     /// The orders of the fleet; `None`: orders are this server's own.
     pub fn fleet_orders(&self) -> Option<&OrdersHandle> {
         self.shared.fleet_orders.get()
+    }
+
+    /// The leases of the fleet; `None`: leases are this server's own.
+    pub fn fleet_leases(&self) -> Option<&LeasesHandle> {
+        self.shared.fleet_leases.get()
     }
 
     /// Where the configuration comes from.

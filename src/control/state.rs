@@ -162,6 +162,14 @@ impl ControlState {
                 let made = self.end_lease(&key, &by, now, &mut effects);
                 effects.replies.push(Answer::Made(reply, Ok(made)));
             }
+            Change::FleetLeases { leases, reply } => {
+                let taken = self.take_fleet_leases(leases, now, &mut effects);
+                effects.replies.push(Answer::Taken(reply, taken));
+            }
+            Change::LeaseLink { is_linked, reply } => {
+                Arc::make_mut(&mut self.inputs.leases).set_linked(is_linked, now.boot);
+                effects.replies.push(Answer::Done(reply));
+            }
             Change::Tick { reply } => {
                 self.tick(observed.as_ref(), now, &mut effects);
                 effects.replies.push(Answer::Done(reply));

@@ -213,6 +213,8 @@ fn state_directory(
 fn prepare(control: &Arc<Control>, runtime: &Runtime, signals: &Signals) -> Result<bool, String> {
     let prepared = signals.unless_ended(runtime, async {
         control.start_names().await;
+        // Leases of others arrive while the first probes and votes do.
+        control.start_leases()?;
         control.start_health().await?;
         control.start_orders().await
     });

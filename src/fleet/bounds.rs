@@ -18,3 +18,9 @@ pub const MOST_OCTETS: usize = 600_000;
 pub const MOST_REGIONS: usize = 256;
 /// The longest name of a region, in octets.
 pub const LONGEST_NAME: usize = 63;
+/// The most leases in one message.
+pub const MOST_LEASES_AT_ONCE: usize = 128;
+/// The longest message about leases, in octets.
+pub const MOST_LEASE_OCTETS: usize = 600_000;
+/// The longest author of a lease, in octets.
+pub const LONGEST_TEXT: usize = 512;

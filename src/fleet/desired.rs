@@ -21,6 +21,10 @@ pub use self::alarm::OrdersAlarm;
 pub const MARK: &str = "_bucket";
 /// Most keys of a bucket.
 pub const MOST_KEYS: usize = 10_000;
+/// New keys stop so much earlier, because many servers may write one at once.
+const SPARE_KEYS: usize = 1_000;
+/// Most keys that are written.
+pub const MOST_WRITTEN: usize = MOST_KEYS - SPARE_KEYS;
 /// Most octets of a value.
 pub const MOST_OCTETS: usize = 6_144;
 /// Most octets of all values together.
@@ -213,7 +217,7 @@ impl DesiredState {
 
     /// Whether a value of so many octets has room.
     pub fn has_room(&self, key: &str, octets: usize) -> bool {
-        let has_key = self.bucket.len() < MOST_KEYS || self.bucket.contains_key(key);
+        let has_key = self.bucket.len() < MOST_WRITTEN || self.bucket.contains_key(key);
         has_key && self.octets.saturating_add(octets) <= MOST_OF_ALL
     }
 

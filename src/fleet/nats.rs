@@ -46,9 +46,9 @@ pub struct NatsSettings {
     pub login: Option<(String, Zeroizing<String>)>,
 }
 
-/// The part of a fleet's subjects before the voter.
-fn prefix(fleet: &str) -> String {
-    format!("meridian.{fleet}.votes.")
+/// The part of a fleet's subjects about a topic that comes before the name of a server.
+pub(super) fn prefix(fleet: &str, topic: &str) -> String {
+    format!("meridian.{fleet}.{topic}.")
 }
 
 impl NatsSettings {
@@ -107,10 +107,10 @@ pub(super) async fn carry(
     news: mpsc::Sender<VoteNews>,
     mut views: watch::Receiver<Vec<u8>>,
 ) {
-    let Some((client, mut subscriber)) = connect(&settings, &news).await else {
+    let prefix = prefix(&settings.fleet, "votes");
+    let Some((client, mut subscriber)) = connect(&settings, &prefix, &news).await else {
         return;
     };
-    let prefix = prefix(&settings.fleet);
     let own = format!("{prefix}{}", settings.voter);
     loop {
         tokio::select! {
@@ -133,10 +133,11 @@ pub(super) async fn carry(
     }
 }
 
-/// The client, which connects in the background, and its subscription. Only addresses that cannot be
-/// used at all end this.
-async fn connect(
+/// The client, which connects in the background, and its subscription to the subjects of all servers
+/// below `prefix`. Only addresses that cannot be used at all end this.
+pub(super) async fn connect(
     settings: &NatsSettings,
+    prefix: &str,
     news: &mpsc::Sender<VoteNews>,
 ) -> Option<(Client, Subscriber)> {
     let mut servers: Vec<ServerAddr> = Vec::with_capacity(settings.servers.len());
@@ -156,7 +157,7 @@ async fn connect(
             return None;
         }
     };
-    let subject = format!("{}*", prefix(&settings.fleet));
+    let subject = format!("{prefix}*");
     match client.subscribe(subject).await {
         Ok(subscriber) => Some((client, subscriber)),
         Err(error) => {
@@ -167,7 +168,7 @@ async fn connect(
 }
 
 /// Hands a message on. If too many wait already, it is lost.
-fn hand_on(news: &mpsc::Sender<VoteNews>, prefix: &str, message: Message) {
+pub(super) fn hand_on(news: &mpsc::Sender<VoteNews>, prefix: &str, message: Message) {
     let Some(voter) = message.subject.strip_prefix(prefix) else {
         return;
     };

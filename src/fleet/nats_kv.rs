@@ -21,7 +21,7 @@ use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio::time::timeout;
 
 use self::session::SessionEnd;
-use super::desired::{BucketEntry, MOST_KEYS};
+use super::desired::{BucketEntry, MOST_KEYS, MOST_OCTETS};
 use super::nats::NatsSettings;
 use super::order_carrier::{KeyWrite, OrderCommand, OrderNews, PastValue, WriteFault};
 
@@ -29,6 +29,8 @@ mod session;
 
 /// How many values of each key are kept; the most that JetStream's key-value stores allow.
 pub const HISTORY: i64 = 64;
+/// The longest message of the bucket, in octets: a value, its key, and the headers of a write.
+const LONGEST_MESSAGE: i32 = MOST_OCTETS as i32 + 2_048;
 /// The deadline of a request.
 const REQUEST: Duration = Duration::from_millis(1500);
 /// The deadline of reading past values.
@@ -281,6 +283,7 @@ impl KvLink {
             description: Some("The orders of a fleet of Meridian nameservers".to_owned()),
             subjects: vec![self.subject(">")],
             max_messages_per_subject: HISTORY,
+            max_message_size: LONGEST_MESSAGE,
             storage: StorageType::File,
             num_replicas: self.replicas,
             discard: DiscardPolicy::New,

@@ -3,40 +3,19 @@
 //! It is a thread in the client's network namespace, which asks every [`PACE`] and waits as long for
 //! the answer. So the time without answers is known to a few hundredths of a second.
 
-use std::fs::File;
 use std::net::UdpSocket;
-use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
-
 use super::lab::{PATIENCE, SERVICE};
+use crate::harness::netns::enter;
 
 const PACE: Duration = Duration::from_millis(20);
 
 /// `who.example.com` TXT, without its id.
 const QUERY: &[u8] = b"\0\0\x00\x01\0\0\0\0\0\0\x03who\x07example\x03com\0\x00\x10\x00\x01";
-
-/// Does something on a thread of its own in a network namespace.
-pub fn inside<T: Send>(namespace: &str, work: impl FnOnce() -> T + Send) -> T {
-    thread::scope(|scope| {
-        let entered = scope.spawn(|| {
-            enter(namespace);
-            work()
-        });
-        entered.join().expect("the work in the namespace is done")
-    })
-}
-
-/// Moves this thread into a network namespace.
-fn enter(namespace: &str) {
-    let file = File::open(format!("/run/netns/{namespace}")).expect("ip has made it");
-    move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))
-        .expect("root may enter it");
-}
 
 /// What the client has seen.
 #[derive(Default)]

@@ -4,37 +4,28 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::client::inside;
-use crate::lab::{Program, SERVICE, await_that, find, ip};
+use crate::harness::netns::{Namespaces, Program, find, inside, ip};
+use crate::lab::{SERVICE, await_that};
 
 /// A nameserver with ExaBGP in one namespace, and a router with BIRD in another.
 struct Pair {
     name: String,
+    net: Namespaces,
     folder: tempfile::TempDir,
     programs: Vec<Program>,
 }
 
 impl Pair {
     fn start() -> Pair {
+        let name = format!("mexabgp{}", std::process::id());
         let pair = Pair {
-            name: format!("mexabgp{}", std::process::id()),
+            net: Namespaces::add(format!("{name}-"), &["ns", "router"]),
+            name,
             folder: tempfile::tempdir().expect("a temporary folder"),
             programs: Vec::new(),
         };
-        let (ours, theirs) = (pair.namespace("ns"), pair.namespace("router"));
-        for name in [&ours, &theirs] {
-            ip(&format!("netns add {name}"));
-            ip(&format!("-n {name} link set lo up"));
-        }
-        ip(&format!(
-            "link add name uplink netns {ours} type veth peer name downlink netns {theirs}"
-        ));
-        for (name, device, address) in [(&ours, "uplink", 2), (&theirs, "downlink", 1)] {
-            ip(&format!(
-                "-n {name} address add 10.78.0.{address}/30 dev {device}"
-            ));
-            ip(&format!("-n {name} link set {device} up"));
-        }
+        pair.net.cable("router", "ns", "10.78.0");
+        let ours = pair.namespace("ns");
         ip(&format!("-n {ours} address add {SERVICE}/32 dev lo"));
         for pipe in [pair.pipe("in"), pair.pipe("out")] {
             let made = Command::new("mkfifo").arg(&pipe).status();
@@ -44,7 +35,7 @@ impl Pair {
     }
 
     fn namespace(&self, part: &str) -> String {
-        format!("{}-{part}", self.name)
+        self.net.full_name(part)
     }
 
     /// A pipe, in one of the places where ExaBGP looks for it.
@@ -137,11 +128,6 @@ impl Drop for Pair {
         self.programs.clear();
         for pipe in [self.pipe("in"), self.pipe("out")] {
             let _ = fs::remove_file(pipe);
-        }
-        for part in ["ns", "router"] {
-            let _ = Command::new(find("ip"))
-                .args(["netns", "delete", &self.namespace(part)])
-                .status();
         }
     }
 }

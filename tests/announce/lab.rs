@@ -8,12 +8,12 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::PathBuf;
+use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use super::client::inside;
+use crate::harness::netns::{Namespaces, Program, find, ip};
 
 /// How long anything may take that should take a second or two: the machine may be busy.
 pub const PATIENCE: Duration = Duration::from_secs(40);
@@ -21,73 +21,13 @@ pub const PATIENCE: Duration = Duration::from_secs(40);
 pub const SERVICE: &str = "192.0.2.53";
 /// The nameservers, the one that routers prefer first.
 pub const SERVERS: [&str; 4] = ["ns1", "ns2", "ns3", "ns4"];
+/// All namespaces.
+const NAMES: [&str; 7] = ["client", "r1", "r2", "ns1", "ns2", "ns3", "ns4"];
 /// The address of the endpoint that the nameservers probe.
 const ENDPOINT: &str = "10.77.1.1";
 /// BGP sessions that notice a dead peer within three seconds, and a new one within one.
 const QUICK: &str = "hold time 3; keepalive time 1; connect delay time 1; connect retry time 1; \
                      error wait time 1, 2;";
-
-/// A program that ends with the test.
-pub struct Program {
-    child: Child,
-    log: PathBuf,
-}
-
-impl Program {
-    /// Starts it with its output in a file.
-    pub fn start(mut command: Command, log: &Path) -> Program {
-        let file = fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(log)
-            .expect("the folder can be written");
-        command
-            .stdin(Stdio::null())
-            .stdout(file.try_clone().expect("descriptors are left"))
-            .stderr(file);
-        let child = command
-            .spawn()
-            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
-        Program {
-            child,
-            log: log.to_owned(),
-        }
-    }
-
-    pub fn log(&self) -> String {
-        fs::read_to_string(&self.log).unwrap_or_default()
-    }
-
-    pub fn signal(&self, signal: libc::c_int) {
-        let id = libc::pid_t::try_from(self.child.id()).expect("a process id");
-        // SAFETY: the process is a child of this one that was not waited for.
-        assert_eq!(unsafe { libc::kill(id, signal) }, 0);
-    }
-
-    /// Sends SIGTERM and waits for the end.
-    #[track_caller]
-    pub fn stop(mut self) {
-        self.signal(libc::SIGTERM);
-        let status = self.child.wait().expect("it ends");
-        assert!(status.success(), "{status}: {}", self.log());
-    }
-
-    /// Sends SIGKILL and waits for the end.
-    pub fn kill(mut self) {
-        self.end();
-    }
-
-    fn end(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        self.end();
-    }
-}
 
 /// What runs in the namespace of a nameserver.
 #[derive(Default)]
@@ -101,7 +41,7 @@ pub struct Site {
 pub struct Lab {
     pub sites: [Site; 4],
     _shared: Vec<Program>,
-    prefix: String,
+    net: Namespaces,
     folder: tempfile::TempDir,
 }
 
@@ -110,10 +50,11 @@ impl Lab {
     pub fn start(keys: &str) -> Lab {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let prefix = format!("man{}-{count}-", std::process::id());
         let mut lab = Lab {
             sites: Default::default(),
             _shared: Vec::new(),
-            prefix: format!("man{}-{count}-", std::process::id()),
+            net: Namespaces::add(prefix, &NAMES),
             folder: tempfile::tempdir().expect("a temporary folder"),
         };
         lab.connect();
@@ -134,25 +75,20 @@ impl Lab {
 
     /// The full name of a namespace.
     pub fn namespace(&self, name: &str) -> String {
-        format!("{}{name}", self.prefix)
+        self.net.full_name(name)
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    /// Namespaces, cables, addresses and routes.
+    /// Cables, addresses and routes.
     fn connect(&self) {
-        for name in ["client", "r1", "r2"].iter().chain(&SERVERS) {
-            let name = self.namespace(name);
-            ip(&format!("netns add {name}"));
-            ip(&format!("-n {name} link set lo up"));
-        }
-        self.cable("r1", "client", "10.77.0");
-        self.cable("r1", "r2", "10.77.1");
+        self.net.cable("r1", "client", "10.77.0");
+        self.net.cable("r1", "r2", "10.77.1");
         for (at, server) in SERVERS.iter().enumerate() {
             let router = router_of(at);
-            self.cable(router, server, &subnet(at));
+            self.net.cable(router, server, &subnet(at));
             let name = self.namespace(server);
             ip(&format!("-n {name} address add {SERVICE}/32 dev lo"));
             ip(&format!("-n {name} route add default via {}.1", subnet(at)));
@@ -173,29 +109,13 @@ impl Lab {
             self.namespace("r2")
         ));
         for router in ["r1", "r2"] {
-            inside(&self.namespace(router), || {
-                fs::write("/proc/sys/net/ipv4/ip_forward", "1").expect("root may forward");
-            });
-        }
-    }
-
-    /// A cable between two namespaces. The end in the first is named after the second.
-    fn cable(&self, near: &str, far: &str, subnet: &str) {
-        let (this, that) = (self.namespace(near), self.namespace(far));
-        ip(&format!(
-            "link add name {far} netns {this} type veth peer name {near} netns {that}"
-        ));
-        for (name, device, address) in [(&this, far, 1), (&that, near, 2)] {
-            ip(&format!(
-                "-n {name} address add {subnet}.{address}/30 dev {device}"
-            ));
-            ip(&format!("-n {name} link set {device} up"));
+            self.net.forward(router);
         }
     }
 
     /// NATS, which also is the endpoint, and the BIRDs of the routers.
     fn start_routers(&mut self) {
-        let mut command = self.command("r1", "nats-server");
+        let mut command = self.net.command("r1", "nats-server");
         command.args(["-a", "0.0.0.0", "-p", "4222", "-m", "8222"]);
         self._shared
             .push(Program::start(command, &self.path("nats.log")));
@@ -227,7 +147,7 @@ impl Lab {
     fn start_bird_with(&self, name: &str, text: &str) -> Program {
         let config = self.path(&format!("{name}.bird.conf"));
         fs::write(&config, text).expect("the folder can be written");
-        let mut command = self.command(name, "bird");
+        let mut command = self.net.command(name, "bird");
         command.arg("-f").arg("-c").arg(&config);
         command.arg("-s").arg(self.path(&format!("{name}.ctl")));
         Program::start(command, &self.path(&format!("{name}.bird.log")))
@@ -286,19 +206,11 @@ impl Lab {
 
     fn meridian(&self, at: usize, word: &str) -> Program {
         let name = SERVERS[at];
-        let mut command = self.command(name, env!("CARGO_BIN_EXE_meridian"));
+        let mut command = self.net.command(name, env!("CARGO_BIN_EXE_meridian"));
         command.arg(word).current_dir(self.path(name));
         let log = self.path(&format!("{name}.{word}.log"));
         let _ = fs::remove_file(&log);
         Program::start(command, &log)
-    }
-
-    /// A command in a namespace.
-    fn command(&self, namespace: &str, program: &str) -> Command {
-        let mut command = Command::new(find("ip"));
-        command.args(["netns", "exec", &self.namespace(namespace)]);
-        command.arg(find(program));
-        command
     }
 
     /// Cuts the cable of a nameserver at its router, or mends it.
@@ -328,7 +240,9 @@ impl Lab {
 
     /// The status of a nameserver.
     pub fn status(&self, at: usize) -> serde_json::Value {
-        let mut command = self.command(SERVERS[at], env!("CARGO_BIN_EXE_meridian"));
+        let mut command = self
+            .net
+            .command(SERVERS[at], env!("CARGO_BIN_EXE_meridian"));
         let socket = format!(
             "unix:{}",
             self.path(SERVERS[at]).join("admin.sock").display()
@@ -370,11 +284,6 @@ impl Drop for Lab {
         }
         self.sites = Default::default();
         self._shared.clear();
-        for name in ["client", "r1", "r2"].iter().chain(&SERVERS) {
-            let _ = Command::new(find("ip"))
-                .args(["netns", "delete", &self.namespace(name)])
-                .status();
-        }
     }
 }
 
@@ -394,38 +303,4 @@ pub fn await_that(what: &str, mut holds: impl FnMut() -> bool) {
         assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
         std::thread::sleep(Duration::from_millis(50));
     }
-}
-
-#[track_caller]
-pub fn ip(words: &str) {
-    let output = Command::new(find("ip"))
-        .args(words.split(' '))
-        .output()
-        .expect("ip can be run");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success(),
-        "ip {words}: {said}(a network namespace needs root; run the tests as root)"
-    );
-}
-
-/// The program's path; a test cannot go on without it.
-pub fn find(program: &str) -> PathBuf {
-    if program.starts_with('/') {
-        return program.into();
-    }
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders =
-        std::env::split_paths(&path).chain(["/usr/sbin".into(), "/usr/local/sbin".into()]);
-    let found = folders
-        .map(|folder| folder.join(program))
-        .find(|path| path.is_file());
-    let package = match program {
-        "ip" => "iproute2",
-        "bird" | "birdc" => "bird2",
-        other => other,
-    };
-    found.unwrap_or_else(|| {
-        panic!("{program} is not installed; install it with: sudo apt-get install {package}")
-    })
 }

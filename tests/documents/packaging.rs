@@ -41,12 +41,16 @@ fn words(value: &Value) -> Vec<&str> {
         .unwrap_or_default()
 }
 
+/// The nameservers of a fleet.
+const FLEET: &str = "packaging/kubernetes/fleet.yaml";
+
 /// The workloads and their pods.
 fn pods() -> Vec<(&'static str, Value)> {
     let workload = |path| documents(path).remove(0)["spec"]["template"].take();
     [
         "packaging/kubernetes/daemonset.yaml",
         "packaging/kubernetes/deployment.yaml",
+        FLEET,
     ]
     .map(|path| (path, workload(path)))
     .into()
@@ -201,7 +205,12 @@ fn everything_that_is_mounted_is_there_and_where_the_configuration_looks() {
     let toml = config["data"]["meridian.toml"].as_str().expect("text");
     for (path, pod) in pods() {
         let spec = &pod["spec"];
-        let volumes = spec["volumes"].as_array().expect("volumes");
+        let mut volumes = spec["volumes"].as_array().expect("volumes").clone();
+        // Those of a StatefulSet that outlive their pods.
+        let claims = documents(path).remove(0)["spec"]["volumeClaimTemplates"].take();
+        for claim in claims.as_array().into_iter().flatten() {
+            volumes.push(claim["metadata"].clone());
+        }
         for container in ["initContainers", "containers"]
             .iter()
             .flat_map(|kind| spec[kind].as_array().expect("a list"))
@@ -230,9 +239,11 @@ fn everything_that_is_mounted_is_there_and_where_the_configuration_looks() {
             "{toml}"
         );
         assert_eq!(at("run"), Some("/run/meridian".into()), "{path}");
+        // In a fleet the first container puts together what all pods share and what is each pod's own.
+        let name = if path == FLEET { "shared" } else { "config" };
         let map = volumes
             .iter()
-            .find(|volume| volume["name"] == "config")
+            .find(|volume| volume["name"] == name)
             .expect("a volume");
         assert_eq!(
             map["configMap"]["name"], config["metadata"]["name"],
@@ -241,10 +252,126 @@ fn everything_that_is_mounted_is_there_and_where_the_configuration_looks() {
     }
 }
 
+/// The first container's script, run on what `fleet init` writes, leaves files that are good.
+#[test]
+fn what_a_pod_of_a_fleet_puts_together_is_good() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let at = |name: &str| folder.path().join(name);
+    let keys = at("keys").display().to_string();
+    let mut init = Command::new(env!("CARGO_BIN_EXE_meridian"));
+    let made = init
+        .args([
+            "fleet",
+            "init",
+            &keys,
+            "--voter",
+            "fra-0=fra",
+            "--voter",
+            "fra-1=fra",
+        ])
+        .output();
+    assert!(made.expect("the binary runs").status.success());
+    for name in ["config", "secret", "fleet", "etc/meridian", "run/meridian"] {
+        fs::create_dir_all(at(name)).expect("a folder");
+    }
+    let data = documents("packaging/kubernetes/configmap.yaml").remove(0)["data"].take();
+    let token = at("run/meridian/token").display().to_string();
+    for (name, content) in data.as_object().expect("files") {
+        let text = content.as_str().expect("text");
+        let text = text.replace("/run/meridian/token", &token);
+        fs::write(at("config").join(name), text).expect("written");
+    }
+    fs::write(at("secret/token"), "0123456789abcdef0123456789abcdef").expect("written");
+    fs::rename(at("keys/fra-0"), at("fleet/meridian-0")).expect("fleet init wrote it");
+    let pod = documents(FLEET).remove(0)["spec"]["template"].take();
+    let command = &pod["spec"]["initContainers"][0]["command"];
+    let mut script = command[2].as_str().expect("a script").to_owned();
+    for place in [
+        "/fleet/",
+        "/config/",
+        "/secret/",
+        "/etc/meridian/",
+        "/run/meridian/",
+    ] {
+        script = script.replace(place, &format!("{}{place}", folder.path().display()));
+    }
+    let ran = Command::new("/bin/sh")
+        .args(["-c", &script])
+        .env("HOSTNAME", "meridian-0")
+        .output()
+        .expect("there is a shell");
+    assert!(ran.status.success(), "{ran:?}\n{script}");
+    let mut check = Command::new(env!("CARGO_BIN_EXE_meridian"));
+    let output = check.arg("check").current_dir(at("etc/meridian")).output();
+    let output = output.expect("the binary runs");
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        "meridian.toml: good: 1 zone, 1 service\n",
+        "{output:?}"
+    );
+}
+
+#[test]
+fn the_nats_server_has_the_ports_that_fleet_init_writes() {
+    let [workload, service] = &documents("packaging/kubernetes/nats.yaml")[..] else {
+        panic!("two")
+    };
+    let spec = &workload["spec"]["template"]["spec"];
+    let container = &spec["containers"][0];
+    let mut ports = Vec::new();
+    for (named, offered) in [
+        (&container["ports"], "containerPort"),
+        (&service["spec"]["ports"], "port"),
+    ] {
+        for port in named.as_array().expect("ports") {
+            ports.push(port[offered].as_u64().expect("a number"));
+        }
+    }
+    assert_eq!(ports, [4222, 6222, 4222, 6222]);
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let keys = folder.path().join("keys").display().to_string();
+    let mut init = Command::new(env!("CARGO_BIN_EXE_meridian"));
+    init.args(["fleet", "init", &keys, "--voter", "fra-0=fra"]);
+    for (name, host) in [
+        ("nats1", "nats1.example.com"),
+        ("nats2", "nats2.example.com"),
+        ("nats3", "nats3.example.com"),
+    ] {
+        init.args(["--nats", &format!("{name}={host}")]);
+    }
+    assert!(init.output().expect("the binary runs").status.success());
+    let conf = fs::read_to_string(folder.path().join("keys/nats1/nats.conf")).expect("written");
+    for line in [
+        "listen: \"0.0.0.0:4222\"",
+        "listen: \"0.0.0.0:6222\"",
+        "store_dir: \"jetstream\"",
+    ] {
+        assert!(conf.contains(line), "{conf}");
+    }
+    assert_eq!(
+        container["workingDir"], "/data",
+        "the paths of nats.conf begin there"
+    );
+    assert_eq!(
+        words(&container["command"]),
+        ["nats-server", "-c", "nats.conf"]
+    );
+    for each in [&spec["initContainers"][0], container] {
+        let security = &each["securityContext"];
+        assert_eq!(security["readOnlyRootFilesystem"], true, "{each}");
+        assert_eq!(words(&security["capabilities"]["drop"]), ["ALL"], "{each}");
+    }
+}
+
 #[test]
 fn the_service_leads_to_the_pods_over_both_transports() {
-    let [deployment, service, budget] = &documents("packaging/kubernetes/deployment.yaml")[..]
-    else {
+    for path in ["packaging/kubernetes/deployment.yaml", FLEET] {
+        leads_to_the_pods(path);
+    }
+}
+
+fn leads_to_the_pods(path: &str) {
+    let [deployment, service, budget] = &documents(path)[..] else {
         panic!("three")
     };
     let labels = &deployment["spec"]["template"]["metadata"]["labels"];

@@ -42,7 +42,8 @@ impl Engine {
         for voter in VOTERS {
             users.push_str(&format!(
                 "{{ user: {voter}, password: \"secret of {voter}\", permissions: {{ \
-                 publish: \"meridian.world.votes.{voter}\", subscribe: \"meridian.world.votes.*\" }} }}\n"
+                 publish: [\"meridian.world.votes.{voter}\", \"meridian.world.leases.{voter}\"], \
+                 subscribe: [\"meridian.world.votes.*\", \"meridian.world.leases.*\"] }} }}\n"
             ));
         }
         let text = format!("listen: 127.0.0.1:{port}\nauthorization {{ users: [\n{users}] }}\n");

@@ -15,8 +15,8 @@ const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 const STREAM: &str = "KV_meridian_world_orders";
 
 /// NATS servers with JetStream, and a folder for what they keep.
-struct Engines {
-    servers: Vec<Engine>,
+pub struct Engines {
+    pub servers: Vec<Engine>,
     /// What each of them is configured with.
     texts: Vec<String>,
     _folder: tempfile::TempDir,
@@ -28,7 +28,7 @@ pub fn nats_server() -> PathBuf {
 }
 
 impl Engines {
-    fn start(count: usize) -> Engines {
+    pub fn start(count: usize) -> Engines {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let ports: Vec<(u16, u16)> = (0..count).map(|_| (free_port(), free_port())).collect();
         let mut routes = Vec::new();
@@ -79,18 +79,18 @@ fn users() -> String {
     for voter in VOTERS {
         users.push_str(&format!(
             "{{ user: {voter}, password: \"secret of {voter}\", permissions: {{\n\
-             publish: [\"meridian.world.votes.{voter}\", \"$KV.meridian_world_orders.>\", \
+             publish: [\"meridian.world.votes.{voter}\", \"meridian.world.leases.{voter}\", \"$KV.meridian_world_orders.>\", \
              \"$JS.API.STREAM.INFO.{STREAM}\", \"$JS.API.STREAM.CREATE.{STREAM}\", \
              \"$JS.API.STREAM.MSG.GET.{STREAM}\", \"$JS.API.CONSUMER.CREATE.{STREAM}\", \
              \"$JS.API.CONSUMER.CREATE.{STREAM}.>\", \"$JS.API.CONSUMER.DELETE.{STREAM}.>\", \"$JS.FC.{STREAM}.>\"]\n\
-             subscribe: [\"meridian.world.votes.*\", \"_INBOX.meridian.{voter}.>\"] }} }}\n"
+             subscribe: [\"meridian.world.votes.*\", \"meridian.world.leases.*\", \"_INBOX.meridian.{voter}.>\"] }} }}\n"
         ));
     }
     users
 }
 
 /// A server of the fleet with a state directory, and with a token for changes.
-fn member(world: &World, engines: &Engines, voter: &str) -> Server {
+pub fn member(world: &World, engines: &Engines, voter: &str) -> Server {
     let setup = world.setup(
         voter,
         &format!(
@@ -118,7 +118,7 @@ fn write_secret(setup: &Setup, name: &str, text: &str) {
 }
 
 /// A fleet of three whose orders can be changed.
-fn three(world: &World, engines: &Engines) -> Vec<Server> {
+pub fn three(world: &World, engines: &Engines) -> Vec<Server> {
     let mut servers = Vec::new();
     for voter in VOTERS {
         servers.push(member(world, engines, voter));
@@ -234,7 +234,7 @@ fn an_order_through_one_server_is_in_force_on_all_within_300_milliseconds() {
 }
 
 /// Status and body of a call.
-fn change(port: u16, method: &str, path: &str, body: &str) -> (u16, String) {
+pub fn change(port: u16, method: &str, path: &str, body: &str) -> (u16, String) {
     use std::io::{Read, Write};
     let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).expect("it listens");
     write!(

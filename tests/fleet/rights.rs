@@ -146,8 +146,8 @@ fn a_certificate_says_who_votes() {
     let mut users = String::new();
     for voter in VOTERS {
         users.push_str(&format!(
-            "{{ user: \"{voter}\", permissions: {{ publish: \"meridian.world.votes.{voter}\", \
-             subscribe: \"meridian.world.votes.*\" }} }}\n"
+            "{{ user: \"{voter}\", permissions: {{ publish: [\"meridian.world.votes.{voter}\", \
+             \"meridian.world.leases.{voter}\"], subscribe: \"meridian.world.*.*\" }} }}\n"
         ));
     }
     let text = format!(

@@ -11,6 +11,7 @@
 pub mod ask;
 pub mod compression;
 pub mod names;
+pub mod netns;
 pub mod port;
 pub mod query;
 pub mod random;

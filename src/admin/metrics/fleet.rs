@@ -6,6 +6,7 @@
 use std::fmt;
 
 use super::writer::{MetricSample, MetricsWriter};
+use crate::control::fleet::leases::LeasesReport;
 use crate::control::fleet::orders::report::OrdersReport;
 use crate::control::fleet::report::FleetReport;
 use crate::fleet::desired::OrdersAlarm;
@@ -72,10 +73,13 @@ pub fn write(page: &mut MetricsWriter<'_>, report: &FleetReport) -> fmt::Result 
         "Messages that were not counted, by reason",
         refused,
     )?;
-    match &report.orders {
-        Some(orders) => write_orders(page, orders),
-        None => Ok(()),
+    if let Some(orders) = &report.orders {
+        write_orders(page, orders)?;
     }
+    if let Some(leases) = &report.leases {
+        write_leases(page, leases)?;
+    }
+    Ok(())
 }
 
 /// Writes the metrics of the fleet's orders.
@@ -109,5 +113,23 @@ fn write_orders(page: &mut MetricsWriter<'_>, orders: &OrdersReport) -> fmt::Res
         "fleet_orders_here_only",
         "Orders that are in force on this server only",
         orders.here_only as i64,
+    )
+}
+
+/// Writes the metrics of the fleet's leases.
+fn write_leases(page: &mut MetricsWriter<'_>, leases: &LeasesReport) -> fmt::Result {
+    page.counter(
+        "fleet_lease_messages",
+        "Messages of other servers about leases",
+        leases.messages,
+    )?;
+    let mut refused = Vec::new();
+    for (reason, count) in &leases.refused {
+        refused.push(MetricSample::new("reason", reason, *count));
+    }
+    page.counters(
+        "fleet_leases_refused",
+        "Messages about leases, and leases, that did not count",
+        refused,
     )
 }

@@ -1,6 +1,6 @@
 //! The configuration of a NATS server for a fleet.
 //!
-//! Each nameserver is a user who may publish its own votes and hear those of all. Orders are values in
+//! Each nameserver is a user who may publish its own votes and leases and hear those of all. Orders are values in
 //! a bucket of JetStream, so a user may also do with that bucket, and no other, what a client of a
 //! key-value store does. Paths are relative to the folder that the server is started in.
 
@@ -47,7 +47,7 @@ jetstream {{
   max_file_store: 1GB
 }}
 
-# Nobody votes as somebody else, and nobody touches another stream than that of the orders.
+# Nobody votes or leases as somebody else, and nobody touches another stream than that of the orders.
 authorization {{ users: [
 "#,
         routes
@@ -83,6 +83,7 @@ fn user_conf(fleet: &str, user: &NatsUser) -> String {
     let bucket = bucket(fleet);
     let mut publish = vec![
         format!("meridian.{fleet}.votes.{name}"),
+        format!("meridian.{fleet}.leases.{name}"),
         format!("$KV.{bucket}.>"),
     ];
     for request in [
@@ -105,7 +106,7 @@ fn user_conf(fleet: &str, user: &NatsUser) -> String {
     }
     format!(
         "  {{ user: \"{name}\", password: \"{password}\", permissions: {{\n    publish: [{}]\n    \
-         subscribe: [\"meridian.{fleet}.votes.*\", \"_INBOX.meridian.{name}.>\"] }} }}\n",
+         subscribe: [\"meridian.{fleet}.votes.*\", \"meridian.{fleet}.leases.*\", \"_INBOX.meridian.{name}.>\"] }} }}\n",
         quoted(&publish)
     )
 }

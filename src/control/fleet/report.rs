@@ -9,6 +9,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::leases::LeasesReport;
 use super::orders::report::OrdersReport;
 use crate::fleet::announcement::{AnnounceCount, AnnounceState};
 use crate::fleet::member::FleetMember;
@@ -62,6 +63,9 @@ pub struct FleetReport {
     /// The orders of the fleet; absent: without NATS servers, orders are each server's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub orders: Option<OrdersReport>,
+    /// What is known of the leases of others; absent where leases are each server's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leases: Option<LeasesReport>,
 }
 
 /// Another server.
@@ -195,6 +199,7 @@ pub(super) fn of(
         views: link.counts.views,
         refused: link.counts.refused(),
         orders: None,
+        leases: None,
     }
 }
 

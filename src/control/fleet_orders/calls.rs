@@ -3,6 +3,8 @@
 //! A call is answered within two seconds, and says whether an order that nobody has confirmed may
 //! still take effect. Waiting happens in tasks of their own, so a call that waits delays no other.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -16,17 +18,21 @@ use crate::control::outcome::{ChangeRefusal, PendingChange};
 use crate::control::overrides::{OrderScope, Override, OverrideLift};
 use crate::control::prepared_order::{PreparedOrder, sentence_of};
 use crate::control::state_writer::WriteTicket;
-use crate::fleet::desired::{MARK, MOST_KEYS, MOST_OCTETS, OrdersAlarm};
+use crate::fleet::desired::{MARK, MOST_OCTETS, MOST_WRITTEN, OrdersAlarm};
 use crate::fleet::order_carrier::{KeyWrite, OrderCommand, OrderCommander, WriteFault};
 
 /// How long an order may take until it is in force here.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a write that nobody has confirmed may still be made.
+const DOUBTFUL: Duration = Duration::from_secs(60);
 /// How long a restoration may take.
 const RESTORE_PATIENCE: Duration = Duration::from_secs(30);
 
 /// How far the fleet's orders are in force here.
 #[derive(Debug, Clone, Default)]
 pub(super) struct AppliedOrders {
+    /// The epoch of the bucket, which rises when the orders are restored.
+    pub(super) epoch: u64,
     /// The greatest revision.
     pub(super) revision: u64,
     /// The edition of services that has them.
@@ -82,14 +88,15 @@ impl OrdersRunner {
             ..lift
         };
         lift.subject = lift.known_subject(&view.book, &view.derived.config)?;
-        if !lift.is_known(&view.book) {
+        let key = key_of(&lift.subject, lift.kind);
+        if !lift.is_known(&view.book) && !self.doubtful.has(&key) {
             let (subject, kind) = (&lift.subject, lift.kind.as_str());
             let sentence = format!("{subject}: the fleet has no {kind} to remove");
             return Ok(BegunOrder::Nothing(sentence));
         }
         Ok(BegunOrder::Write {
             value: OrderValue::of_end(&lift, &self.server, &ClockReading::now()).text(),
-            key: key_of(&lift.subject, lift.kind),
+            key,
             sentence: lift.done(&lift.subject),
         })
     }
@@ -150,6 +157,7 @@ impl OrdersRunner {
         let waiting = WaitingOrder {
             commander: self.commander.clone(),
             applied: self.applied.subscribe(),
+            doubtful: self.doubtful.clone(),
             fleet: self.fleet.clone(),
             sentence,
             end: Instant::now() + PATIENCE,
@@ -170,7 +178,8 @@ impl OrdersRunner {
             ));
         }
         let has_room = self.desired.has_room(key, value.len());
-        (!has_room).then(|| format!("the fleet has {MOST_KEYS} orders, or 16 MiB of them, already"))
+        (!has_room)
+            .then(|| format!("the fleet has {MOST_WRITTEN} orders, or 16 MiB of them, already"))
     }
 
     /// Writes all that this server holds, and then a mark of a later epoch.
@@ -193,7 +202,7 @@ impl OrdersRunner {
             });
         }
         let mark = self.desired.next_mark(random_number(), &by);
-        let orders = writes.len();
+        let (orders, epoch) = (writes.len(), mark.epoch);
         // Servers follow the restored bucket when its mark arrives, so the mark is last.
         writes.push(KeyWrite {
             key: MARK.to_owned(),
@@ -203,15 +212,34 @@ impl OrdersRunner {
         let waiting = WaitingOrder {
             commander: self.commander.clone(),
             applied: self.applied.subscribe(),
+            doubtful: self.doubtful.clone(),
             fleet: self.fleet.clone(),
             sentence: format!("the bucket has the {orders} orders that this server holds"),
             end: Instant::now() + RESTORE_PATIENCE,
         };
         let is_gone = self.desired.alarm() == Some(&OrdersAlarm::Gone);
         tokio::spawn(async move {
-            let restored = waiting.restore(is_gone, writes).await;
+            let restored = waiting.restore(is_gone, writes, epoch).await;
             drop(reply.send(restored));
         });
+    }
+}
+
+/// Writes that nobody has confirmed, which may still be made.
+#[derive(Debug, Default)]
+pub(super) struct DoubtfulWrites(Mutex<BTreeMap<String, Instant>>);
+
+impl DoubtfulWrites {
+    fn note(&self, key: String) {
+        let mut writes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        writes.retain(|_, at| at.elapsed() < DOUBTFUL);
+        writes.insert(key, Instant::now());
+    }
+
+    /// Whether a key may have a value that this server does not know.
+    fn has(&self, key: &str) -> bool {
+        let writes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        writes.get(key).is_some_and(|at| at.elapsed() < DOUBTFUL)
     }
 }
 
@@ -232,6 +260,7 @@ enum BegunOrder {
 struct WaitingOrder {
     commander: OrderCommander,
     applied: watch::Receiver<AppliedOrders>,
+    doubtful: Arc<DoubtfulWrites>,
     fleet: String,
     sentence: String,
     end: Instant,
@@ -239,19 +268,24 @@ struct WaitingOrder {
 
 impl WaitingOrder {
     async fn write(mut self, write: KeyWrite) -> Result<PendingChange, ChangeRefusal> {
+        let key = write.key.clone();
         let written = timeout_at(self.end, self.commander.write(write)).await;
         let written = written.unwrap_or_else(|_| {
             let clause = "the NATS servers do not answer in time".to_owned();
             Err(WriteFault::Unconfirmed(clause))
         });
+        if let Err(WriteFault::Unconfirmed(_)) = written {
+            self.doubtful.note(key);
+        }
         let revision = written.map_err(|fault| self.refusal(fault))?;
-        self.applied(revision).await
+        self.applied(0, revision).await
     }
 
     async fn restore(
         mut self,
         is_gone: bool,
         writes: Vec<KeyWrite>,
+        epoch: u64,
     ) -> Result<PendingChange, ChangeRefusal> {
         if is_gone {
             let made = self.commander.make().await;
@@ -262,14 +296,14 @@ impl WaitingOrder {
             let written = self.commander.write(write).await;
             revision = written.map_err(|fault| self.refusal(fault))?;
         }
-        self.applied(revision).await
+        self.applied(epoch, revision).await
     }
 
-    /// Waits until a revision is in force here.
-    async fn applied(&mut self, revision: u64) -> Result<PendingChange, ChangeRefusal> {
+    /// Waits until a revision is in force here, of a bucket of this epoch or a later one.
+    async fn applied(&mut self, epoch: u64, revision: u64) -> Result<PendingChange, ChangeRefusal> {
         let arrived = self
             .applied
-            .wait_for(|applied| applied.revision >= revision);
+            .wait_for(|applied| applied.epoch >= epoch && applied.revision >= revision);
         let Ok(Ok(applied)) = timeout_at(self.end, arrived).await else {
             return Err(ChangeRefusal::Unconfirmed(format!(
                 "the fleet {} has taken the order (revision {revision}), but this server has not seen \

@@ -152,6 +152,8 @@ impl Play {
             ttl: 30,
             ends,
             by: "me".to_owned(),
+            server: String::new(),
+            renewed_at: 0,
         };
         self.ask(|reply| Change::Lease { lease, reply })
             .unwrap()
