@@ -2,25 +2,32 @@
 //!
 //! `cargo bench --bench health`: probes 20,000 addresses by HTTP every 10 seconds for half a minute, all on loopback and
 //! answered by a process of its own; then flips one of 20 regions of 1,000 services, one of 10 regions of 10,000
-//! services, and one region of a single one of these services.
+//! services, and one region of a single one of these services. Last, it folds the health of their 100,000 endpoints into
+//! what is available, as every change of one of them does.
 
 mod meter;
 
+use std::collections::HashMap;
 use std::hint::black_box;
 use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use meridian::catalog::{Availability, LiveState};
+use meridian::control::availability::{AvailabilityFacts, AvailabilityMemory};
+use meridian::control::effect::EffectiveOverrides;
+use meridian::control::targets::ProbePlan;
 use meridian::health::check::{
     HealthCheck, HttpCheck, HttpExpectation, HttpMethod, ProbeKind, ProbeTarget,
 };
 use meridian::health::machine::{HealthRules, HealthState};
-use meridian::health::monitor::Monitor;
+use meridian::health::monitor::{Monitor, TargetHealth};
 use meridian::health::probe::{Prober, TrustStore};
 use meridian::health::state::SavedStates;
+use meridian::resolve::KnownNames;
 use meridian::steering::Share;
 use meter::{processor_time, resident};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -35,9 +42,12 @@ fn main() {
     if std::env::args().any(|word| word == "answer") {
         return answer();
     }
-    check();
+    if !std::env::args().any(|word| word == "flips") {
+        check();
+    }
     flip(1000, 20);
     flip(10_000, 10);
+    fold(10_000, 10);
 }
 
 /// One thread for the monitor, as on one core.
@@ -197,7 +207,7 @@ fn flip(services: usize, regions: usize) {
             } else {
                 Share::ALL
             };
-            for service in availability.services.iter_mut().take(flipped) {
+            for service in availability.services_mut().take(flipped) {
                 service.regions[0].share = share;
             }
             present = black_box(LiveState::compile_at_once(
@@ -217,6 +227,64 @@ fn flip(services: usize, regions: usize) {
         "its blocks as wide as can be, some time after: {:.1?}",
         begin.elapsed()
     );
+}
+
+/// One endpoint of 100,000 goes and comes.
+fn fold(services: usize, regions: usize) {
+    let checked = "check = \"web\"\n[services.endpoints]";
+    let text = configuration(services, regions).replace("[services.endpoints]", checked);
+    let text = format!("[checks.web]\ntype = \"tcp\"\nport = 80\n{text}");
+    let config = meridian::config::parse(&text, Path::new("meridian.toml"));
+    let config = config
+        .unwrap_or_else(|mistakes| panic!("{mistakes:?}"))
+        .config;
+    let plan = ProbePlan::of(&config, &KnownNames::default());
+    let mut targets = HashMap::new();
+    for target in &plan.targets {
+        targets.insert(target.key(), healthy());
+    }
+    let flipping = plan
+        .targets
+        .first()
+        .expect("every endpoint is checked")
+        .key();
+    let (effect, mut memory) = (EffectiveOverrides::default(), AvailabilityMemory::default());
+    let begin = Instant::now();
+    for number in 0..FLIPS {
+        let target = targets.get_mut(&flipping).expect("it was just put in");
+        target.state = if number % 2 == 0 {
+            HealthState::Down
+        } else {
+            HealthState::Up
+        };
+        black_box(memory.fold(&AvailabilityFacts {
+            config: &config,
+            plan: &plan,
+            targets: &targets,
+            effect: &effect,
+            catalog: None,
+            now: Duration::from_secs(u64::from(number)),
+        }));
+    }
+    println!(
+        "the health of {} endpoints of {services} services folded: {:.1?}",
+        targets.len(),
+        begin.elapsed() / FLIPS
+    );
+}
+
+fn healthy() -> TargetHealth {
+    TargetHealth {
+        state: HealthState::Up,
+        lasting: Duration::ZERO,
+        observed_ago: None,
+        last: None,
+        not_made: None,
+        settled: true,
+        held: false,
+        flip_possible_in: Duration::ZERO,
+        outvoted: false,
+    }
 }
 
 /// Every service has another set of weights of endpoints, and four rules of order are spread among them.

@@ -67,7 +67,7 @@ fn region_fails(answers: u8, is_signed: bool) {
     let catalog = &loaded.snapshot.catalog;
     let up = Availability::all_up(&loaded.config);
     let mut down = up.clone();
-    for service in &mut down.services {
+    for service in down.services_mut() {
         service.regions[0].endpoints.fill(false);
     }
     let live = &loaded.snapshot.live;

@@ -187,7 +187,7 @@ pub fn take_down(
     mut availability: Availability,
     down: &[String],
 ) -> Availability {
-    for (service, now) in catalog.services.iter().zip(&mut availability.services) {
+    for (service, now) in catalog.services.iter().zip(availability.services_mut()) {
         for region in service.view_regions() {
             let name = catalog.regions.get(usize::from(region.region.0));
             if name.is_some_and(|name| down.contains(name))

@@ -153,7 +153,7 @@ fn side(
     };
     change.check(catalog, config, service)?;
     let side = if change.is_none() {
-        let now = snapshot.live.availability().services.get(id.0 as usize);
+        let now = snapshot.live.availability().of(id.0 as usize);
         ForecastSide::of(catalog, config, service, wanted.family, now)
     } else {
         changed(snapshot, config, id, service, wanted.family, change)
@@ -199,7 +199,7 @@ pub fn scopes(
         ScopeBasis::Band(band) => banded(snapshot, config, service, *band),
         ScopeBasis::Atlas(atlas) => relocated(config, service, atlas),
     };
-    let availability = snapshot.live.availability().services.get(id.0 as usize);
+    let availability = snapshot.live.availability().of(id.0 as usize);
     let live = other.and_then(|other| LiveView::alone(&other, family, availability));
     match live {
         Some(live) => verify_scopes(&live.table),

@@ -191,7 +191,7 @@ impl Play {
             .config
             .services
             .iter()
-            .zip(&mut self.availability.services)
+            .zip(self.availability.services_mut())
         {
             for (listed, now) in service.regions.iter().zip(&mut now.regions) {
                 if self.loaded.config.regions[usize::from(listed.region.0)].name != region {
@@ -218,7 +218,7 @@ impl Play {
             .config
             .services
             .iter()
-            .zip(&mut self.availability.services)
+            .zip(self.availability.services_mut())
         {
             for (listed, now) in service.regions.iter().zip(&mut now.regions) {
                 now.last_good &=
@@ -236,7 +236,7 @@ impl Play {
             .config
             .services
             .iter()
-            .zip(&mut self.availability.services)
+            .zip(self.availability.services_mut())
         {
             for (listed, now) in service.regions.iter().zip(&mut now.regions) {
                 if self.loaded.config.regions[usize::from(listed.region.0)].name == region {

@@ -240,7 +240,7 @@ impl<'v> ServiceReader<'v> {
     }
 
     fn availability(&self, region: usize) -> Option<&'v RegionAvailability> {
-        let service = self.view.availability.services.get(self.index)?;
+        let service = self.view.availability.of(self.index)?;
         service.regions.get(region)
     }
 

@@ -163,7 +163,8 @@ mod tests {
             .unwrap()
             .config;
         let mut availability = Availability::all_up(&config);
-        let regions = availability.services[0].regions.iter_mut();
+        let service = availability.services_mut().next().unwrap();
+        let regions = service.regions.iter_mut();
         regions
             .zip(shares)
             .for_each(|(region, share)| region.share = Share::from_fraction(share));

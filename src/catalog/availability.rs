@@ -4,18 +4,21 @@
 //! [`super::LiveState`] is compiled from it and from the catalog. Everything is indexed as the
 //! configuration lists it, so an availability fits only the configuration that it was made for.
 
+use std::sync::Arc;
+
 use crate::config::{Config, ServiceConfig, ServiceRegion};
 use crate::steering::{Share, ShareWindow};
 
 /// What is available: observed health and the overrides of operators, combined.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Availability {
-    /// By service, as configured.
-    pub services: Vec<ServiceAvailability>,
+    /// By service, as configured. Those that a change does not concern are shared with the state
+    /// before, which also makes comparing them cheap.
+    pub services: Vec<Arc<ServiceAvailability>>,
 }
 
 /// The availability of one service.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceAvailability {
     /// Overrides the configured TTL, in seconds.
     pub ttl: Option<u32>,
@@ -24,7 +27,7 @@ pub struct ServiceAvailability {
 }
 
 /// The availability of one region of a service.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RegionAvailability {
     /// The share of its clients that it takes.
     pub share: Share,
@@ -51,7 +54,7 @@ pub struct RegionAvailability {
 }
 
 /// Weights of a region and its endpoints that replace the configured ones.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RegionWeights {
     /// How a tier is divided.
     pub region: u32,
@@ -62,10 +65,21 @@ pub struct RegionWeights {
 impl Availability {
     /// Everything is up.
     pub fn all_up(config: &Config) -> Availability {
-        let services = &config.services;
-        Availability {
-            services: services.iter().map(ServiceAvailability::all_up).collect(),
+        let mut services = Vec::with_capacity(config.services.len());
+        for service in &config.services {
+            services.push(Arc::new(ServiceAvailability::all_up(service)));
         }
+        Availability { services }
+    }
+
+    /// A service by its number in the configuration.
+    pub fn of(&self, service: usize) -> Option<&ServiceAvailability> {
+        self.services.get(service).map(Arc::as_ref)
+    }
+
+    /// Every service, to be changed.
+    pub fn services_mut(&mut self) -> impl Iterator<Item = &mut ServiceAvailability> {
+        self.services.iter_mut().map(Arc::make_mut)
     }
 }
 

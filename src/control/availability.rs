@@ -7,6 +7,7 @@
 //! call to the next, such as ramps and load averages, is in the [`AvailabilityMemory`].
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::memory::{AvailabilityMemory, SavedRamp};
@@ -79,11 +80,20 @@ impl AvailabilityMemory {
         for (index, service) in facts.config.services.iter().enumerate() {
             let (folded, changes) = self.fold_service(facts, index, service);
             moving |= changes;
-            services.push(folded);
+            services.push(self.shared(index, folded));
         }
+        self.last.clone_from(&services);
         FoldedAvailability {
             availability: Availability { services },
             moving,
+        }
+    }
+
+    /// The availability of a service, shared with that of the fold before if it is the same.
+    fn shared(&self, index: usize, folded: ServiceAvailability) -> Arc<ServiceAvailability> {
+        match self.last.get(index) {
+            Some(last) if **last == folded => last.clone(),
+            _ => Arc::new(folded),
         }
     }
 

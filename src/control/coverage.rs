@@ -226,7 +226,7 @@ impl Control {
         let mut known = LossCache::default();
         let mut losses = Vec::new();
         for (at, service) in catalog.services.iter().enumerate() {
-            let (now, then) = (now.services.get(at), then.services.get(at));
+            let (now, then) = (now.of(at), then.of(at));
             if now == then {
                 continue;
             }

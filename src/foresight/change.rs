@@ -80,12 +80,7 @@ pub(super) fn changed(
     family: ServiceFamily,
     change: &PlannedChange,
 ) -> Option<ForecastSide> {
-    let mut availability = snapshot
-        .live
-        .availability()
-        .services
-        .get(id.0 as usize)
-        .cloned();
+    let mut availability = snapshot.live.availability().of(id.0 as usize).cloned();
     if let Some(now) = &mut availability {
         change.apply(&snapshot.catalog, service, now);
     }

@@ -173,7 +173,7 @@ pub fn coverages(
     let mut known = KnownCoverages::new();
     let mut services = Vec::with_capacity(catalog.services.len());
     for (at, service) in catalog.services.iter().enumerate() {
-        let now = availability.and_then(|availability| availability.services.get(at));
+        let now = availability.and_then(|availability| availability.of(at));
         let clients = noted.get(at).map_or(&[][..], Vec::as_slice);
         let mut families = Vec::new();
         for family in ServiceFamily::ALL {

@@ -512,8 +512,8 @@ fn the_forecast_of_partial_shares_agrees_with_a_count_of_decisions() {
     use crate::steering::pick::next_draw;
     let (mut snapshot, config) = play(CONFIGURATION);
     let mut availability = snapshot.live.availability().clone();
-    availability.services[1].regions[0].share = Share::from_fraction(0.25);
-    availability.services[1].regions[1].share = Share::from_fraction(0.5);
+    Arc::make_mut(&mut availability.services[1]).regions[0].share = Share::from_fraction(0.25);
+    Arc::make_mut(&mut availability.services[1]).regions[1].share = Share::from_fraction(0.5);
     snapshot.live = crate::catalog::LiveState::compile(&snapshot.catalog, &availability, None);
     let name: Name = "all.example.com".parse().unwrap();
     let change = &PlannedChange::default();

@@ -161,7 +161,7 @@ fn check(message: &Message, keys: &[DNSKEY], case: &str) -> usize {
 
 /// Takes an endpoint in or out, or a region if there is no endpoint of this number.
 fn change(availability: &mut Availability, region: usize, endpoint: usize) {
-    for service in &mut availability.services {
+    for service in availability.services_mut() {
         let region = region % service.regions.len();
         let region = &mut service.regions[region];
         match region.endpoints.get_mut(endpoint) {

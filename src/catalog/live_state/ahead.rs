@@ -40,10 +40,10 @@ impl LiveState {
         let mut decks = DeckCache::default();
         let services = catalog.services.iter().enumerate();
         for (index, service) in services.skip(from).take(TOGETHER) {
-            let Some(now) = self.availability.services.get(index) else {
+            let Some(now) = self.availability.of(index) else {
                 continue;
             };
-            let before = done.and_then(|done| done.services.get(index));
+            let before = done.and_then(|done| done.of(index));
             if before == Some(now) {
                 continue;
             }
@@ -221,7 +221,7 @@ mod tests {
 
     /// Takes an endpoint in or out, or a region if there is no endpoint of this number.
     fn change(availability: &mut Availability, region: usize, endpoint: usize) {
-        let region = &mut availability.services[0].regions[region];
+        let region = &mut Arc::make_mut(&mut availability.services[0]).regions[region];
         match region.endpoints.get_mut(endpoint) {
             Some(is_up) => *is_up = !*is_up,
             None => {

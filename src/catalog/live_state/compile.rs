@@ -187,7 +187,7 @@ impl<'b> LiveStateBuild<'b> {
             return PreparedService::Shared(same);
         }
         let service = &self.catalog.services[index];
-        let now = self.availability.services.get(index);
+        let now = self.availability.of(index);
         let is_signed = self.is_signed(service);
         let views =
             ServiceFamily::ALL.map(|family| PreparedView::new(service, family, now, is_signed));
@@ -240,7 +240,7 @@ impl<'b> LiveStateBuild<'b> {
     }
 
     fn ttl(&self, index: usize) -> u32 {
-        let now = self.availability.services.get(index);
+        let now = self.availability.of(index);
         let replaced = now.and_then(|now| now.ttl);
         replaced.unwrap_or(self.catalog.services[index].ttl)
     }
@@ -449,7 +449,7 @@ mod tests {
             let mut state = LiveState::compile(&catalog, &availability, None);
             for (service, region, is_up) in steps {
                 let share = if is_up { Share::ALL } else { Share::NONE };
-                availability.services[service].regions[region].share = share;
+                Arc::make_mut(&mut availability.services[service]).regions[region].share = share;
                 let next = LiveState::compile_at_once(&catalog, &availability, Some(&state));
                 let alone = LiveState::compile_at_once(&catalog, &availability, None);
                 prop_assert_eq!(shown(&next), shown(&alone));
@@ -497,7 +497,7 @@ mod tests {
         let (config, catalog) = catalog(3);
         let mut availability = Availability::all_up(&config);
         let before = LiveState::compile(&catalog, &availability, None);
-        availability.services[1].regions[0].share = Share::NONE;
+        Arc::make_mut(&mut availability.services[1]).regions[0].share = Share::NONE;
         let after = LiveState::compile_at_once(&catalog, &availability, Some(&before));
         let is_shared = |index: usize| {
             let pools = [&before, &after]

@@ -6,12 +6,14 @@
 //! ramps: they are saved as [`SavedRamp`] and resumed by [`AvailabilityMemory::resume_ramps`].
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::balance::least_load::LoadReports;
 use crate::balance::traffic_model::TrafficModel;
+use crate::catalog::availability::ServiceAvailability;
 use crate::config::{Config, ServiceConfig};
 use crate::health::fold::{self, EndpointInput};
 use crate::health::machine::HealthState;
@@ -35,6 +37,8 @@ pub struct AvailabilityMemory {
     pub(super) loads: LoadReports,
     /// By service, where regions have capacities.
     pub(super) demands: HashMap<usize, TrafficModel>,
+    /// What the last fold came to, by service.
+    pub(super) last: Vec<Arc<ServiceAvailability>>,
 }
 
 /// What is remembered of one region of a service.

@@ -94,7 +94,8 @@ impl Play {
             catalog: None,
             now: Duration::from_secs(second),
         };
-        self.memory.fold(&facts).availability.services.remove(0)
+        let folded = self.memory.fold(&facts).availability;
+        folded.of(0).unwrap().clone()
     }
 }
 
