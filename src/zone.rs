@@ -43,6 +43,10 @@ use scanner::{ScanFault, Token};
 pub use store::StoreFull;
 use store::{PackedRecord, RecordPlace, RecordStore};
 
+/// Octets of the five numbers at the end of an SOA, of which SERIAL is the first (RFC 1035 section
+/// 3.3.13).
+const SOA_NUMBERS: usize = 20;
+
 /// Zones that loaded without a mistake.
 #[derive(Debug, Clone, Default)]
 pub struct LoadedZones {
@@ -169,6 +173,29 @@ impl Zone {
             .rrsets()
             .take_while(|rrset| rrset.owner().eq_ignore_ascii_case(self.origin.as_wire()));
         at_the_apex.find(|rrset| rrset.rtype() == RecordType::SOA)
+    }
+
+    /// Whether the file has signatures of the zone: RRSIG records at the apex.
+    pub fn is_presigned(&self) -> bool {
+        let mut at_the_apex = self
+            .rrsets()
+            .take_while(|rrset| rrset.owner().eq_ignore_ascii_case(self.origin.as_wire()));
+        at_the_apex.any(|rrset| rrset.rtype() == RecordType::RRSIG)
+    }
+
+    /// SERIAL of the SOA. `None`: there is no whole SOA.
+    pub fn serial(&self) -> Option<u32> {
+        let serial = self.soa()?.rdata().next()?.last_chunk::<SOA_NUMBERS>()?;
+        Some(u32::from_be_bytes(*serial.first_chunk()?))
+    }
+
+    /// Replaces SERIAL of the SOA.
+    pub fn set_serial(&mut self, serial: u32) {
+        let Some(soa) = self.soa().map(|soa| *soa.first) else {
+            return;
+        };
+        let behind = SOA_NUMBERS - size_of::<u32>();
+        self.records.overwrite(&soa, behind, &serial.to_be_bytes());
     }
 
     /// Line of the SOA, and how long resolvers keep a negative answer, in seconds (RFC 2308 section

@@ -11,5 +11,6 @@ mod answers;
 mod elsewhere;
 mod failover;
 mod rolls;
+mod serials;
 mod time;
 mod validator;

@@ -8,7 +8,7 @@ use crate::config::document::{NamedTables, OneOrMore, SpannedList, tables};
 use crate::config::values::plain::BoundedDuration;
 use crate::config::values::words::{Keyword, ZoneSelector};
 use crate::dns::Name;
-use crate::dnssec::SigningAlgorithm;
+use crate::dnssec::{SerialRule, SigningAlgorithm};
 use crate::net::Cidr;
 
 tables! {
@@ -60,6 +60,9 @@ tables! {
         algorithm: Keyword<SigningAlgorithm> = "ecdsap256sha256",
         /// Whether two keys are made: one signs the keys (KSK), the other the zone (ZSK).
         split_keys: bool = false,
+        /// The serial of the zone: `"keep"` is that of the file; `"unixtime"` and `"increment"` rise
+        /// whenever the zone or its signatures change. They need a state directory.
+        serial: Keyword<SerialRule> = "keep",
         /// Time until every server of the zone serves a change.
         propagation: BoundedDuration<0, 604_800_000> = "1h",
         /// Time until every server of the parent serves a change.
