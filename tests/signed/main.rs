@@ -10,6 +10,7 @@ mod world;
 mod answers;
 mod elsewhere;
 mod failover;
+mod presigned;
 mod rolls;
 mod serials;
 mod time;
