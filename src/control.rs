@@ -33,6 +33,7 @@ pub mod settings;
 mod watched;
 
 pub mod comparison;
+pub mod delegation;
 mod file_changes;
 pub mod fleet;
 pub mod guard;

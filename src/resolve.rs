@@ -13,7 +13,7 @@ mod resolved_name;
 mod stub;
 
 pub use name_resolver::{KnownNames, NameResolver};
-pub use parent::{DsRecords, ask_parent};
+pub use parent::{DsRecords, ask_parent, look_up_ds};
 pub use resolved_name::{ResolvedName, ResolverEvent};
 pub use stub::{FamilyAnswer, LookupResult, ResolverSettings, StubResolver, UpstreamServers};
 

@@ -7,7 +7,7 @@
 
 mod checks_only;
 mod edited;
-mod presigned;
+mod signed_zones;
 mod zone_warnings;
 
 use std::path::{Path, PathBuf};
@@ -412,7 +412,11 @@ pub fn compile(
         return Err(vec![mistake]);
     }
     let mut warnings = lines(&zones.warnings);
-    warnings.extend(presigned::warnings(&catalog, &zones.zones, signing::now()));
+    warnings.extend(signed_zones::warnings(
+        &catalog,
+        &zones.zones,
+        signing::now(),
+    ));
     warnings.extend(long_denials(config, zones.zones.iter(), &catalog));
     for (name, warning) in &zones.missing_addresses {
         // A service needs no address records: its endpoints are the addresses.

@@ -45,6 +45,20 @@ pub async fn ask_parent(
     }
 }
 
+/// The DS records of a zone as the resolver finds them: their data. Must be called inside a tokio
+/// runtime.
+///
+/// # Errors
+/// A sentence: there is no answer.
+pub async fn look_up_ds(zone: &Name, upstream: &UpstreamServers) -> Result<Vec<Vec<u8>>, String> {
+    let (resolver, timeout) = (upstream.resolver()?, upstream.timeout());
+    match look_up(&resolver, zone, RecordType::DS, timeout).await {
+        Ok(records) => Ok(ds_of(&records).0),
+        Err(NetError::Dns(DnsError::NoRecordsFound(_))) => Ok(Vec::new()),
+        Err(error) => Err(describe(&error, timeout)),
+    }
+}
+
 async fn ask_all(
     zone: &Name,
     servers: &[SocketAddr],

@@ -247,3 +247,57 @@ fn rfc8078_section_4_a_zone_becomes_unsigned_when_no_cache_has_its_ds_record() {
     let reply = family.unbound.ask_any("host.example.test", "A");
     assert!(reply.contains("status: NOERROR"), "{reply}");
 }
+
+/// What `meridian check --online` prints of the child, and whether it is content.
+fn check_online(family: &Family) -> (String, bool) {
+    let output = Command::new(env!("CARGO_BIN_EXE_meridian"))
+        .args(["check", "--online", "--config"])
+        .arg(family.child.config_file())
+        .output()
+        .expect("the binary of this crate can be run");
+    let mut said = String::from_utf8_lossy(&output.stdout).into_owned();
+    said.push_str(&String::from_utf8_lossy(&output.stderr));
+    (said, output.status.success())
+}
+
+#[test]
+fn a_check_compares_the_parent_with_the_keys() {
+    let family = Family::start("");
+    assert!(check_online(&family).1);
+    family.publish("");
+    let (said, is_good) = check_online(&family);
+    assert!(
+        is_good && said.contains("the parent of example.test has no DS record"),
+        "{said}"
+    );
+    let other = "example DS 12345 13 2 \
+                 0000000000000000000000000000000000000000000000000000000000000000\n";
+    family.publish(other);
+    let (said, is_good) = check_online(&family);
+    assert!(!is_good, "{said}");
+    assert!(
+        said.contains("has a DS record (12345) that is of no key of the zone, and no other"),
+        "{said}"
+    );
+    let both = family.keys(&["ds", "example.test"]) + other;
+    family.publish(&both);
+    let (said, is_good) = check_online(&family);
+    assert!(
+        is_good && said.contains("of no key of the zone; have it removed"),
+        "{said}"
+    );
+    // The child forgets to sign.
+    let config = fs::read_to_string(family.child.config_file()).expect("it is ours");
+    fs::write(
+        family.child.config_file(),
+        config.replace("sign = \"*\"", "sign = \"other.test\""),
+    )
+    .expect("it is ours");
+    let other = family.child.folder().join("zones/other.test.zone");
+    fs::write(other, ZONE).expect("it is ours");
+    let (said, is_good) = check_online(&family);
+    assert!(
+        !is_good && said.contains("but the zone is not signed"),
+        "{said}"
+    );
+}
