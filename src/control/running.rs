@@ -38,6 +38,7 @@ use super::threads::WorkerThreads;
 use super::watchdog::Watchdog;
 use super::watched::{self, WatchedFiles};
 use crate::answer::Snapshot;
+use crate::dns::Name;
 use crate::files::FilePrint;
 use crate::server::PublishedSnapshot;
 use crate::server::encrypted::TlsIdentity;
@@ -250,6 +251,11 @@ impl Control {
     /// The log of events.
     pub fn events(&self) -> &EventLog {
         &self.shared.events
+    }
+
+    /// The rolls of keys that are under way, and what each waits for, by zone.
+    pub fn roll_sentences(&self) -> Vec<(Name, String)> {
+        self.parents.sentences()
     }
 
     /// The watchdog, which knows whether a part is stuck.
