@@ -120,7 +120,22 @@ impl Zone {
         ttl: u32,
         rdata: &[Vec<u8>],
     ) -> Result<(), StoreFull> {
-        let owner = self.records.add_owner(self.origin.as_wire())?;
+        let origin = self.origin.clone();
+        self.add_records(&origin, rtype, ttl, rdata)
+    }
+
+    /// Adds an RRset that the file does not have to a name of the zone.
+    ///
+    /// # Errors
+    /// There is no room for it.
+    pub fn add_records(
+        &mut self,
+        name: &Name,
+        rtype: RecordType,
+        ttl: u32,
+        rdata: &[Vec<u8>],
+    ) -> Result<(), StoreFull> {
+        let owner = self.records.add_owner(name.as_wire())?;
         let place = RecordPlace {
             file: 0,
             line: 0,

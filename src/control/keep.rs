@@ -26,6 +26,8 @@ pub const LEASES: &str = "leases.json";
 pub const NAMES: &str = "names.json";
 /// The file of zones that are served, with their serials and the fingerprints of their records.
 pub const ZONES: &str = "zones.json";
+/// The file of the CDS records that parents were notified of.
+pub const NOTICES: &str = "notices.json";
 /// The file of serials of signed zones that rise by themselves.
 pub const SERIALS: &str = "serials.json";
 /// The file of regions that are ramping up.

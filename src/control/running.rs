@@ -33,7 +33,7 @@ use super::rolls::{ParentBoard, RollBoard};
 use super::signing_ahead::SignedAhead;
 use super::state::ControlState;
 use super::state_directory::StateDirectory;
-use super::state_writer::StateWriter;
+use super::state_writer::{FileWrite, StateWriter};
 use super::threads::WorkerThreads;
 use super::watchdog::Watchdog;
 use super::watched::{self, WatchedFiles};
@@ -256,6 +256,12 @@ impl Control {
     /// The rolls of keys that are under way, and what each waits for, by zone.
     pub fn roll_sentences(&self) -> Vec<(Name, String)> {
         self.parents.sentences()
+    }
+
+    /// Has a file of the state directory written.
+    pub(super) fn hand_to_writer(&self, name: &'static str, write: FileWrite) {
+        // Nobody waits for it.
+        let _ = self.shared.state_writer.hand(name, write);
     }
 
     /// The watchdog, which knows whether a part is stuck.

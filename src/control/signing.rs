@@ -9,6 +9,7 @@
 //! With `keys = "elsewhere"`, public keys and signatures come from a bundle, and nothing is signed.
 //! `meridian sign` makes the bundle.
 
+mod bootstrap;
 mod draft;
 mod selection;
 mod serials;
@@ -155,6 +156,9 @@ pub fn prepare(
     let active = active.map_err(|more| [&mistakes[..], &more[..]].concat())?;
     if !mistakes.is_empty() {
         return Err(mistakes);
+    }
+    if dnssec.bootstrap {
+        bootstrap::add_signals(zones, &active).map_err(|mistake| vec![mistake])?;
     }
     let (serials, told) = settle_serials(config, dnssec, &keys, zones, &active, purpose);
     let draft_keys = keys.bundle_keys();

@@ -153,7 +153,7 @@ async fn addresses(
 }
 
 /// One address of a host: a server answers alike at all of them.
-async fn address(
+pub(super) async fn address(
     resolver: &TokioResolver,
     host: &HickoryName,
     timeout: Duration,
@@ -170,19 +170,25 @@ async fn address(
     None
 }
 
-async fn look_up(
+pub(super) async fn look_up(
     resolver: &TokioResolver,
     name: &Name,
     rtype: RecordType,
     timeout: Duration,
 ) -> Result<Lookup, NetError> {
-    let labels = name.labels().filter(|label| !label.is_empty());
-    let mut query = HickoryName::from_labels(labels)?;
-    query.set_fqdn(true);
+    let query = hickory_name(name)?;
     match tokio::time::timeout(timeout, resolver.lookup(query, rtype)).await {
         Ok(answer) => answer,
         Err(_) => Err(NetError::Timeout),
     }
+}
+
+/// A name of ours as one of the library.
+pub(super) fn hickory_name(name: &Name) -> Result<HickoryName, NetError> {
+    let labels = name.labels().filter(|label| !label.is_empty());
+    let mut query = HickoryName::from_labels(labels)?;
+    query.set_fqdn(true);
+    Ok(query)
 }
 
 fn is_below(zone: &Name, apex: &Name) -> bool {
@@ -197,7 +203,7 @@ fn is_below(zone: &Name, apex: &Name) -> bool {
 }
 
 /// A name of the library as one of ours.
-fn wire_name(name: &HickoryName) -> Option<Name> {
+pub(super) fn wire_name(name: &HickoryName) -> Option<Name> {
     let mut text = name.to_ascii();
     if !text.ends_with('.') {
         text.push('.');

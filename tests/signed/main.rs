@@ -8,6 +8,7 @@ mod programs;
 mod world;
 
 mod answers;
+mod bootstrap;
 mod elsewhere;
 mod failover;
 mod presigned;

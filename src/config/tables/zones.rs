@@ -42,6 +42,12 @@ tables! {
         /// Whether this server carries out the rolls of keys that `meridian keys roll` begins.
         /// One server does; others have copies of its folder.
         rolls: bool = true,
+        /// Whether copies of the CDS and CDNSKEY records of zones are served below the names of their
+        /// nameservers, from which parents take the first DS record (RFC 9615).
+        bootstrap: bool = false,
+        /// Whether this server sends NOTIFY(CDS) to the parents that want it (RFC 9859). One server
+        /// of a zone does.
+        notify_parent: bool = false,
         /// Servers that are asked for the DS records of zones during a roll, with ports; at most
         /// 16.
         parent_servers: SpannedList<SocketAddr> => "those of the parent zone",

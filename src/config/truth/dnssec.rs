@@ -57,6 +57,8 @@ pub fn resolve_dnssec(
         bundle: bundle.map(|bundle| folder.join(bundle)),
         generate: raw.generate.value,
         rolls: raw.rolls.value,
+        bootstrap: raw.bootstrap.value,
+        notify_parent: raw.notify_parent.value,
         parent_servers,
         policy,
         policies: zones.policies,

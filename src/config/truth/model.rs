@@ -95,6 +95,10 @@ pub struct DnssecConfig {
     pub generate: bool,
     /// Whether this server carries out rolls of keys.
     pub rolls: bool,
+    /// Whether nameservers' names vouch for zones without a DS record.
+    pub bootstrap: bool,
+    /// Whether parents are notified of new CDS records.
+    pub notify_parent: bool,
     /// The servers that are asked for DS records; if empty, those of the parent zone.
     pub parent_servers: Vec<SocketAddr>,
     /// The policy of zones that no policy names.
