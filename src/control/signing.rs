@@ -471,13 +471,31 @@ fn add_key_records(
         cdnskeys.push(CDNSKEY_DELETE.to_vec());
     }
     zone.add_at_apex(RecordType::DNSKEY, ttl, &dnskeys)?;
-    for (rtype, made) in [(RecordType::CDS, cds), (RecordType::CDNSKEY, cdnskeys)] {
-        // What the file says goes.
+    for (rtype, made, delete) in [
+        (RecordType::CDS, cds, &CDS_DELETE),
+        (RecordType::CDNSKEY, cdnskeys, &CDNSKEY_DELETE),
+    ] {
         let stated = zone.take_at_apex(rtype);
-        let records = if stated.is_empty() { made } else { stated };
-        zone.add_at_apex(rtype, ttl, &records)?;
+        zone.add_at_apex(rtype, ttl, &joined(stated, made, delete))?;
     }
     Ok(())
+}
+
+/// What the file says, for keys of other signers (RFC 8901 section 7), and our own records. The request
+/// to remove everything stands alone (RFC 8078 section 4).
+fn joined(stated: Vec<Vec<u8>>, made: Vec<Vec<u8>>, delete: &[u8]) -> Vec<Vec<u8>> {
+    for records in [&stated, &made] {
+        if records.iter().any(|record| record == delete) {
+            return vec![delete.to_vec()];
+        }
+    }
+    let mut joined = stated;
+    for record in made {
+        if !joined.contains(&record) {
+            joined.push(record);
+        }
+    }
+    joined
 }
 
 pub(super) fn rules_of(dnssec: &DnssecConfig, origin: &Name) -> SigningRules {

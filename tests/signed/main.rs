@@ -11,6 +11,7 @@ mod answers;
 mod bootstrap;
 mod elsewhere;
 mod failover;
+mod multi_signer;
 mod presigned;
 mod rolls;
 mod serials;
