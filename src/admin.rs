@@ -62,7 +62,7 @@ pub use health::{EndpointHealth, ProbeTimes, RegionHealth, ServiceStatus};
 pub use overrides::ChangeDone;
 pub use page::WORLD;
 pub use rules::{EndpointRules, RegionRules, ServiceRules};
-pub use status::{LastReload, ReloadBody, ReloadStatus, ServerStatus, ZoneStatus};
+pub use status::{LastReload, ReloadBody, ReloadStatus, ServerStatus, SignedStatus, ZoneStatus};
 
 use listener::BoundListener;
 use token::TokenGate;

@@ -49,7 +49,7 @@ pub mod services;
 use std::sync::Arc;
 
 use crate::config::{Config, RegionId};
-use crate::dns::{Name, SearchName};
+use crate::dns::{Name, RecordType, SearchName};
 use crate::geo::Atlas;
 
 pub use availability::Availability;
@@ -136,6 +136,21 @@ impl Catalog {
         let search = SearchName::from_wire(wire.as_wire())?;
         let zone = self.names.look_up(&search).zone()?;
         self.zones.get(zone.0 as usize)
+    }
+
+    /// The data of the records of a type at a name. The type is one whose data has no names, such as
+    /// DNSKEY.
+    pub fn plain_data_at(&self, name: &Name, rtype: RecordType) -> Vec<Vec<u8>> {
+        let mut found = Vec::new();
+        let Some(node) = self.names.get(name.to_lower().as_wire()) else {
+            return found;
+        };
+        for rrset in self.records.of(node.rrsets) {
+            if rrset.rtype == rtype {
+                found.extend(records::plain_data(self.records.octets(rrset)));
+            }
+        }
+        found
     }
 
     /// The service with exactly this name.

@@ -12,6 +12,7 @@ pub mod clock;
 pub mod worker;
 
 mod memory;
+mod parent_notices;
 mod parents;
 pub mod private_file;
 pub mod rolls;
@@ -33,6 +34,7 @@ pub mod settings;
 mod watched;
 
 pub mod comparison;
+pub mod delegation;
 mod file_changes;
 pub mod fleet;
 pub mod guard;

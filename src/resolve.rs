@@ -7,13 +7,15 @@
 //!
 //! `control` starts the resolver and turns the addresses into endpoints.
 
+mod dsync;
 mod name_resolver;
 mod parent;
 mod resolved_name;
 mod stub;
 
+pub use dsync::{NotifyTarget, notify_targets};
 pub use name_resolver::{KnownNames, NameResolver};
-pub use parent::{DsRecords, ask_parent};
+pub use parent::{DsRecords, ask_parent, look_up_ds};
 pub use resolved_name::{ResolvedName, ResolverEvent};
 pub use stub::{FamilyAnswer, LookupResult, ResolverSettings, StubResolver, UpstreamServers};
 

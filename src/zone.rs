@@ -43,6 +43,10 @@ use scanner::{ScanFault, Token};
 pub use store::StoreFull;
 use store::{PackedRecord, RecordPlace, RecordStore};
 
+/// Octets of the five numbers at the end of an SOA, of which SERIAL is the first (RFC 1035 section
+/// 3.3.13).
+const SOA_NUMBERS: usize = 20;
+
 /// Zones that loaded without a mistake.
 #[derive(Debug, Clone, Default)]
 pub struct LoadedZones {
@@ -116,7 +120,22 @@ impl Zone {
         ttl: u32,
         rdata: &[Vec<u8>],
     ) -> Result<(), StoreFull> {
-        let owner = self.records.add_owner(self.origin.as_wire())?;
+        let origin = self.origin.clone();
+        self.add_records(&origin, rtype, ttl, rdata)
+    }
+
+    /// Adds an RRset that the file does not have to a name of the zone.
+    ///
+    /// # Errors
+    /// There is no room for it.
+    pub fn add_records(
+        &mut self,
+        name: &Name,
+        rtype: RecordType,
+        ttl: u32,
+        rdata: &[Vec<u8>],
+    ) -> Result<(), StoreFull> {
+        let owner = self.records.add_owner(name.as_wire())?;
         let place = RecordPlace {
             file: 0,
             line: 0,
@@ -169,6 +188,29 @@ impl Zone {
             .rrsets()
             .take_while(|rrset| rrset.owner().eq_ignore_ascii_case(self.origin.as_wire()));
         at_the_apex.find(|rrset| rrset.rtype() == RecordType::SOA)
+    }
+
+    /// Whether the file has signatures of the zone: RRSIG records at the apex.
+    pub fn is_presigned(&self) -> bool {
+        let mut at_the_apex = self
+            .rrsets()
+            .take_while(|rrset| rrset.owner().eq_ignore_ascii_case(self.origin.as_wire()));
+        at_the_apex.any(|rrset| rrset.rtype() == RecordType::RRSIG)
+    }
+
+    /// SERIAL of the SOA. `None`: there is no whole SOA.
+    pub fn serial(&self) -> Option<u32> {
+        let serial = self.soa()?.rdata().next()?.last_chunk::<SOA_NUMBERS>()?;
+        Some(u32::from_be_bytes(*serial.first_chunk()?))
+    }
+
+    /// Replaces SERIAL of the SOA.
+    pub fn set_serial(&mut self, serial: u32) {
+        let Some(soa) = self.soa().map(|soa| *soa.first) else {
+            return;
+        };
+        let behind = SOA_NUMBERS - size_of::<u32>();
+        self.records.overwrite(&soa, behind, &serial.to_be_bytes());
     }
 
     /// Line of the SOA, and how long resolvers keep a negative answer, in seconds (RFC 2308 section

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use schemars::JsonSchema;
@@ -17,14 +18,16 @@ use super::health::{self, ServiceStatus};
 use super::rules::rules_of;
 use super::selection::StatusSelection;
 use crate::answer::Disposition;
-use crate::catalog::{Catalog, CatalogZone};
+use crate::catalog::signed::SignedZone;
+use crate::catalog::{Catalog, CatalogZone, ZoneId};
 use crate::config::Config;
 use crate::control::announcement::AnnouncementReport;
 use crate::control::clock::ClockReading;
 use crate::control::fleet::report::FleetReport;
 use crate::control::leases::LeaseRecord;
 use crate::control::overrides::OrderRecord;
-use crate::control::{HealthView, ReloadHistory, ReloadResult};
+use crate::control::{HealthView, ReloadHistory, ReloadResult, process};
+use crate::dns::Name;
 use crate::explain::{SourceFacts, word};
 use crate::geo::builtin;
 
@@ -99,6 +102,22 @@ pub struct ZoneStatus {
     pub name: String,
     /// SERIAL of its SOA.
     pub serial: u32,
+    /// Its signatures (DNSSEC); absent: it is not signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed: Option<SignedStatus>,
+}
+
+/// The signatures of one zone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SignedStatus {
+    /// Whether the zone's file has the signatures; otherwise they are made, or come in a bundle.
+    pub in_file: bool,
+    /// Whole days until the first of them expires; negative if it has expired.
+    pub days_left: i64,
+    /// The roll of its keys that is under way, and what it waits for; absent: there is none, or
+    /// another server carries it out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub roll: Option<String>,
 }
 
 /// The reloads since the start.
@@ -181,7 +200,7 @@ impl ServerStatus {
             tls: texts(&context.addresses.tls),
             https: texts(&context.addresses.https),
             quic: texts(&context.addresses.quic),
-            zones: catalog.zones.iter().map(ZoneStatus::of).collect(),
+            zones: zones(catalog, &context.control.roll_sentences()),
             services_matching: services.len(),
             services,
             next: None,
@@ -236,11 +255,35 @@ pub fn queries(sums: &[u64; Disposition::COUNT]) -> BTreeMap<String, u64> {
     queries
 }
 
-impl ZoneStatus {
-    fn of(zone: &CatalogZone) -> ZoneStatus {
-        ZoneStatus {
+/// All zones, with what their signatures and the rolls of their keys do.
+fn zones(catalog: &Catalog, rolls: &[(Name, String)]) -> Vec<ZoneStatus> {
+    let now = process::clock().load(Ordering::Relaxed);
+    let mut zones = Vec::with_capacity(catalog.zones.len());
+    for (id, zone) in (0..).zip(&catalog.zones) {
+        let signed = catalog.signed.as_ref().and_then(|it| it.zone(ZoneId(id)));
+        zones.push(ZoneStatus {
             name: zone.origin.to_string(),
             serial: zone.serial,
+            signed: signed.map(|signed| SignedStatus::of(zone, signed, rolls, now)),
+        });
+    }
+    zones
+}
+
+impl SignedStatus {
+    /// `now` is in seconds since 1970, modulo 2^32.
+    fn of(
+        zone: &CatalogZone,
+        signed: &SignedZone,
+        rolls: &[(Name, String)],
+        now: u32,
+    ) -> SignedStatus {
+        let left = i64::from(signed.expires.wrapping_sub(now).cast_signed());
+        let roll = rolls.iter().find(|(name, _)| *name == zone.origin);
+        SignedStatus {
+            in_file: signed.is_presigned,
+            days_left: left.div_euclid(86_400),
+            roll: roll.map(|(_, sentence)| sentence.clone()),
         }
     }
 }

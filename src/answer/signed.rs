@@ -397,7 +397,7 @@ impl<'m, const SIGNED: bool> Solver<'m, '_, '_, '_, SIGNED> {
             (labels, apex),
             RecordType::NSEC,
             zone.chain.ttl,
-            &self.nsec_data(&record),
+            &self.nsec_data(zone, &record),
         )?;
         self.put_nsec_signatures(Section::Authority, zone, &record, at as u16)
     }
@@ -409,7 +409,7 @@ impl<'m, const SIGNED: bool> Solver<'m, '_, '_, '_, SIGNED> {
         record: &NsecRecord<'m>,
         owner: u16,
     ) -> Result<(), ReplyFull> {
-        let data = self.nsec_data(record);
+        let data = self.nsec_data(zone, record);
         let ttl = zone.chain.ttl;
         self.reply
             .append_record(section, owner, RecordType::NSEC, ttl, &data)?;
@@ -417,7 +417,10 @@ impl<'m, const SIGNED: bool> Solver<'m, '_, '_, '_, SIGNED> {
     }
 
     /// The next name, then the types (RFC 4034 section 4.1).
-    fn nsec_data(&self, record: &NsecRecord<'m>) -> [&'m [u8]; 2] {
+    fn nsec_data(&self, zone: &'m SignedZone, record: &NsecRecord<'m>) -> [&'m [u8]; 2] {
+        if let Some(next) = zone.chain.spelled_next(record) {
+            return [next, record.types];
+        }
         let names = &self.context.catalog().names;
         let next = names.node(record.next).map(|node| names.name_of(node));
         [next.unwrap_or(&[0]), record.types]
@@ -430,6 +433,10 @@ impl<'m, const SIGNED: bool> Solver<'m, '_, '_, '_, SIGNED> {
         record: &NsecRecord<'m>,
         owner: u16,
     ) -> Result<(), ReplyFull> {
+        // An NSEC record may be asked for without its signatures (RFC 4035 section 3.1).
+        if !SIGNED {
+            return Ok(());
+        }
         let covered = CoveredRrset {
             section,
             rtype: RecordType::NSEC,

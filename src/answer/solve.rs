@@ -281,7 +281,7 @@ impl<'m, 'q, 'r, 'b, const SIGNED: bool> Solver<'m, 'q, 'r, 'b, SIGNED> {
             return self.solve_alias(current, alias);
         }
         if qtype == RecordType::ANY && (!rrsets.is_empty() || node.service().is_some()) {
-            return self.solve_any(current, rrsets);
+            return self.solve_any(current, node, rrsets);
         }
         let is_of_chain = match qtype {
             RecordType::NSEC => self.solve_nsec(current, node)?,
@@ -300,17 +300,21 @@ impl<'m, 'q, 'r, 'b, const SIGNED: bool> Solver<'m, 'q, 'r, 'b, SIGNED> {
     }
 
     /// Answers ANY: with one record that stands for all (RFC 8482 section 4.2), which is not signed.
-    /// So a client that wants signatures gets one RRset of the name instead (section 4.1).
+    /// So a client that wants signatures gets one RRset of the name instead (section 4.1): a name that
+    /// has only a service gives its NSEC record.
     #[cold]
     fn solve_any(
         &mut self,
         current: &ChainName<'_>,
+        node: &NameNode,
         rrsets: &'m [WireRrset],
     ) -> Result<Step, ReplyFull> {
         match (self.signatures(), rrsets.first()) {
             (Some(_), Some(first)) => {
                 self.put(Section::Answer, first, current)?;
             }
+            // A record of a wildcard's own is no record of the name that it stands for.
+            (Some(_), None) if self.expanded.is_none() && self.solve_nsec(current, node)? => {}
             _ => self.put_any_hinfo(current.at)?,
         }
         Ok(Step::Done(Disposition::Static))

@@ -14,6 +14,7 @@ use super::catchments::CatchmentCache;
 use super::names::{NameNode, NamePlace, NameRole, NameTable, NodeId, ServiceId, ZoneId};
 use super::prints::set_prints;
 use super::records::{AdditionalTarget, PreparedRrset, RrsetTable, UnresolvedTarget};
+use super::signed::presigned::is_of_tables;
 use super::signed::{SigningFault, ZoneSigners};
 use super::{Catalog, CatalogZone, ClientSample};
 use crate::config::{Config, SourceLine};
@@ -221,8 +222,12 @@ impl<'z> Draft<'z> {
         self.make(&[0]);
         for (zone, data) in self.zones.iter().enumerate() {
             let mut last: Option<(&[u8], OwnerPlace)> = None;
+            let is_presigned = data.is_presigned();
             for rrset in data.rrsets() {
                 let (owner, rtype) = (rrset.owner(), rrset.rtype());
+                if is_presigned && is_of_tables(rtype) {
+                    continue;
+                }
                 let place = match last {
                     Some((other, place)) if other.eq_ignore_ascii_case(owner) => place,
                     _ => self.place_owner(zone, owner),

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use super::compression::PointerSite;
 use super::names::NodeId;
 use crate::dns::RecordType;
+use crate::dns::reply::RECORD_HEADER;
 
 pub use build::{PreparedRrset, UnresolvedTarget, has_names};
 
@@ -101,6 +102,20 @@ fn part_behind<T>(base: usize, edits: &[T], range: (u32, u32)) -> Option<&[T]> {
 #[cold]
 fn one_behind<T>(base: usize, edits: &[T], number: u32) -> Option<&T> {
     edits.get((number as usize).checked_sub(base)?)
+}
+
+/// The data of records in wire form whose owners are pointers and whose data has none.
+pub fn plain_data(octets: &[u8]) -> Vec<Vec<u8>> {
+    let (mut found, mut rest) = (Vec::new(), octets);
+    while let Some((header, after)) = rest.split_first_chunk::<RECORD_HEADER>() {
+        let length = header.last_chunk().map_or(0, |it| u16::from_be_bytes(*it));
+        let Some((data, after)) = after.split_at_checked(length.into()) else {
+            break;
+        };
+        found.push(data.to_vec());
+        rest = after;
+    }
+    found
 }
 
 impl RrsetTable {

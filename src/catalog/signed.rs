@@ -11,6 +11,8 @@
 #[allow(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
 mod build;
 #[allow(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
+pub mod presigned;
+#[allow(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
 mod table;
 
 use super::names::{NameTable, NodeId, ZoneId};
@@ -26,6 +28,8 @@ pub struct SignedZones {
     zones: Vec<Option<SignedZone>>,
     /// By the number of an RRset.
     signatures: SignatureTable,
+    /// Sentences about zones that are signed in their files; each begins with the file.
+    pub remarks: Vec<String>,
 }
 
 /// What answers need to know of a signed zone.
@@ -37,6 +41,8 @@ pub struct SignedZone {
     pub chain: DenialChain,
     /// When the first of its signatures expires: seconds since 1970, modulo 2^32.
     pub expires: u32,
+    /// Whether its file has the signatures.
+    pub is_presigned: bool,
 }
 
 /// Signatures by a number that their owner has.
@@ -159,6 +165,8 @@ pub struct DenialChain {
     signatures: SignatureTable,
     /// Records of steered names that deny one of their types, sorted.
     variants: Vec<LinkVariant>,
+    /// By index of the link, next names that a file spells with capital letters, sorted.
+    spelled: Vec<(u32, Box<[u8]>)>,
 }
 
 /// One name of a chain.
@@ -242,6 +250,17 @@ impl DenialChain {
             number: variant.number,
             ..self.record(index)?
         })
+    }
+
+    /// The next name of a record, if the file that has it spells it with capital letters.
+    pub fn spelled_next(&self, record: &NsecRecord<'_>) -> Option<&[u8]> {
+        if self.spelled.is_empty() {
+            return None;
+        }
+        let found = self
+            .spelled
+            .binary_search_by_key(&record.number, |(link, _)| *link);
+        self.spelled.get(found.ok()?).map(|(_, name)| &**name)
     }
 
     /// The signatures of a record.

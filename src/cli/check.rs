@@ -13,7 +13,7 @@ use super::access::SystemUser;
 use super::arguments::CheckArgs;
 use super::topics;
 use crate::control::start::{self, StartReport};
-use crate::control::{self, LoadedState, needed_memory};
+use crate::control::{self, LoadedState, delegation, needed_memory};
 use crate::files::{self, FileKind};
 use crate::terminal::{complain, say, say_json};
 use crate::text::counted;
@@ -36,6 +36,17 @@ pub fn run(check: &CheckArgs) -> Result<ExitCode, String> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// Runs questions to other servers to their end.
+fn in_runtime<T>(questions: impl Future<Output = T>) -> Result<T, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    match runtime {
+        Ok(runtime) => Ok(runtime.block_on(questions)),
+        Err(error) => Err(format!("cannot ask other servers: {error}")),
+    }
 }
 
 /// The findings of a check.
@@ -108,6 +119,12 @@ impl Checked {
 
     fn of_loaded(check: &CheckArgs, loaded: LoadedState) -> Result<Checked, String> {
         let mut found = Checked::examine_start(check, &loaded)?;
+        if check.online {
+            let asked = in_runtime(delegation::examine(&loaded))?;
+            found.refusals.extend(asked.refusals);
+            found.warnings.extend(asked.warnings);
+            found.notes.extend(asked.notes);
+        }
         found.warnings.splice(0..0, loaded.warnings);
         if let Some(note) = control::hold::note(&loaded.config) {
             let file = check.file.config.display();

@@ -201,6 +201,9 @@ fn say_rolls(keys: &[ListedKey]) {
 }
 
 fn roll(roll: &RollKeys) -> Result<ExitCode, String> {
+    if roll.cancel {
+        return cancel(&roll.zone, &roll.keys);
+    }
     let request = match roll.algorithm {
         Some(algorithm) => RollRequest::Algorithm(algorithm.algorithm()),
         None if roll.zsk => RollRequest::Zsk,
@@ -210,15 +213,29 @@ fn roll(roll: &RollKeys) -> Result<ExitCode, String> {
     begin(&roll.zone, &roll.keys, request)
 }
 
+/// A zone of a folder with its roll.
+fn rolled<'f>(read: &'f KeyFolder, zone: &'f Name) -> Result<RolledZone<'f>, String> {
+    Ok(RolledZone {
+        zone,
+        keys: of_zone(read, zone)?,
+        roll: read.roll_of(zone.to_lower().as_wire()),
+    })
+}
+
+/// Takes a roll back.
+fn cancel(zone: &Name, keys: &KeyFolderArgs) -> Result<ExitCode, String> {
+    let folder = folder(keys)?;
+    let read = read(keys)?;
+    let roll = rolled(&read, zone)?.cancel(&folder, now())?;
+    say!("{zone} {}: {}", roll.title(), roll.sentence());
+    Ok(ExitCode::SUCCESS)
+}
+
 /// Begins a roll and says what it does.
 fn begin(zone: &Name, keys: &KeyFolderArgs, request: RollRequest) -> Result<ExitCode, String> {
     let folder = folder(keys)?;
-    let read = KeyFolder::read(&folder).map_err(|mistakes| mistakes.join("\nmeridian: "))?;
-    let rolled = RolledZone {
-        zone,
-        keys: of_zone(&read, zone)?,
-        roll: read.roll_of(zone.to_lower().as_wire()),
-    };
+    let read = read(keys)?;
+    let rolled = rolled(&read, zone)?;
     let now = now();
     let (_, roll) = rolled.plan(request, now)?.begin(&rolled, &folder, now)?;
     say!("{zone} {}: {}", roll.title(), roll.sentence());

@@ -26,6 +26,10 @@ pub const LEASES: &str = "leases.json";
 pub const NAMES: &str = "names.json";
 /// The file of zones that are served, with their serials and the fingerprints of their records.
 pub const ZONES: &str = "zones.json";
+/// The file of the CDS records that parents were notified of.
+pub const NOTICES: &str = "notices.json";
+/// The file of serials of signed zones that rise by themselves.
+pub const SERIALS: &str = "serials.json";
 /// The file of regions that are ramping up.
 pub const RAMPS: &str = "ramps.json";
 
@@ -90,9 +94,14 @@ fn put_aside(path: &Path, aside: &Path) -> String {
     }
 }
 
+/// Reads a list without changing any files; an empty one if it cannot be used.
+pub(super) fn look<T: DeserializeOwned>(directory: &Path, name: &str) -> StateList<T> {
+    read_list(&directory.join(name)).unwrap_or_default()
+}
+
 /// The zones that were served last; none if the file cannot be used. This changes no files.
 pub fn served_zones(directory: &Path) -> Vec<ServedZone> {
-    read_list(&directory.join(ZONES)).unwrap_or_default().items
+    look(directory, ZONES).items
 }
 
 /// Reads a file; an empty list if there is none.
@@ -125,15 +134,19 @@ pub(super) fn save<T: Serialize>(
     name: &str,
     list: &StateList<T>,
 ) -> Result<(), String> {
-    let text = serde_json::to_vec(&Saved {
+    let text = text(list).map_err(|error| format!("{name}: cannot be written: {error}"))?;
+    write(directory, name, &text)
+}
+
+/// The text of a list.
+///
+/// # Errors
+/// It cannot be put into JSON.
+pub(super) fn text<T: Serialize>(list: &StateList<T>) -> Result<Vec<u8>, serde_json::Error> {
+    serde_json::to_vec(&Saved {
         version: VERSION,
         list,
-    });
-    write(
-        directory,
-        name,
-        &text.map_err(|error| format!("{name}: cannot be written: {error}"))?,
-    )
+    })
 }
 
 pub(super) fn write(directory: &StateDirectory, name: &str, text: &[u8]) -> Result<(), String> {

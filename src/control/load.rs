@@ -7,6 +7,7 @@
 
 mod checks_only;
 mod edited;
+mod signed_zones;
 mod zone_warnings;
 
 use std::path::{Path, PathBuf};
@@ -411,6 +412,11 @@ pub fn compile(
         return Err(vec![mistake]);
     }
     let mut warnings = lines(&zones.warnings);
+    warnings.extend(signed_zones::warnings(
+        &catalog,
+        &zones.zones,
+        signing::now(),
+    ));
     warnings.extend(long_denials(config, zones.zones.iter(), &catalog));
     for (name, warning) in &zones.missing_addresses {
         // A service needs no address records: its endpoints are the addresses.

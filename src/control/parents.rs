@@ -23,30 +23,28 @@ impl Control {
             tick.tick().await;
             for zone in self.parents.due() {
                 let config = self.state().derived.config.clone();
-                self.parents.note(zone.clone(), ask(&config, &zone).await);
+                match ask(&config, &zone).await {
+                    Ok(answer) => self.parents.note(zone, answer),
+                    Err(reason) => self.parents.note_not_found(zone, reason),
+                }
             }
         }
     }
 }
 
 /// Asks every server of a zone's parent.
-async fn ask(config: &Config, zone: &Name) -> ParentAnswer {
+///
+/// # Errors
+/// A sentence: its servers are not found.
+async fn ask(config: &Config, zone: &Name) -> Result<ParentAnswer, String> {
     let dnssec = config.dnssec.as_ref();
     let servers = dnssec.map_or(&[][..], |dnssec| &dnssec.parent_servers);
     let mut answer = ParentAnswer::default();
-    match ask_parent(zone, servers, &config.resolver.servers()).await {
-        Ok(answers) => {
-            for (server, records) in answers {
-                answer.servers.push(DsAnswer {
-                    server: server.to_string(),
-                    records,
-                });
-            }
-        }
-        Err(reason) => answer.servers.push(DsAnswer {
-            server: "the parent".to_owned(),
-            records: Err(reason),
-        }),
+    for (server, records) in ask_parent(zone, servers, &config.resolver.servers()).await? {
+        answer.servers.push(DsAnswer {
+            server: server.to_string(),
+            records,
+        });
     }
-    answer
+    Ok(answer)
 }

@@ -120,6 +120,16 @@ impl RollBoard {
         }
     }
 
+    /// What each roll waits for, by zone.
+    fn sentences(&self) -> Vec<(Name, String)> {
+        let mut sentences = Vec::new();
+        for served in &self.rolls {
+            let (title, waits) = (served.roll.title(), served.roll.sentence());
+            sentences.push((served.zone.clone(), format!("{title}: {waits}")));
+        }
+        sentences
+    }
+
     /// Keeps what was counted for the same steps before a reload.
     pub fn go_on_from(&mut self, before: &RollBoard) {
         for served in &mut self.rolls {
@@ -133,6 +143,7 @@ impl RollBoard {
     /// Counts the time since the last call, and saves what follows. Returns whether a load is due,
     /// because a roll has come to another step.
     pub fn advance(&mut self, config: &Config, parents: &ParentBoard) -> bool {
+        parents.tell(self.sentences());
         let Some(dnssec) = config.dnssec.as_ref().filter(|_| !self.rolls.is_empty()) else {
             parents.want(Vec::new());
             return false;
@@ -279,21 +290,25 @@ struct WantedZone {
     pause: Duration,
 }
 
-/// What the parents of zones have answered, and which are to be asked.
+/// What the parents of zones have answered, which are to be asked, and what the rolls wait for.
 #[derive(Default)]
 pub struct ParentBoard(Mutex<ParentMemory>);
 
 #[derive(Default)]
 struct ParentMemory {
     wanted: Vec<WantedZone>,
+    /// What each roll waits for, by zone.
+    sentences: Vec<(Name, String)>,
     answers: HashMap<Name, HeardParent>,
 }
 
 /// What one parent has answered.
 struct HeardParent {
     answer: Arc<ParentAnswer>,
-    /// When it was asked.
+    /// When its servers were asked.
     at: BootTime,
+    /// When it was to be asked last, even if its servers were not found.
+    tried: BootTime,
     /// When each server has answered last.
     heard: Vec<BootTime>,
 }
@@ -316,6 +331,7 @@ impl HeardParent {
         HeardParent {
             answer: Arc::new(answer),
             at,
+            tried: at,
             heard,
         }
     }
@@ -331,6 +347,16 @@ impl HeardParent {
 impl ParentBoard {
     fn memory(&self) -> MutexGuard<'_, ParentMemory> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says what each roll waits for.
+    fn tell(&self, sentences: Vec<(Name, String)>) {
+        self.memory().sentences = sentences;
+    }
+
+    /// What each roll waits for, by zone.
+    pub fn sentences(&self) -> Vec<(Name, String)> {
+        self.memory().sentences.clone()
     }
 
     /// Says whose parents are to be asked from now on.
@@ -356,7 +382,7 @@ impl ParentBoard {
         let mut due = Vec::new();
         for wanted in &memory.wanted {
             let last = memory.answers.get(&wanted.zone);
-            if last.is_none_or(|heard| now.since(heard.at) >= wanted.pause) {
+            if last.is_none_or(|heard| now.since(heard.tried) >= wanted.pause) {
                 due.push(wanted.zone.clone());
             }
         }
@@ -373,9 +399,69 @@ impl ParentBoard {
         let heard = HeardParent::new(answer, memory.answers.get(&zone), patience);
         memory.answers.insert(zone, heard);
     }
+
+    /// Takes in that the servers of a parent were not found. What they have answered a moment ago
+    /// counts for a while, as it does for a server that does not answer.
+    pub fn note_not_found(&self, zone: Name, reason: String) {
+        let mut memory = self.memory();
+        let now = BootTime::now();
+        let wanted = memory.wanted.iter().find(|it| it.zone == zone);
+        let Some(patience) = wanted.map(|wanted| patience(wanted.pause)) else {
+            return;
+        };
+        if let Some(heard) = memory.answers.get_mut(&zone)
+            && now.since(heard.at) < patience
+        {
+            heard.tried = now;
+            return;
+        }
+        drop(memory);
+        let answer = DsAnswer {
+            server: "the parent".to_owned(),
+            records: Err(reason),
+        };
+        self.note(
+            zone,
+            ParentAnswer {
+                servers: vec![answer],
+            },
+        );
+    }
 }
 
 /// For how long an answer counts: some questions may be lost.
 fn patience(pause: Duration) -> Duration {
     pause.saturating_mul(3).saturating_add(PATIENCE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_servers_have_answered_counts_while_they_are_not_found_for_a_moment() {
+        let (board, zone): (_, Name) = (ParentBoard::default(), "example.test".parse().unwrap());
+        let pause = Duration::from_secs(2);
+        board.want(vec![WantedZone {
+            zone: zone.clone(),
+            pause,
+        }]);
+        board.note_not_found(zone.clone(), "no answer".to_owned());
+        let unknown = board.answer(&zone, pause).unwrap();
+        assert!(unknown.servers[0].records.is_err());
+        let server = DsAnswer {
+            server: "192.0.2.1:53".to_owned(),
+            records: Ok((vec![vec![1, 2, 13, 2]], 300)),
+        };
+        board.note(
+            zone.clone(),
+            ParentAnswer {
+                servers: vec![server.clone()],
+            },
+        );
+        board.note_not_found(zone.clone(), "no answer".to_owned());
+        assert_eq!(board.answer(&zone, pause).unwrap().servers, [server]);
+        // It is asked again after the pause, and not at once.
+        assert!(board.due().is_empty());
+    }
 }

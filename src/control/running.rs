@@ -34,11 +34,12 @@ use super::rolls::{ParentBoard, RollBoard};
 use super::signing_ahead::SignedAhead;
 use super::state::ControlState;
 use super::state_directory::StateDirectory;
-use super::state_writer::StateWriter;
+use super::state_writer::{FileWrite, StateWriter};
 use super::threads::WorkerThreads;
 use super::watchdog::Watchdog;
 use super::watched::{self, WatchedFiles};
 use crate::answer::Snapshot;
+use crate::dns::Name;
 use crate::files::FilePrint;
 use crate::server::PublishedSnapshot;
 use crate::server::encrypted::TlsIdentity;
@@ -260,6 +261,17 @@ impl Control {
     /// The log of events.
     pub fn events(&self) -> &EventLog {
         &self.shared.events
+    }
+
+    /// The rolls of keys that are under way, and what each waits for, by zone.
+    pub fn roll_sentences(&self) -> Vec<(Name, String)> {
+        self.parents.sentences()
+    }
+
+    /// Has a file of the state directory written.
+    pub(super) fn hand_to_writer(&self, name: &'static str, write: FileWrite) {
+        // Nobody waits for it.
+        let _ = self.shared.state_writer.hand(name, write);
     }
 
     /// The watchdog, which knows whether a part is stuck.

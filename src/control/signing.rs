@@ -9,8 +9,10 @@
 //! With `keys = "elsewhere"`, public keys and signatures come from a bundle, and nothing is signed.
 //! `meridian sign` makes the bundle.
 
+mod bootstrap;
 mod draft;
 mod selection;
+mod serials;
 mod source;
 
 use std::fs::DirBuilder;
@@ -21,7 +23,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 pub use self::draft::BundleDraft;
 pub(super) use self::selection::is_selected;
-use self::selection::{is_signed_already, not_foreseen, steered_zones, unknown_zones};
+use self::selection::{not_foreseen, steered_zones, unknown_zones};
+use self::serials::{SerialBook, SerialRequest};
 use self::source::{KeySource, ZoneKeyRoles, warning_due};
 use super::rolls::{self, ServedRoll};
 use crate::catalog::signed::ZoneSigners;
@@ -30,8 +33,8 @@ use crate::dns::{Name, RecordType};
 use crate::dnssec::rollover::KeyRoles;
 use crate::dnssec::zone_key::{CDNSKEY_DELETE, CDS_DELETE};
 use crate::dnssec::{
-    DigestType, KeyFile, KeyPair, KeyTimes, SignatureStore, SigningAlgorithm, SigningError,
-    SigningKey, SigningSession, ValidityRules, ZoneSigner,
+    DigestType, KeyFile, KeyPair, KeyTimes, SerialRule, SignatureStore, SigningAlgorithm,
+    SigningError, SigningKey, SigningSession, ValidityRules, ZoneSigner,
 };
 use crate::files::FileRead;
 use crate::zone::Zone;
@@ -82,6 +85,8 @@ pub struct PreparedSigning {
     pub files: Vec<FileRead>,
     /// Sentences about signatures that expire soon.
     pub warnings: Vec<String>,
+    /// The serials of zones that rise by themselves.
+    serials: SerialBook,
     /// For [`LoadPurpose::Sign`].
     pub draft: Option<BundleDraft>,
 }
@@ -89,8 +94,11 @@ pub struct PreparedSigning {
 impl PreparedSigning {
     /// Saves the signatures that were made. Those of zones are not needed any more. Returns when a
     /// load is due that signs anew, in seconds since 1970; `None`: nothing is signed.
-    pub fn save(self) -> Option<u64> {
+    pub fn save(mut self) -> Option<u64> {
         let mut due = self.next_change;
+        if let Err(reason) = self.serials.save(&self.signers) {
+            tracing::warn!("serials are not kept for a restart: {reason}");
+        }
         for session in self.sessions.into_iter().flatten() {
             due = earliest(due, session.next_due());
             if let Err(reason) = session.flush() {
@@ -144,31 +152,24 @@ pub fn prepare(
         mistakes.extend(not_foreseen(config, dnssec, zones));
     }
     let now = keys.as_of;
-    let steered = steered_zones(config, zones);
-    let mut active = Vec::with_capacity(zones.len());
-    for zone in zones.iter_mut() {
-        let found = if is_selected(dnssec, zone) {
-            let is_steered = steered.contains(&zone.origin);
-            zone_keys(dnssec, &mut keys, zone, is_steered, purpose)
-        } else {
-            Ok(ActiveKeys::default())
-        };
-        match found {
-            Ok(keys) => active.push(keys),
-            Err(mistake) => mistakes.push(mistake),
-        }
-    }
+    let active = active_of_zones(config, dnssec, &mut keys, zones, purpose);
+    let active = active.map_err(|more| [&mistakes[..], &more[..]].concat())?;
     if !mistakes.is_empty() {
         return Err(mistakes);
     }
+    if dnssec.bootstrap {
+        bootstrap::add_signals(zones, &active).map_err(|mistake| vec![mistake])?;
+    }
+    let (serials, told) = settle_serials(config, dnssec, &keys, zones, &active, purpose);
     let draft_keys = keys.bundle_keys();
     let KeySource {
         folder,
         bundle,
         expires,
-        warnings,
+        mut warnings,
         ..
     } = keys;
+    warnings.extend(told);
     // A load warns of a bundle that expires soon, and is due for that.
     let mut next_change = expires.map(|expires| warning_due(expires, self::now()));
     if bundle.is_none() {
@@ -181,6 +182,7 @@ pub fn prepare(
         rolls: rolls::under_way(config, &folder, zones),
         files: folder.files,
         warnings,
+        serials,
         ..PreparedSigning::default()
     };
     if purpose.signs() {
@@ -192,12 +194,86 @@ pub fn prepare(
             prepared.draft = Some(BundleDraft {
                 made_at: now,
                 keys: draft_keys,
+                serials: serials_of(dnssec, zones),
                 sessions: [of_zones.clone(), of_services.clone()],
             });
         }
         prepared.sessions = Some([of_zones, of_services]);
     }
     Ok(prepared)
+}
+
+/// The keys of each zone; none where it is not signed. Adds the records of the keys to the zones.
+fn active_of_zones(
+    config: &Config,
+    dnssec: &DnssecConfig,
+    source: &mut KeySource,
+    zones: &mut [Zone],
+    purpose: LoadPurpose,
+) -> Result<Vec<ActiveKeys>, Vec<String>> {
+    let steered = steered_zones(config, zones);
+    let (mut active, mut mistakes) = (Vec::with_capacity(zones.len()), Vec::new());
+    for zone in zones.iter_mut() {
+        let found = if is_selected(dnssec, zone) {
+            let is_steered = steered.contains(&zone.origin);
+            zone_keys(dnssec, source, zone, is_steered, purpose)
+        } else {
+            Ok(ActiveKeys::default())
+        };
+        match found {
+            Ok(keys) => active.push(keys),
+            Err(mistake) => mistakes.push(mistake),
+        }
+    }
+    if mistakes.is_empty() {
+        Ok(active)
+    } else {
+        Err(mistakes)
+    }
+}
+
+/// Gives signed zones the serials that are served, which come with the signatures of a bundle. Also
+/// returns sentences about them.
+fn settle_serials(
+    config: &Config,
+    dnssec: &DnssecConfig,
+    source: &KeySource,
+    zones: &mut [Zone],
+    active: &[ActiveKeys],
+    purpose: LoadPurpose,
+) -> (SerialBook, Vec<String>) {
+    if source.bundle.is_some() {
+        for zone in zones.iter_mut() {
+            if let Some(serial) = source.serials.get(zone.origin.to_lower().as_wire()) {
+                zone.set_serial(*serial);
+            }
+        }
+        return (SerialBook::default(), Vec::new());
+    }
+    let mut book = SerialBook::read(config, zones, purpose.signs(), now());
+    for (index, (zone, keys)) in zones.iter_mut().zip(active).enumerate() {
+        if !keys.sign_zone.is_empty() {
+            book.settle(SerialRequest {
+                index,
+                rule: rules_of(dnssec, &zone.origin).serial,
+                zone,
+                keys,
+            });
+        }
+    }
+    let told = std::mem::take(&mut book.warnings);
+    (book, told)
+}
+
+/// The serials that rise by themselves, for a bundle.
+fn serials_of(dnssec: &DnssecConfig, zones: &[Zone]) -> Vec<(Name, u32)> {
+    let mut serials = Vec::new();
+    for zone in zones.iter().filter(|zone| is_selected(dnssec, zone)) {
+        if rules_of(dnssec, &zone.origin).serial != SerialRule::Keep {
+            serials.extend(zone.serial().map(|serial| (zone.origin.to_lower(), serial)));
+        }
+    }
+    serials
 }
 
 /// The keys that sign a zone: the DNSKEY set, and everything else.
@@ -317,7 +393,7 @@ fn zone_keys(
     purpose: LoadPurpose,
 ) -> Result<ActiveKeys, String> {
     let (file, origin) = (zone.file.display().to_string(), zone.origin.to_lower());
-    if is_signed_already(zone) {
+    if zone.is_presigned() {
         return Err(format!(
             "{file}: the zone has signatures of its own, so it is not signed again; take it out of \
              [zones.dnssec] sign, or remove its RRSIG and NSEC records"
@@ -395,13 +471,31 @@ fn add_key_records(
         cdnskeys.push(CDNSKEY_DELETE.to_vec());
     }
     zone.add_at_apex(RecordType::DNSKEY, ttl, &dnskeys)?;
-    for (rtype, made) in [(RecordType::CDS, cds), (RecordType::CDNSKEY, cdnskeys)] {
-        // What the file says goes.
+    for (rtype, made, delete) in [
+        (RecordType::CDS, cds, &CDS_DELETE),
+        (RecordType::CDNSKEY, cdnskeys, &CDNSKEY_DELETE),
+    ] {
         let stated = zone.take_at_apex(rtype);
-        let records = if stated.is_empty() { made } else { stated };
-        zone.add_at_apex(rtype, ttl, &records)?;
+        zone.add_at_apex(rtype, ttl, &joined(stated, made, delete))?;
     }
     Ok(())
+}
+
+/// What the file says, for keys of other signers (RFC 8901 section 7), and our own records. The request
+/// to remove everything stands alone (RFC 8078 section 4).
+fn joined(stated: Vec<Vec<u8>>, made: Vec<Vec<u8>>, delete: &[u8]) -> Vec<Vec<u8>> {
+    for records in [&stated, &made] {
+        if records.iter().any(|record| record == delete) {
+            return vec![delete.to_vec()];
+        }
+    }
+    let mut joined = stated;
+    for record in made {
+        if !joined.contains(&record) {
+            joined.push(record);
+        }
+    }
+    joined
 }
 
 pub(super) fn rules_of(dnssec: &DnssecConfig, origin: &Name) -> SigningRules {

@@ -232,6 +232,7 @@ fn spawn_tasks(
         runtime.spawn(control.clone().keep_health()),
         runtime.spawn(control.clone().keep_names()),
         runtime.spawn(control.clone().keep_parents()),
+        runtime.spawn(control.clone().notify_parents()),
         runtime.spawn(control.clone().keep_demands()),
         runtime.spawn(control.clone().deliver_events()),
     ];

@@ -10,6 +10,7 @@
 //! ```text
 //! Meridian signature bundle 1
 //! Made: 20261129124500
+//! Serial: 1795956300 example.com.   that of a zone whose serial rises by itself
 //! Roles: published keys zone    what the following key does
 //! Key: 312                      the text of a .key file follows, 312 octets
 //! Signatures: 4096              a store of signatures follows
@@ -17,6 +18,8 @@
 //! ```
 
 use ring::digest::{SHA256, digest};
+
+use crate::dns::Name;
 
 use super::key_file::{parse_time, time_text};
 use super::{KeyFile, SignatureStore};
@@ -33,6 +36,8 @@ const MOST_KEYS: usize = 100_000;
 pub struct SignatureBundle {
     /// When it was made, in seconds since 1970.
     pub made_at: u64,
+    /// The serials of zones whose file has another one.
+    pub serials: Vec<(Name, u32)>,
     /// The keys of all zones.
     pub keys: Vec<BundleKey>,
     /// The signatures.
@@ -93,6 +98,9 @@ impl SignatureBundle {
         let signatures = self.signatures.as_octets();
         let mut octets = HEAD.to_vec();
         octets.extend_from_slice(format!("Made: {}\n", time_text(self.made_at)).as_bytes());
+        for (zone, serial) in &self.serials {
+            octets.extend_from_slice(format!("Serial: {serial} {zone}\n").as_bytes());
+        }
         for BundleKey { key, roles } in &self.keys {
             octets.extend_from_slice(b"Roles:");
             for role in roles {
@@ -136,7 +144,11 @@ impl<'o> BundleReader<'o> {
     /// `None`: it is cut off or damaged.
     fn read(&mut self, whole: &[u8]) -> Option<Result<SignatureBundle, String>> {
         let made_at = parse_time(self.line("Made")?)?;
-        let mut keys = Vec::new();
+        let (mut keys, mut serials) = (Vec::new(), Vec::new());
+        while self.rest.starts_with(b"Serial:") {
+            let (serial, zone) = self.line("Serial")?.split_once(' ')?;
+            serials.push((Name::parse(zone, &Name::root()).ok()?, serial.parse().ok()?));
+        }
         let signatures = loop {
             if keys.len() > MOST_KEYS {
                 return None;
@@ -159,6 +171,7 @@ impl<'o> BundleReader<'o> {
         }
         Some(Ok(SignatureBundle {
             made_at,
+            serials,
             keys,
             signatures: SignatureStore::from_octets(signatures)?,
         }))
@@ -243,6 +256,10 @@ mod tests {
         signatures.add(&DIGEST, TIMES, &[9; 64]).unwrap();
         SignatureBundle {
             made_at: 1_800_000_001,
+            serials: vec![
+                ("example.com".parse().unwrap(), 9),
+                (Name::root(), u32::MAX),
+            ],
             keys,
             signatures,
         }
@@ -253,6 +270,7 @@ mod tests {
         let made = bundle();
         let read = SignatureBundle::parse(&made.to_octets()).unwrap();
         assert_eq!(read.made_at, made.made_at);
+        assert_eq!(read.serials, made.serials);
         assert_eq!(read.keys.len(), 3);
         for (read, made) in read.keys.iter().zip(&made.keys) {
             assert_eq!(read.roles, made.roles);

@@ -8,6 +8,7 @@
 //! clock that cannot be set, so neither a refused reload nor a wrong date shortens a wait. And a wait
 //! for the parent starts again whenever one of its servers gives another answer, or none.
 
+mod cancel;
 mod parent;
 mod roles;
 mod roll_file;

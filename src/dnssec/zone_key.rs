@@ -241,6 +241,20 @@ pub(super) fn uncompressed(octets: &[u8]) -> Vec<u8> {
     point
 }
 
+/// Bits of the modulus of an RSA key, by the data of its DNSKEY record. `None`: it is of another
+/// algorithm.
+pub fn rsa_bits(rdata: &[u8]) -> Option<usize> {
+    let (head, octets) = rdata.split_first_chunk::<4>()?;
+    if !matches!(head[3], 1 | 5 | 7 | 8 | 10) {
+        return None;
+    }
+    let (_, modulus) = rsa_parts(octets)?;
+    let zeros = modulus.iter().take_while(|octet| **octet == 0).count();
+    let first = modulus.get(zeros).map_or(0, |octet| octet.leading_zeros());
+    let octets = modulus.len().saturating_sub(zeros);
+    Some(octets.saturating_mul(8).saturating_sub(first as usize))
+}
+
 /// The exponent and the modulus of an RSA key in a DNSKEY record (RFC 3110 section 2).
 pub(super) fn rsa_parts(octets: &[u8]) -> Option<(&[u8], &[u8])> {
     let (length, rest) = match octets {
@@ -309,6 +323,18 @@ mod tests {
 
     fn hex(octets: &[u8]) -> String {
         octets.iter().map(|octet| format!("{octet:02x}")).collect()
+    }
+
+    #[test]
+    fn the_bits_of_an_rsa_key_are_those_of_its_modulus() {
+        for (first, length, bits) in [(0x80, 128, 1024), (0x40, 256, 2047), (0xff, 256, 2048)] {
+            let mut modulus = vec![0, first];
+            modulus.resize(length + 1, 1);
+            let rdata = [&[1, 0, 3, 8][..], &rsa_octets(&[1, 0, 1], &modulus)].concat();
+            assert_eq!(rsa_bits(&rdata), Some(bits));
+        }
+        assert_eq!(rsa_bits(&rfc6605().dnskey_rdata()), None);
+        assert_eq!(rsa_bits(&[1, 0, 3, 8]), None);
     }
 
     #[test]

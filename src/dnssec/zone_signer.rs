@@ -149,10 +149,7 @@ impl SigningSession {
     /// When the first of the signatures that were made or found is due to be made anew, in seconds
     /// since 1970; `None`: there were none.
     pub fn next_due(&self) -> Option<u64> {
-        match self.next_due.load(Ordering::Relaxed) {
-            u64::MAX => None,
-            due => Some(due),
-        }
+        noted(&self.next_due)
     }
 
     fn read_store(&self) -> RwLockReadGuard<'_, SignatureStore> {
@@ -161,11 +158,6 @@ impl SigningSession {
 
     fn write_store(&self) -> RwLockWriteGuard<'_, SignatureStore> {
         self.store.write().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn note(&self, times: ValidityPeriod, now: u64) {
-        let due = now.saturating_add(self.rules.until_due(times, now).into());
-        self.next_due.fetch_min(due, Ordering::Relaxed);
     }
 
     /// Writes new signatures to the file of the store. Others sign while this waits for the disk.
@@ -231,6 +223,8 @@ pub struct ZoneSigner {
     /// They sign everything else: ZSKs and CSKs.
     zone_keys: Vec<Arc<SigningKey>>,
     session: Arc<SigningSession>,
+    /// When the first of its signatures is due, in seconds since 1970.
+    next_due: Arc<AtomicU64>,
 }
 
 impl ZoneSigner {
@@ -262,6 +256,7 @@ impl ZoneSigner {
             entry_keys,
             zone_keys,
             session,
+            next_due: Arc::new(AtomicU64::new(u64::MAX)),
         }
     }
 
@@ -278,6 +273,7 @@ impl ZoneSigner {
             entry_keys,
             zone_keys,
             session,
+            next_due: Arc::new(AtomicU64::new(u64::MAX)),
         }
     }
 
@@ -289,6 +285,19 @@ impl ZoneSigner {
     /// What it shares with the signers of other zones.
     pub fn session(&self) -> &SigningSession {
         &self.session
+    }
+
+    /// When the first of the zone's signatures that were made or found is due to be made anew, in
+    /// seconds since 1970; `None`: there were none.
+    pub fn next_due(&self) -> Option<u64> {
+        noted(&self.next_due)
+    }
+
+    fn note(&self, times: ValidityPeriod, now: u64) {
+        let session = &self.session;
+        let due = now.saturating_add(session.rules.until_due(times, now).into());
+        self.next_due.fetch_min(due, Ordering::Relaxed);
+        session.next_due.fetch_min(due, Ordering::Relaxed);
     }
 
     /// Whether every key may sign steered names.
@@ -378,9 +387,17 @@ impl ZoneSigner {
             }
         };
         fields.times = times;
-        session.note(times, now);
+        self.note(times, now);
         session.collect(&digest, times, &octets);
         Ok(MadeSignature { fields, octets })
+    }
+}
+
+/// A time that was noted.
+fn noted(due: &AtomicU64) -> Option<u64> {
+    match due.load(Ordering::Relaxed) {
+        u64::MAX => None,
+        due => Some(due),
     }
 }
 

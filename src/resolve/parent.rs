@@ -45,6 +45,20 @@ pub async fn ask_parent(
     }
 }
 
+/// The DS records of a zone as the resolver finds them: their data. Must be called inside a tokio
+/// runtime.
+///
+/// # Errors
+/// A sentence: there is no answer.
+pub async fn look_up_ds(zone: &Name, upstream: &UpstreamServers) -> Result<Vec<Vec<u8>>, String> {
+    let (resolver, timeout) = (upstream.resolver()?, upstream.timeout());
+    match look_up(&resolver, zone, RecordType::DS, timeout).await {
+        Ok(records) => Ok(ds_of(&records).0),
+        Err(NetError::Dns(DnsError::NoRecordsFound(_))) => Ok(Vec::new()),
+        Err(error) => Err(describe(&error, timeout)),
+    }
+}
+
 async fn ask_all(
     zone: &Name,
     servers: &[SocketAddr],
@@ -139,7 +153,7 @@ async fn addresses(
 }
 
 /// One address of a host: a server answers alike at all of them.
-async fn address(
+pub(super) async fn address(
     resolver: &TokioResolver,
     host: &HickoryName,
     timeout: Duration,
@@ -156,19 +170,25 @@ async fn address(
     None
 }
 
-async fn look_up(
+pub(super) async fn look_up(
     resolver: &TokioResolver,
     name: &Name,
     rtype: RecordType,
     timeout: Duration,
 ) -> Result<Lookup, NetError> {
-    let labels = name.labels().filter(|label| !label.is_empty());
-    let mut query = HickoryName::from_labels(labels)?;
-    query.set_fqdn(true);
+    let query = hickory_name(name)?;
     match tokio::time::timeout(timeout, resolver.lookup(query, rtype)).await {
         Ok(answer) => answer,
         Err(_) => Err(NetError::Timeout),
     }
+}
+
+/// A name of ours as one of the library.
+pub(super) fn hickory_name(name: &Name) -> Result<HickoryName, NetError> {
+    let labels = name.labels().filter(|label| !label.is_empty());
+    let mut query = HickoryName::from_labels(labels)?;
+    query.set_fqdn(true);
+    Ok(query)
 }
 
 fn is_below(zone: &Name, apex: &Name) -> bool {
@@ -183,7 +203,7 @@ fn is_below(zone: &Name, apex: &Name) -> bool {
 }
 
 /// A name of the library as one of ours.
-fn wire_name(name: &HickoryName) -> Option<Name> {
+pub(super) fn wire_name(name: &HickoryName) -> Option<Name> {
     let mut text = name.to_ascii();
     if !text.ends_with('.') {
         text.push('.');

@@ -174,6 +174,18 @@ impl RecordStore {
         &self.octets[at..at + usize::from(record.length)]
     }
 
+    /// Replaces octets of a record's data that end so many octets before its end.
+    pub fn overwrite(&mut self, record: &PackedRecord, from_end: usize, octets: &[u8]) {
+        let end = (record.data as usize + usize::from(record.length)).checked_sub(from_end);
+        let start = end.and_then(|end| end.checked_sub(octets.len()));
+        if let (Some(start), Some(end)) = (start, end)
+            && start >= record.data as usize
+            && let Some(place) = self.octets.get_mut(start..end)
+        {
+            place.copy_from_slice(octets);
+        }
+    }
+
     /// A record of this store with everything that belongs to it.
     pub fn view(&self, record: &PackedRecord) -> ZoneRecord<'_> {
         ZoneRecord {

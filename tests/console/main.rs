@@ -23,6 +23,9 @@ use world::{TOKEN, www};
 const FRA: &str = "127.0.0.21";
 const IAD: &str = "127.0.0.22";
 
+/// A zone that is not signed.
+const PLAIN: &str = "@ 300 SOA ns1 hostmaster 7 2 3 4 60\n@ 300 NS ns1\nns1 300 A 192.0.2.53\n";
+
 /// Two regions that are checked, and their server.
 fn play() -> (Region, Region, Server) {
     let fra = Region::start(FRA, 0);
@@ -335,6 +338,42 @@ fn the_demo_is_shown_and_nothing_is_cut_off() {
         assert_eq!(browser.run(cut, json!([])), json!([]));
         browser.is_calm();
     });
+}
+
+#[test]
+fn signed_zones_show_their_signatures_and_the_roll_of_their_keys() {
+    let lines = "[zones.dnssec]\nsign = \"example.test\"\ngenerate = true\n\
+                 [[services]]\nname = \"www.example.test\"\norder = \"none\"\n\
+                 endpoints = { fra = \"192.0.2.1\", iad = \"192.0.2.2\" }\n";
+    let setup = world::setup("state", lines).zone("other.test", PLAIN);
+    let server = setup.start();
+    let browser = open(&server);
+    let cells = "return [...document.querySelectorAll('#zones tbody tr')].map((row) =>
+        [...row.cells].map((cell) => cell.textContent))";
+    let rows = browser.run(cells, json!([]));
+    assert_eq!(rows[1], json!(["other.test", "7", "no", ""]));
+    assert_eq!(
+        (&rows[0][0], &rows[0][3]),
+        (&json!("example.test"), &json!(""))
+    );
+    let signed = rows[0][2].as_str().expect("a text").to_owned();
+    assert!(signed.ends_with(" days left"), "{signed}");
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_meridian"))
+        .args(["keys", "roll", "example.test", "--config"])
+        .arg(server.config_file())
+        .output()
+        .expect("it is built");
+    assert!(output.status.success(), "{output:?}");
+    server.reload();
+    browser.until(
+        "the roll is shown",
+        "return document.querySelector('#zones tbody tr').cells[3].textContent.includes('rolls the key')",
+    );
+    browser.keep("console-zones");
+    let cut = "return [...document.querySelectorAll('.scroll')].filter((it) => it.scrollWidth > it.clientWidth)
+        .map((it) => it.closest('section').id)";
+    assert_eq!(browser.run(cut, json!([])), json!([]));
+    browser.is_calm();
 }
 
 #[test]

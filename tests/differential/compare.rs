@@ -78,7 +78,7 @@ fn lower(record: &Record) -> Record {
     }
 }
 
-fn lower_octets(digits: &str) -> String {
+pub fn lower_octets(digits: &str) -> String {
     let octets = digits
         .as_bytes()
         .chunks(2)

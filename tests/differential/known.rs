@@ -27,7 +27,7 @@ pub struct Item {
 }
 
 /// In the order of the document; the first that applies explains a difference.
-pub const ITEMS: [Item; 15] = [
+pub const ITEMS: [Item; 17] = [
     Item {
         name: "any",
         applies: any,
@@ -87,6 +87,14 @@ pub const ITEMS: [Item; 15] = [
     Item {
         name: "undelegated-child",
         applies: undelegated_child,
+    },
+    Item {
+        name: "empty-wildcard",
+        applies: empty_wildcard,
+    },
+    Item {
+        name: "nsec-at-cut",
+        applies: nsec_at_cut,
     },
 ];
 
@@ -327,6 +335,35 @@ fn undelegated_child(case: &Case<'_>) -> bool {
         && case.zones.iter().any(|zone| zone.origin == name)
         && !case.zones.iter().any(delegates)
         && case.ours.rcode == 0
+}
+
+/// No data, because the wildcard that matches is an empty name: we add the NSEC record that shows it. Its next name lies
+/// below the wildcard, so the record has the label `*`.
+fn empty_wildcard(case: &Case<'_>) -> bool {
+    // The TTL of the SOA record may differ as well (`soa-ttl`).
+    let without_soa = |records: &BTreeSet<Record>| -> BTreeSet<Record> {
+        let others = records.iter();
+        let others = others.filter(|record| record.rtype != 6 && !record.data.starts_with("0006"));
+        others.cloned().collect()
+    };
+    let (ours, theirs) = (
+        without_soa(&case.ours.authorities),
+        without_soa(&case.theirs.authorities),
+    );
+    let shows = |record: &&Record| record.rtype == 47 && record.data.contains("012a");
+    let mut extra = ours.difference(&theirs);
+    case.parts == [Part::Authority]
+        && theirs.is_subset(&ours)
+        && ours.difference(&theirs).any(|record| shows(&record))
+        && extra.all(|record| shows(&record) || record.data.starts_with("002f"))
+}
+
+/// NSEC at a delegation: BIND gives the record of the upper zone, Knot and we refer to the lower one.
+fn nsec_at_cut(case: &Case<'_>) -> bool {
+    case.who == "BIND"
+        && case.asked.question.rtype == 47
+        && case.ours.refers()
+        && case.theirs.answers.iter().any(|record| record.rtype == 47)
 }
 
 /// The origin of the zone that holds a name.

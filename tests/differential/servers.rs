@@ -45,6 +45,14 @@ struct Site<'z> {
     folder: &'z Path,
     address: SocketAddr,
     zones: &'z [Zone],
+    /// Where their files are, beside the folder of ours.
+    files: &'z str,
+}
+
+impl Site<'_> {
+    fn path_of(&self, zone: &Zone) -> String {
+        format!("../{}/{}.zone", self.files, file_of(zone))
+    }
 }
 
 const RECIPES: [Recipe; 3] = [
@@ -86,10 +94,14 @@ impl Servers {
                 &format!("$ORIGIN {}\n{}", zone.origin, zone.text()),
             );
         }
-        let ours = setup.start();
+        Servers::start_beside(setup.start(), "zones", names, zones)
+    }
+
+    /// Starts those of these names beside ours, with the files of this folder beside its own.
+    pub fn start_beside(ours: Server, files: &str, names: &[&str], zones: &[Zone]) -> Servers {
         let recipes = RECIPES.iter().filter(|recipe| names.contains(&recipe.name));
         let others: Vec<Other> = recipes
-            .map(|recipe| Other::start(recipe, ours.folder(), zones))
+            .map(|recipe| Other::start(recipe, ours.folder(), files, zones))
             .collect();
         others.iter().for_each(|other| other.await_zones(zones));
         Servers { ours, others }
@@ -97,7 +109,7 @@ impl Servers {
 }
 
 impl Other {
-    fn start(recipe: &Recipe, zones_folder: &Path, zones: &[Zone]) -> Other {
+    fn start(recipe: &Recipe, zones_folder: &Path, files: &str, zones: &[Zone]) -> Other {
         // BIND listens at addresses of interfaces only, so not all of 127.0.0.0/8.
         let address = (Ipv4Addr::LOCALHOST, free_port()).into();
         let folder = zones_folder.join(recipe.name);
@@ -108,6 +120,7 @@ impl Other {
             folder: &folder,
             address,
             zones,
+            files,
         });
         fs::write(&config, text).expect("the temporary folder can be written");
         let log = folder.join("log");
@@ -198,12 +211,8 @@ impl Other {
     }
 }
 
-fn file_of(zone: &Zone) -> String {
+pub fn file_of(zone: &Zone) -> String {
     zone.origin.to_string().trim_end_matches('.').to_owned()
-}
-
-fn path_of(zone: &Zone) -> String {
-    format!("../zones/{}.zone", file_of(zone))
 }
 
 fn knot(site: &Site<'_>) -> String {
@@ -212,7 +221,7 @@ fn knot(site: &Site<'_>) -> String {
         format!(
             "  - domain: \"{}\"\n    file: \"{folder}/{}\"\n",
             zone.origin,
-            path_of(zone)
+            site.path_of(zone)
         )
     });
     format!(
@@ -231,7 +240,7 @@ fn nsd(site: &Site<'_>) -> String {
         format!(
             "zone:\n  name: \"{}\"\n  zonefile: \"{}\"\n",
             zone.origin,
-            path_of(zone)
+            site.path_of(zone)
         )
     });
     format!(
@@ -250,7 +259,7 @@ fn bind(site: &Site<'_>) -> String {
         format!(
             "zone \"{}\" {{ type primary; file \"{}\"; }};\n",
             zone.origin,
-            path_of(zone)
+            site.path_of(zone)
         )
     });
     format!(

@@ -82,6 +82,7 @@ fn every_kind_of_steered_answer_is_secure() {
         "www.example.test A",
         "www.example.test AAAA",
         "www.example.test TXT",
+        "www.example.test ANY",
         "a.www.example.test A",
         "a.www.example.test AAAA",
         "a.b.www.example.test TXT",

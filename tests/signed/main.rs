@@ -8,8 +8,12 @@ mod programs;
 mod world;
 
 mod answers;
+mod bootstrap;
 mod elsewhere;
 mod failover;
+mod multi_signer;
+mod presigned;
 mod rolls;
+mod serials;
 mod time;
 mod validator;

@@ -134,6 +134,15 @@ impl Unbound {
     }
 
     fn start_with(trusted: &Path, zones: &[(&str, &Server)], options: &str) -> Unbound {
+        let mut ports = Vec::new();
+        for (zone, server) in zones {
+            ports.push((*zone, vec![server.address().port()]));
+        }
+        Unbound::of_ports(trusted, &ports, options)
+    }
+
+    /// Trusts the keys of a folder, and finds each zone at these ports of this machine.
+    pub fn of_ports(trusted: &Path, zones: &[(&str, Vec<u16>)], options: &str) -> Unbound {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let port = free_port();
         let path = folder.path().display();
@@ -152,13 +161,11 @@ impl Unbound {
             }
         }
         let mut stubs = String::new();
-        for (zone, server) in zones {
-            let port = server.address().port();
-            write!(
-                stubs,
-                "stub-zone:\n  name: \"{zone}\"\n  stub-addr: 127.0.0.1@{port}\n"
-            )
-            .expect("it is memory");
+        for (zone, ports) in zones {
+            write!(stubs, "stub-zone:\n  name: \"{zone}\"\n").expect("it is memory");
+            for port in ports {
+                writeln!(stubs, "  stub-addr: 127.0.0.1@{port}").expect("it is memory");
+            }
         }
         let config = format!(
             r#"

@@ -41,13 +41,18 @@ struct Family {
 
 impl Family {
     fn start(policy: &str) -> Family {
+        Family::start_with("1s", policy)
+    }
+
+    /// The same with another `propagation`.
+    fn start_with(propagation: &str, policy: &str) -> Family {
         let parent = Setup::new().zone("test", PARENT).config(SIGNED).start();
         let config = format!(
             r#"
 {SIGNED}
 parent_servers = ["127.0.0.1:{}"]
 policy = "quick"
-policies.quick = {{ propagation = "1s", parent_propagation = "0s", parent_ds_ttl = "1s"{policy} }}
+policies.quick = {{ propagation = "{propagation}", parent_propagation = "0s", parent_ds_ttl = "1s"{policy} }}
 
 [state]
 directory = "state"
@@ -246,4 +251,99 @@ fn rfc8078_section_4_a_zone_becomes_unsigned_when_no_cache_has_its_ds_record() {
     family.child.await_log("reloaded", before + 1);
     let reply = family.unbound.ask_any("host.example.test", "A");
     assert!(reply.contains("status: NOERROR"), "{reply}");
+}
+
+#[test]
+fn rfc6781_section_4_1_2_a_ksk_is_rolled_when_the_parent_has_the_new_one() {
+    let family = Family::start(", split_keys = true");
+    let steps = family.roll(&["--ksk"]);
+    expect_order(&steps, &["publish", "submit", "done"]);
+    let (said, is_good) = check_online(&family);
+    assert!(is_good, "{said}");
+}
+
+#[test]
+fn a_roll_can_be_taken_back_while_its_key_is_only_published() {
+    let family = Family::start_with("1h", ", split_keys = true");
+    let before = family.tags();
+    family.keys(&["roll", "example.test", "--ksk"]);
+    family.child.reload();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while family.tags().len() == before.len() {
+        assert!(Instant::now() < deadline, "{}", family.child.log());
+    }
+    let said = family.keys(&["roll", "example.test", "--cancel"]);
+    assert!(
+        said.contains("example.test keeps its keys: a roll was taken back"),
+        "{said}"
+    );
+    family.child.reload();
+    while family.tags() != before {
+        family.ask();
+        assert!(Instant::now() < deadline, "{}", family.child.log());
+    }
+    family.ask();
+    assert_eq!(family.step().0, "done");
+    // There is nothing left to take back.
+    let output = Command::new(env!("CARGO_BIN_EXE_meridian"))
+        .args(["keys", "roll", "example.test", "--cancel", "--config"])
+        .arg(family.child.config_file())
+        .output()
+        .expect("the binary of this crate can be run");
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(complaint.contains("no roll is under way"), "{complaint}");
+}
+
+/// What `meridian check --online` prints of the child, and whether it is content.
+fn check_online(family: &Family) -> (String, bool) {
+    let output = Command::new(env!("CARGO_BIN_EXE_meridian"))
+        .args(["check", "--online", "--config"])
+        .arg(family.child.config_file())
+        .output()
+        .expect("the binary of this crate can be run");
+    let mut said = String::from_utf8_lossy(&output.stdout).into_owned();
+    said.push_str(&String::from_utf8_lossy(&output.stderr));
+    (said, output.status.success())
+}
+
+#[test]
+fn a_check_compares_the_parent_with_the_keys() {
+    let family = Family::start("");
+    assert!(check_online(&family).1);
+    family.publish("");
+    let (said, is_good) = check_online(&family);
+    assert!(
+        is_good && said.contains("the parent of example.test has no DS record"),
+        "{said}"
+    );
+    let other = "example DS 12345 13 2 \
+                 0000000000000000000000000000000000000000000000000000000000000000\n";
+    family.publish(other);
+    let (said, is_good) = check_online(&family);
+    assert!(!is_good, "{said}");
+    assert!(
+        said.contains("has a DS record (12345) that is of no key of the zone, and no other"),
+        "{said}"
+    );
+    let both = family.keys(&["ds", "example.test"]) + other;
+    family.publish(&both);
+    let (said, is_good) = check_online(&family);
+    assert!(
+        is_good && said.contains("of no key of the zone; have it removed"),
+        "{said}"
+    );
+    // The child forgets to sign.
+    let config = fs::read_to_string(family.child.config_file()).expect("it is ours");
+    fs::write(
+        family.child.config_file(),
+        config.replace("sign = \"*\"", "sign = \"other.test\""),
+    )
+    .expect("it is ours");
+    let other = family.child.folder().join("zones/other.test.zone");
+    fs::write(other, ZONE).expect("it is ours");
+    let (said, is_good) = check_online(&family);
+    assert!(
+        !is_good && said.contains("but the zone is not signed"),
+        "{said}"
+    );
 }

@@ -17,7 +17,7 @@ fn library() -> PathBuf {
 }
 
 /// Starts the server of a folder again, with its clock ahead by this.
-fn start_again(folder: tempfile::TempDir, offset: &str) -> Server {
+pub fn start_again(folder: tempfile::TempDir, offset: &str) -> Server {
     let mut command = Command::new(env!("CARGO_BIN_EXE_meridian"));
     command
         .args(["serve", "--config"])

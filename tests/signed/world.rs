@@ -135,6 +135,16 @@ pub fn setup(services: &str) -> Setup {
     zones().config(OWN_KEYS).config(CONFIG).config(services)
 }
 
+/// The same with serials that rise by themselves, in one of two ways.
+pub fn setup_rising(rule: &str, services: &str) -> Setup {
+    let policy = format!("policies.own = {{ zones = [\"example.test\"], serial = \"{rule}\" }}\n");
+    zones()
+        .config(OWN_KEYS)
+        .config(&policy)
+        .config(CONFIG)
+        .config(services)
+}
+
 /// The same for a server without keys.
 pub fn setup_elsewhere(services: &str, bundle: &[u8]) -> Setup {
     zones()

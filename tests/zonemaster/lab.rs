@@ -116,6 +116,12 @@ fra = ["185.49.140.80", "2a04:b900::80"]
 iad = ["194.0.28.80", "2001:678:2c::80"]
 "#;
 
+const SIGNED: &str = r#"
+[zones.dnssec]
+sign = "*"
+generate = true
+"#;
+
 /// The Internet, while it lasts.
 pub struct Lab {
     namespace: Namespace,
@@ -125,24 +131,33 @@ pub struct Lab {
 
 impl Lab {
     pub fn start() -> Lab {
+        Lab::start_with("")
+    }
+
+    /// The same with all zones signed, from the root down.
+    pub fn start_signed() -> Lab {
+        Lab::start_with(SIGNED)
+    }
+
+    /// With these lines in each configuration. Whoever is below comes first, because those above have its DS records.
+    fn start_with(signing: &str) -> Lab {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mut lab = Lab {
             namespace: Namespace::make(),
             servers: Vec::new(),
             folder,
         };
-        lab.serve(
-            &[
-                "198.41.0.4",
-                "2001:503:ba3e::2:30",
-                "170.247.170.2",
-                "2801:1b8:10::b",
-            ],
-            &[("root", ROOT)],
-            "",
-        );
+        let is_signed = !signing.is_empty();
+        let ours = [
+            "185.49.140.60",
+            "2a04:b900::8:0:0:60",
+            "194.0.28.53",
+            "2001:678:2c:0:194:0:28:53",
+        ];
+        lab.serve(&ours, &[(ZONE, INSPECTED)], &format!("{signing}{STEERED}"));
+        let net = NET.to_owned() + &lab.ds_if(is_signed, &[ZONE]);
         let below = [
-            ("net", NET),
+            ("net", net.as_str()),
             ("in-addr.arpa", REVERSE),
             ("ip6.arpa", REVERSE_6),
             ("zonemaster.net", NUMBERS),
@@ -160,16 +175,35 @@ impl Lab {
                 "2001:503:231d::2:30",
             ],
             &below,
-            "",
+            signing,
         );
-        let ours = [
-            "185.49.140.60",
-            "2a04:b900::8:0:0:60",
-            "194.0.28.53",
-            "2001:678:2c:0:194:0:28:53",
-        ];
-        lab.serve(&ours, &[(ZONE, INSPECTED)], STEERED);
+        let root = ROOT.to_owned() + &lab.ds_if(is_signed, &["net", "in-addr.arpa", "ip6.arpa"]);
+        lab.serve(
+            &[
+                "198.41.0.4",
+                "2001:503:ba3e::2:30",
+                "170.247.170.2",
+                "2801:1b8:10::b",
+            ],
+            &[("root", &root)],
+            signing,
+        );
         lab
+    }
+
+    /// The DS records of zones of the server that was started last.
+    fn ds_if(&self, is_signed: bool, zones: &[&str]) -> String {
+        let mut records = String::new();
+        for zone in zones.iter().filter(|_| is_signed) {
+            let server = self.servers.last().expect("one was started");
+            records.push_str(&ds_of(server, zone));
+        }
+        records
+    }
+
+    /// The DS record of the zone that is inspected.
+    pub fn ds_of_ours(&self) -> String {
+        ds_of(self.servers.first().expect("ours"), ZONE)
     }
 
     /// One Meridian on port 53 of these addresses.
@@ -224,6 +258,17 @@ impl Lab {
         );
         format!("{said}{errors}")
     }
+}
+
+/// The DS record of a zone of a server.
+fn ds_of(server: &Server, zone: &str) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_meridian"))
+        .args(["keys", "ds", zone, "--folder"])
+        .arg(server.folder().join("keys"))
+        .output()
+        .expect("it is built");
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).expect("it is text")
 }
 
 /// A network of one machine.

@@ -7,7 +7,7 @@ import { apply, lift } from "./orders.js";
 import { decides } from "./rules.js";
 import { Shares } from "./shares.js";
 import { $, current, get, isChange, isOrder, ruleOf, state } from "./state.js";
-import { endpoints, lasting, legend, make, moment, orders, perSecond, regionState } from "./tables.js";
+import { endpoints, lasting, legend, make, moment, orders, perSecond, regionState, zones } from "./tables.js";
 import { Why } from "./why.js";
 
 // Times are in milliseconds.
@@ -84,7 +84,16 @@ function showStatus() {
   $("credit").textContent = `meridian ${status.version}. ${status.geodata_credit}. Map: Natural Earth.`;
   showService();
   showOrders();
+  showZones();
   showMap();
+}
+
+// Drawn only if something has changed, so that a selected text stays selected.
+function showZones() {
+  const list = JSON.stringify(state.status.zones);
+  if (list === state.zones) return;
+  state.zones = list;
+  $("zones").replaceChildren(...zones(state.status.zones));
 }
 
 function showService() {

@@ -144,6 +144,26 @@ export function orders(list, lift) {
   return table("Overrides in force", ["Subject", "Override", "Reason", "By", "In force", ""], rows);
 }
 
+const MOST_ZONES = 50;
+
+// Zones with what is known of their signatures: those that need attention first.
+export function zones(list) {
+  const urgency = ({ signed }) => (signed ? (signed.roll ? -1 : 0) + Math.min(signed.days_left, 3) : 9);
+  const sorted = [...list].sort((one, other) => urgency(one) - urgency(other));
+  const rows = sorted.slice(0, MOST_ZONES).map(({ name, serial, signed }) => [name, String(serial), ...signatures(signed)]);
+  const more = list.length - MOST_ZONES;
+  const rest = more > 0 ? make("p", { className: "faint" }, `and ${more} more zones`) : null;
+  return [table("Zones and their signatures", ["Zone", "Serial", "Signed", "Roll of keys"], rows), rest].filter(Boolean);
+}
+
+function signatures(signed) {
+  if (!signed) return ["no", ""];
+  const { days_left: days, in_file: inFile, roll } = signed;
+  const left = days < 0 ? "signatures have expired" : `${days} day${days === 1 ? "" : "s"} left`;
+  const word = (inFile ? "in its file, " : "") + left;
+  return [days < 3 ? make("strong", { className: "bad" }, word) : word, roll ?? ""];
+}
+
 export function explanation(facts) {
   const kilometres = (it) => (it === null || it === undefined ? "" : `${Math.round(it)}\u00a0km`);
   const parts = [make("p", { className: "answer" }, make("strong", {}, facts.summary))];

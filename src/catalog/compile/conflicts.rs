@@ -43,6 +43,15 @@ impl Draft<'_> {
                 "{name} lies at or below the delegation of {cut}, so this server cannot answer for it"
             ));
         }
+        let zone = self.zones.get(node.zone.0 as usize);
+        if let Some(zone) = zone.filter(|zone| zone.is_presigned()) {
+            let (apex, file) = (&zone.origin, zone.file.display());
+            return Some(format!(
+                "{name} lies in {apex}, which is signed in its file, so answers for it would have no \
+                 signatures; take the RRSIG and NSEC records out of {file}, and sign the zone here with \
+                 its keys ([zones.dnssec] sign)"
+            ));
+        }
         if let Some((owner, place)) = self.dname_above(name, dnames) {
             return Some(format!(
                 "{name} lies below the DNAME of {owner} at {place}, so this server cannot answer for it; remove one of them"

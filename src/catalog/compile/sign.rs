@@ -8,16 +8,18 @@ use super::{CatalogError, Draft};
 use crate::catalog::CatalogZone;
 use crate::catalog::signed::{RrsetToSign, SignedZones, SigningInput, ZoneSigners};
 use crate::config::Config;
+use crate::zone::Zone;
 
 impl Draft<'_> {
-    /// Signs the zones that have a signer; `None`: no zone has one.
+    /// Signs the zones that have a signer, and takes the signatures of those that are signed in their
+    /// files; `None`: there are neither.
     pub(super) fn sign(
         &self,
         config: &Config,
         zones: &[CatalogZone],
         signers: &ZoneSigners,
     ) -> Result<Option<SignedZones>, CatalogError> {
-        if signers.is_empty() {
+        if signers.is_empty() && !self.zones.iter().any(Zone::is_presigned) {
             return Ok(None);
         }
         let mut rrsets = Vec::with_capacity(self.placed.len());

@@ -4,6 +4,7 @@
 //! data or a delegation (RFC 4035 sections 2.2 and 2.3). Signatures that the store has are taken from
 //! there. The work is divided over two threads.
 
+use super::presigned::{self, FileSignatures, ZoneRemarks};
 use super::table::{BitmapTable, TableBuilder};
 use super::{ChainLink, DenialChain, LinkVariant, SignatureTable, SignedZone, SignedZones, half};
 use crate::catalog::names::{NameNode, NameRole, NameTable, NodeId};
@@ -112,8 +113,10 @@ impl SignedZones {
     pub fn build(input: &SigningInput<'_>) -> Result<SignedZones, SigningFault> {
         let mut table = TableBuilder::default();
         let mut expires = vec![None; input.zones.len()];
+        let mut remarks = ZoneRemarks::default();
+        let files = FileSignatures::of_zones(input);
         let parts: Vec<&[RrsetToSign<'_>]> = input.rrsets.chunks(TOGETHER).collect();
-        for part in each(&parts, |rrsets| input.sign_rrsets(rrsets)) {
+        for part in each(&parts, |rrsets| input.sign_rrsets(rrsets, &files)) {
             let part = part?;
             for (zone, expiration) in &part.expirations {
                 expires[*zone] = earlier(expires[*zone], *expiration);
@@ -124,6 +127,9 @@ impl SignedZones {
         for rrset in input.rrsets {
             if rrset.rrset.rtype() == RecordType::SOA {
                 soas[rrset.zone] = rrset.number;
+            }
+            if let Some(file) = &files[rrset.zone] {
+                remarks.look(input, rrset, &file.of(rrset.node, rrset.rrset.rtype()));
             }
         }
         let mut zones = Vec::with_capacity(input.zones.len());
@@ -138,14 +144,18 @@ impl SignedZones {
                         soa,
                         chain,
                         expires: expires.unwrap_or(0),
+                        is_presigned: false,
                     })
                 }
-                None => None,
+                None => files[zone]
+                    .as_ref()
+                    .map(|file| input.presigned(zone, file, soa, &mut remarks)),
             });
         }
         Ok(SignedZones {
             zones,
             signatures: table.finish(),
+            remarks: remarks.sentences,
         })
     }
 }
@@ -200,11 +210,38 @@ impl SigningInput<'_> {
         }
     }
 
-    fn sign_rrsets(&self, rrsets: &[RrsetToSign<'_>]) -> Result<SignedPart, SigningFault> {
+    /// A zone that is signed in its file.
+    fn presigned(
+        &self,
+        zone: usize,
+        file: &FileSignatures<'_>,
+        soa: u32,
+        remarks: &mut ZoneRemarks,
+    ) -> SignedZone {
+        let (chain, remark) = presigned::chain(self, zone, file);
+        remarks.sentences.extend(remark);
+        SignedZone {
+            soa,
+            chain,
+            expires: file.first_expiration().unwrap_or(0),
+            is_presigned: true,
+        }
+    }
+
+    fn sign_rrsets(
+        &self,
+        rrsets: &[RrsetToSign<'_>],
+        files: &[Option<FileSignatures<'_>>],
+    ) -> Result<SignedPart, SigningFault> {
         let mut part = SignedPart::default();
         let mut room = SigningRoom::default();
         for rrset in rrsets {
             part.table.next();
+            if let Some(file) = &files[rrset.zone] {
+                let found = file.of(rrset.node, rrset.rrset.rtype());
+                part.table.add(&found);
+                continue;
+            }
             let Some(signer) = self.signers.of(rrset.zone) else {
                 continue;
             };
@@ -453,7 +490,7 @@ impl SigningInput<'_> {
 }
 
 /// Whether the zone signs an RRset of a name (RFC 4035 section 2.2).
-fn is_signed(node: &NameNode, rtype: RecordType) -> bool {
+pub(super) fn is_signed(node: &NameNode, rtype: RecordType) -> bool {
     match (node.role, rtype) {
         (_, RecordType::RRSIG) => false,
         (NameRole::Apex | NameRole::Ordinary, _) => true,

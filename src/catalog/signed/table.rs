@@ -24,13 +24,17 @@ impl BitmapTable {
         let set: TypeSet = types.iter().copied().collect();
         let mut bitmap = Vec::new();
         set.append_to(&mut bitmap);
-        let bitmap = bitmap.into_boxed_slice();
-        if let Some(known) = self.known.get(&bitmap) {
+        self.index_of(&bitmap)
+    }
+
+    /// The index of a bitmap in wire form.
+    pub(super) fn index_of(&mut self, bitmap: &[u8]) -> u32 {
+        if let Some(known) = self.known.get(bitmap) {
             return *known;
         }
         let index = self.bitmaps.len() as u32;
-        self.bitmaps.push(bitmap.clone());
-        self.known.insert(bitmap, index);
+        self.bitmaps.push(bitmap.into());
+        self.known.insert(bitmap.into(), index);
         index
     }
 }

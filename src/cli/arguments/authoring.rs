@@ -31,6 +31,10 @@ pub struct CheckArgs {
     /// Print the findings as JSON
     #[arg(long)]
     pub json: bool,
+    /// Also ask for the DS records of the zones, and compare them with the keys. The questions go
+    /// to `parent_servers` or the resolver, and take a minute at most
+    #[arg(long)]
+    pub online: bool,
 }
 
 /// `meridian plan`

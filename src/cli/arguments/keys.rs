@@ -89,6 +89,9 @@ pub struct RollKeys {
     /// Replace all keys by keys of another algorithm
     #[arg(long, value_enum)]
     pub algorithm: Option<AlgorithmWord>,
+    /// Take the roll back that is under way, if nobody depends on its new keys yet
+    #[arg(long, conflicts_with_all = ["zsk", "ksk", "algorithm"])]
+    pub cancel: bool,
     /// The folder
     #[command(flatten)]
     pub keys: KeyFolderArgs,

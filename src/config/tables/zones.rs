@@ -8,7 +8,7 @@ use crate::config::document::{NamedTables, OneOrMore, SpannedList, tables};
 use crate::config::values::plain::BoundedDuration;
 use crate::config::values::words::{Keyword, ZoneSelector};
 use crate::dns::Name;
-use crate::dnssec::SigningAlgorithm;
+use crate::dnssec::{SerialRule, SigningAlgorithm};
 use crate::net::Cidr;
 
 tables! {
@@ -42,6 +42,12 @@ tables! {
         /// Whether this server carries out the rolls of keys that `meridian keys roll` begins.
         /// One server does; others have copies of its folder.
         rolls: bool = true,
+        /// Whether copies of the CDS and CDNSKEY records of zones are served below the names of their
+        /// nameservers, from which parents take the first DS record (RFC 9615).
+        bootstrap: bool = false,
+        /// Whether this server sends NOTIFY(CDS) to the parents that want it (RFC 9859). One server
+        /// of a zone does.
+        notify_parent: bool = false,
         /// Servers that are asked for the DS records of zones during a roll, with ports; at most
         /// 16.
         parent_servers: SpannedList<SocketAddr> => "those of the parent zone",
@@ -60,6 +66,9 @@ tables! {
         algorithm: Keyword<SigningAlgorithm> = "ecdsap256sha256",
         /// Whether two keys are made: one signs the keys (KSK), the other the zone (ZSK).
         split_keys: bool = false,
+        /// The serial of the zone: `"keep"` is that of the file; `"unixtime"` and `"increment"` rise
+        /// whenever the zone or its signatures change. They need a state directory.
+        serial: Keyword<SerialRule> = "keep",
         /// Time until every server of the zone serves a change.
         propagation: BoundedDuration<0, 604_800_000> = "1h",
         /// Time until every server of the parent serves a change.

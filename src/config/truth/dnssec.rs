@@ -16,6 +16,7 @@ use crate::config::document::{ConfigReport, NamedEntry, Setting, TableField, Wit
 use crate::config::tables::{Dnssec, SigningPolicy};
 use crate::config::values::words::ZoneSelector;
 use crate::dns::Name;
+use crate::dnssec::SerialRule;
 use crate::dnssec::rollover::RollDelays;
 
 /// Stands for the folder of keys where there are none.
@@ -25,11 +26,16 @@ const ELSEWHERE: &str = "elsewhere";
 pub fn resolve_dnssec(
     raw: Dnssec,
     folder: &Path,
+    has_state: bool,
     report: &mut ConfigReport,
 ) -> Option<DnssecConfig> {
     let raw_policies = raw.policies.or_default().0;
     let mut names = DeclaredNames::declare("signing policy", &raw_policies, report);
-    let mut zones = PolicyZones::default();
+    let mut zones = PolicyZones {
+        // Serials come with the signatures where the keys are elsewhere.
+        keeps_serials: has_state || raw.keys.value == Path::new(ELSEWHERE),
+        ..PolicyZones::default()
+    };
     let mut rules = Vec::new();
     for NamedEntry { value, .. } in raw_policies {
         rules.push(zones.add(value.or_default(), report));
@@ -51,6 +57,8 @@ pub fn resolve_dnssec(
         bundle: bundle.map(|bundle| folder.join(bundle)),
         generate: raw.generate.value,
         rolls: raw.rolls.value,
+        bootstrap: raw.bootstrap.value,
+        notify_parent: raw.notify_parent.value,
         parent_servers,
         policy,
         policies: zones.policies,
@@ -94,6 +102,8 @@ fn bundle_of(
 /// The zones that policies name.
 #[derive(Default)]
 struct PolicyZones {
+    /// Whether serials outlive a restart.
+    keeps_serials: bool,
     stated: HashMap<Name, SourceLine>,
     policies: Vec<(SourceLine, Name, SigningRules)>,
 }
@@ -101,6 +111,14 @@ struct PolicyZones {
 impl PolicyZones {
     fn add(&mut self, raw: SigningPolicy, report: &mut ConfigReport) -> SigningRules {
         let rules = rules_of(&raw);
+        if let Some(at) = raw.serial.at()
+            && rules.serial != SerialRule::Keep
+            && !self.keeps_serials
+        {
+            let sentence = "a serial that rises by itself must outlive a restart; add [state] with \
+                            directory = \"FOLDER\"";
+            report.error(at, sentence.to_owned());
+        }
         for WithOffset { at, value: zone } in raw.zones.value.0 {
             let line = report.line(at);
             match self.stated.insert(zone.clone(), line.clone()) {
@@ -119,6 +137,7 @@ fn rules_of(raw: &SigningPolicy) -> SigningRules {
     SigningRules {
         algorithm: raw.algorithm.value.0,
         split_keys: raw.split_keys.value,
+        serial: raw.serial.value.0,
         delays: RollDelays {
             propagation: seconds(raw.propagation.value.0),
             parent_propagation: seconds(raw.parent_propagation.value.0),

@@ -21,8 +21,8 @@ pub use crate::config::values::hosts::TargetHost;
 pub use crate::config::values::services::Capacity;
 pub use crate::config::values::words::UnknownPlace;
 use crate::dns::{Name, RecordType};
-use crate::dnssec::SigningAlgorithm;
 use crate::dnssec::rollover::RollDelays;
+use crate::dnssec::{SerialRule, SigningAlgorithm};
 pub use crate::geo::CoarsePoints;
 use crate::geo::groups::CountryGroup;
 use crate::geo::{OperatorNetwork, PlaceCode};
@@ -95,6 +95,10 @@ pub struct DnssecConfig {
     pub generate: bool,
     /// Whether this server carries out rolls of keys.
     pub rolls: bool,
+    /// Whether nameservers' names vouch for zones without a DS record.
+    pub bootstrap: bool,
+    /// Whether parents are notified of new CDS records.
+    pub notify_parent: bool,
     /// The servers that are asked for DS records; if empty, those of the parent zone.
     pub parent_servers: Vec<SocketAddr>,
     /// The policy of zones that no policy names.
@@ -110,6 +114,8 @@ pub struct SigningRules {
     pub algorithm: SigningAlgorithm,
     /// Whether keys are made in pairs of KSK and ZSK.
     pub split_keys: bool,
+    /// Where the serial comes from.
+    pub serial: SerialRule,
     /// How long changes take to be everywhere.
     pub delays: RollDelays,
 }

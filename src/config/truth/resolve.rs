@@ -75,6 +75,8 @@ pub fn resolve(raw: RawConfig, file: &Path, report: &mut ConfigReport) -> Config
         listen: &server.listen,
         admin: &admin,
     };
+    let state_directory = raw.state.or_default().directory.path_in(folder);
+    let dnssec = zones.dnssec.or_default();
     let announce = announce::resolve(raw.announce, &surroundings, folder, report);
     Config {
         file: file.to_owned(),
@@ -83,14 +85,14 @@ pub fn resolve(raw: RawConfig, file: &Path, report: &mut ConfigReport) -> Config
         max_memory: limits.memory.get().map(|size| size.0),
         limits: resolve_limits(limits, report),
         admin,
-        state_directory: raw.state.or_default().directory.path_in(folder),
+        dnssec: resolve_dnssec(dnssec, folder, state_directory.is_some(), report),
+        state_directory,
         events: resolve_events(raw.events.or_default(), folder, report),
         resolver: resolve_resolver(raw.resolver.or_default(), report),
         max_move: guard.max_move.value().map(|part| part.0),
         min_covered: guard.min_covered.value().map(|part| part.0),
         fleet: fleet::resolve(raw.fleet, folder, report),
         traffic_sample: resolve_traffic(raw.traffic.or_default()),
-        dnssec: resolve_dnssec(zones.dnssec.or_default(), folder, report),
         zones_watch: zones.watch.value,
         zones_directory: folder.join(zones.directory.value),
         zone_access: resolve_access(zones.access.value, report),

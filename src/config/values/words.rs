@@ -6,7 +6,7 @@ use schemars::{Schema, json_schema};
 
 use crate::config::document::{TextValue, ValueError, nearest};
 use crate::dns::Name;
-use crate::dnssec::SigningAlgorithm;
+use crate::dnssec::{SerialRule, SigningAlgorithm};
 use crate::geo::CoarsePoints;
 use crate::health::check::HttpMethod;
 use crate::steering::{AllDown, PickMethod, RegionOrder};
@@ -70,6 +70,14 @@ impl KeywordSet for SigningAlgorithm {
         ("ecdsap256sha256", SigningAlgorithm::EcdsaP256Sha256),
         ("ed25519", SigningAlgorithm::Ed25519),
         ("ecdsap384sha384", SigningAlgorithm::EcdsaP384Sha384),
+    ];
+}
+
+impl KeywordSet for SerialRule {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("keep", SerialRule::Keep),
+        ("unixtime", SerialRule::UnixTime),
+        ("increment", SerialRule::Increment),
     ];
 }
 

@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
+use crate::dns::Name;
 use crate::dnssec::{BundleKey, SignatureBundle, SigningSession};
 
 /// What a load for a bundle has signed with.
 pub struct BundleDraft {
     pub(super) made_at: u64,
     pub(super) keys: Vec<BundleKey>,
+    /// Those that rise by themselves, by zone.
+    pub(super) serials: Vec<(Name, u32)>,
     /// Of zones, and of steered names.
     pub(super) sessions: [Arc<SigningSession>; 2],
 }
@@ -25,6 +28,7 @@ impl BundleDraft {
         let bundle = SignatureBundle {
             made_at: self.made_at,
             keys: self.keys,
+            serials: self.serials,
             signatures,
         };
         Ok((bundle, made))

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crate::config::{Config, DnssecConfig, ServiceRegion};
-use crate::dns::{Name, RecordType};
+use crate::dns::Name;
 use crate::zone::Zone;
 
 /// The apexes of the zones in which a name is steered.
@@ -17,7 +17,7 @@ pub(super) fn steered_zones(config: &Config, zones: &[Zone]) -> HashSet<Name> {
 }
 
 /// The apex of the zone that a name is in.
-fn apex_of(name: &Name, apexes: &HashSet<&Name>) -> Option<Name> {
+pub(super) fn apex_of(name: &Name, apexes: &HashSet<&Name>) -> Option<Name> {
     let mut name = Some(name.clone());
     while let Some(above) = name {
         if apexes.contains(&above) {
@@ -74,13 +74,7 @@ pub(super) fn unknown_zones(dnssec: &DnssecConfig, zones: &[Zone]) -> Vec<String
 /// Whether a zone is signed here. With `"*"`, zones that are signed already stay as they are.
 pub(in crate::control) fn is_selected(dnssec: &DnssecConfig, zone: &Zone) -> bool {
     match &dnssec.zones {
-        None => !is_signed_already(zone),
+        None => !zone.is_presigned(),
         Some(named) => named.iter().any(|(_, name)| *name == zone.origin),
     }
-}
-
-pub(super) fn is_signed_already(zone: &Zone) -> bool {
-    zone.rrsets()
-        .take_while(|rrset| rrset.owner().eq_ignore_ascii_case(zone.origin.as_wire()))
-        .any(|rrset| rrset.rtype() == RecordType::RRSIG)
 }

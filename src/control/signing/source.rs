@@ -23,6 +23,8 @@ pub(super) struct KeySource {
     pub(super) bundle: Option<Arc<SignatureStore>>,
     /// When the first signature of the bundle expires, in seconds since 1970.
     pub(super) expires: Option<u64>,
+    /// The serials of zones by their apexes in wire form, if a bundle says them.
+    pub(super) serials: BTreeMap<Vec<u8>, u32>,
     /// What the keys of each zone do, if a bundle says it.
     roles: BTreeMap<Vec<u8>, ZoneKeyRoles>,
     /// The times of keys count as of then: now, or when the bundle was made. Seconds since 1970.
@@ -60,6 +62,7 @@ impl KeySource {
             folder,
             bundle: None,
             expires: None,
+            serials: BTreeMap::new(),
             roles: BTreeMap::new(),
             as_of: now(),
             warnings: Vec::new(),
@@ -80,6 +83,10 @@ impl KeySource {
             roles.entry(zone).or_default().add(keys.len(), &found);
             keys.push(key);
         }
+        let mut serials = BTreeMap::new();
+        for (zone, serial) in bundle.serials {
+            serials.insert(zone.as_wire().to_vec(), serial);
+        }
         let now = now();
         let expiration = bundle.signatures.first_expiration();
         let expires = expiration.map(|expiration| time_of(expiration, now));
@@ -88,6 +95,7 @@ impl KeySource {
             folder,
             bundle: Some(Arc::new(bundle.signatures)),
             expires,
+            serials,
             roles,
             as_of: bundle.made_at,
             warnings: warning.into_iter().collect(),

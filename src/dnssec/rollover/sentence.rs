@@ -11,6 +11,7 @@ impl ZoneRoll {
     pub fn title(&self) -> String {
         let (old, new) = (names(&self.old), names(&self.new));
         match self.kind {
+            _ if self.is_cancelled() => "keeps its keys".to_owned(),
             RollKind::Unsign => "goes back to unsigned".to_owned(),
             RollKind::Algorithm => format!("changes the algorithm: from {old} to {new}"),
             RollKind::Ksk if self.old.is_empty() => format!("becomes secure with {new}"),
@@ -90,6 +91,7 @@ impl ZoneRoll {
     fn end(&self) -> String {
         let at = time_for_people(self.floor);
         match self.kind {
+            _ if self.is_cancelled() => format!("a roll was taken back on {at}"),
             RollKind::Unsign => format!(
                 "no DS record is left in any cache since {at}; take the zone out of sign, and reload"
             ),

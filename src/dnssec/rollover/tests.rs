@@ -139,6 +139,8 @@ enum Happening {
     Silent(Option<usize>),
     /// Other TTLs are served: of keys and of the zone.
     Ttls(u64, u64),
+    /// Somebody takes the roll back, if that is offered.
+    Cancel,
 }
 
 fn happening() -> impl Strategy<Value = Happening> {
@@ -243,6 +245,24 @@ impl World {
             // Other TTLs come with a reload.
             Happening::Ttls(keys, zone) if self.reloads_work => self.ttls = (keys, zone),
             Happening::Ttls(..) => {}
+            Happening::Cancel => self.cancel(),
+        }
+    }
+
+    fn cancel(&mut self) {
+        let before = self.disk.roll.clone();
+        let Ok(roll) = before.cancelled(self.clock()) else {
+            return;
+        };
+        for (key, times) in &mut self.disk.keys {
+            if before.new.contains(&KeyLabel::of(key)) {
+                roll.end_of_new(times);
+            }
+        }
+        self.disk.roll = ZoneRoll::parse(&roll.text()).unwrap();
+        assert!(self.disk.roll.is_cancelled());
+        for (_, behind) in &mut self.copies {
+            behind.get_or_insert(self.now);
         }
     }
 
@@ -526,6 +546,29 @@ proptest! {
             world.tick(&happenings, written)?;
         }
         // When nothing more goes wrong, the roll comes to its end.
+        world.happen(Happening::Reloads(true));
+        world.happen(Happening::Silent(None));
+        for _ in 0..400 {
+            world.tick(&[Happening::ParentTakes(1)], 4)?;
+        }
+        prop_assert_eq!(world.disk.roll.phase, RollPhase::Done);
+    }
+
+    #[test]
+    fn taking_a_roll_back_where_it_is_offered_hurts_no_cache(
+        kind in kind(),
+        order in any::<bool>(),
+        ticks in prop::collection::vec((prop::collection::vec(happening(), 0..2), 0..4_usize), 0..60),
+        later in prop::collection::vec((prop::collection::vec(happening(), 0..2), 0..4_usize), 100),
+    ) {
+        let mut world = world(kind, order);
+        for (happenings, written) in ticks {
+            world.tick(&happenings, written)?;
+        }
+        world.tick(&[Happening::Cancel], 4)?;
+        for (happenings, written) in later {
+            world.tick(&happenings, written)?;
+        }
         world.happen(Happening::Reloads(true));
         world.happen(Happening::Silent(None));
         for _ in 0..400 {
