@@ -27,6 +27,7 @@ pub mod steered;
 
 mod additional;
 mod copies;
+mod denial;
 mod hints;
 mod negative;
 mod pointers;

@@ -27,11 +27,12 @@ use super::rolls::{self, ServedRoll};
 use crate::catalog::signed::ZoneSigners;
 use crate::config::{Config, DnssecConfig, SigningRules};
 use crate::dns::{Name, RecordType};
+use crate::dnssec::nsec3::NSEC3PARAM;
 use crate::dnssec::rollover::KeyRoles;
 use crate::dnssec::zone_key::{CDNSKEY_DELETE, CDS_DELETE};
 use crate::dnssec::{
     DigestType, KeyFile, KeyPair, KeyTimes, SignatureStore, SigningAlgorithm, SigningError,
-    SigningKey, SigningSession, ValidityRules, ZoneSigner,
+    SigningKey, SigningSession, ValidityRules, ZoneDenial, ZoneSigner,
 };
 use crate::files::FileRead;
 use crate::zone::Zone;
@@ -186,8 +187,8 @@ pub fn prepare(
     if purpose.signs() {
         let of_zones = Arc::new(session(config, OF_ZONES, bundle.as_ref(), purpose));
         let of_services = Arc::new(session(config, OF_SERVICES, bundle.as_ref(), purpose));
-        prepared.signers = signers(zones, &active, &of_zones);
-        prepared.steered = Some(Arc::new(signers(zones, &active, &of_services)));
+        prepared.signers = signers(dnssec, zones, &active, &of_zones);
+        prepared.steered = Some(Arc::new(signers(dnssec, zones, &active, &of_services)));
         if purpose == LoadPurpose::Sign {
             prepared.draft = Some(BundleDraft {
                 made_at: now,
@@ -236,18 +237,26 @@ fn active_keys(
     Ok(active)
 }
 
-fn signers(zones: &[Zone], active: &[ActiveKeys], session: &Arc<SigningSession>) -> ZoneSigners {
+fn signers(
+    dnssec: &DnssecConfig,
+    zones: &[Zone],
+    active: &[ActiveKeys],
+    session: &Arc<SigningSession>,
+) -> ZoneSigners {
     let mut signers = ZoneSigners::default();
     for (zone, keys) in zones.iter().zip(active) {
-        signers.zones.push(match keys.sign_zone.is_empty() {
-            true => None,
-            false => Some(ZoneSigner::of_roles(
-                &zone.origin,
-                keys.sign_keys.clone(),
-                keys.sign_zone.clone(),
-                session.clone(),
-            )),
-        });
+        if keys.sign_zone.is_empty() {
+            signers.zones.push(None);
+            continue;
+        }
+        let signer = ZoneSigner::of_roles(
+            &zone.origin,
+            keys.sign_keys.clone(),
+            keys.sign_zone.clone(),
+            session.clone(),
+        );
+        let denial = rules_of(dnssec, &zone.origin).denial;
+        signers.zones.push(Some(signer.with_denial(denial)));
     }
     signers
 }
@@ -351,6 +360,7 @@ fn zone_keys(
         return Err(without_key(dnssec, &file, &origin));
     }
     add_key_records(zone, keys, &roles, is_leaving)
+        .and_then(|()| add_denial_records(zone, rules_of(dnssec, &origin).denial))
         .map_err(|_| format!("{file}: the zone is too large"))?;
     Ok(active)
 }
@@ -402,6 +412,19 @@ fn add_key_records(
         zone.add_at_apex(rtype, ttl, &records)?;
     }
     Ok(())
+}
+
+/// Adds the record that tells secondaries of the chain of hashes (RFC 5155 section 4). What the file
+/// says of a chain is not true of this one.
+fn add_denial_records(zone: &mut Zone, denial: ZoneDenial) -> Result<(), crate::zone::StoreFull> {
+    zone.take_at_apex(RecordType::NSEC3PARAM);
+    match denial {
+        ZoneDenial::Nsec => Ok(()),
+        ZoneDenial::Nsec3 => {
+            let ttl = zone.soa().map_or(3600, |soa| soa.ttl());
+            zone.add_at_apex(RecordType::NSEC3PARAM, ttl, &[NSEC3PARAM.to_vec()])
+        }
+    }
 }
 
 pub(super) fn rules_of(dnssec: &DnssecConfig, origin: &Name) -> SigningRules {

@@ -14,7 +14,7 @@ use super::rrsig::verify_octets;
 use super::validity::{ValidityRules, is_before, owner_hash};
 use super::{
     RrsetHead, SignatureDigest, SignatureFields, SignatureOctets, SignatureStore, SignedData,
-    SigningKey, StoredSignature, ValidityPeriod,
+    SigningKey, StoredSignature, ValidityPeriod, ZoneDenial,
 };
 use crate::dns::{Name, RecordType};
 
@@ -231,6 +231,7 @@ pub struct ZoneSigner {
     /// They sign everything else: ZSKs and CSKs.
     zone_keys: Vec<Arc<SigningKey>>,
     session: Arc<SigningSession>,
+    denial: ZoneDenial,
 }
 
 impl ZoneSigner {
@@ -262,6 +263,7 @@ impl ZoneSigner {
             entry_keys,
             zone_keys,
             session,
+            denial: ZoneDenial::default(),
         }
     }
 
@@ -278,7 +280,18 @@ impl ZoneSigner {
             entry_keys,
             zone_keys,
             session,
+            denial: ZoneDenial::default(),
         }
+    }
+
+    /// The same signer for a zone that denies in this way.
+    pub fn with_denial(self, denial: ZoneDenial) -> ZoneSigner {
+        ZoneSigner { denial, ..self }
+    }
+
+    /// How the zone proves what does not exist.
+    pub fn denial(&self) -> ZoneDenial {
+        self.denial
     }
 
     /// The zone, in lower case.

@@ -10,6 +10,7 @@ mod world;
 mod answers;
 mod elsewhere;
 mod failover;
+mod hashed;
 mod rolls;
 mod time;
 mod validator;

@@ -135,6 +135,17 @@ pub fn setup(services: &str) -> Setup {
     zones().config(OWN_KEYS).config(CONFIG).config(services)
 }
 
+/// The same with another kind of denial.
+pub fn setup_denying(denial: &str, services: &str) -> Setup {
+    setup(services).config(&policy(denial))
+}
+
+/// The policy of both zones.
+pub fn policy(denial: &str) -> String {
+    let zones = r#"zones = ["example.test", "below.example.test"]"#;
+    format!("[zones.dnssec.policies.denying]\n{zones}\ndenial = \"{denial}\"\n")
+}
+
 /// The same for a server without keys.
 pub fn setup_elsewhere(services: &str, bundle: &[u8]) -> Setup {
     zones()

@@ -8,7 +8,7 @@ use crate::config::document::{NamedTables, OneOrMore, SpannedList, tables};
 use crate::config::values::plain::BoundedDuration;
 use crate::config::values::words::{Keyword, ZoneSelector};
 use crate::dns::Name;
-use crate::dnssec::SigningAlgorithm;
+use crate::dnssec::{SigningAlgorithm, ZoneDenial};
 use crate::net::Cidr;
 
 tables! {
@@ -60,6 +60,9 @@ tables! {
         algorithm: Keyword<SigningAlgorithm> = "ecdsap256sha256",
         /// Whether two keys are made: one signs the keys (KSK), the other the zone (ZSK).
         split_keys: bool = false,
+        /// How names and types that do not exist are denied: `"nsec"`, with which the zone can be
+        /// read name by name, or `"nsec3"`, with hashes of the names.
+        denial: Keyword<ZoneDenial> = "nsec",
         /// Time until every server of the zone serves a change.
         propagation: BoundedDuration<0, 604_800_000> = "1h",
         /// Time until every server of the parent serves a change.

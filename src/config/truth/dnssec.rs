@@ -119,6 +119,7 @@ fn rules_of(raw: &SigningPolicy) -> SigningRules {
     SigningRules {
         algorithm: raw.algorithm.value.0,
         split_keys: raw.split_keys.value,
+        denial: raw.denial.value.0,
         delays: RollDelays {
             propagation: seconds(raw.propagation.value.0),
             parent_propagation: seconds(raw.parent_propagation.value.0),

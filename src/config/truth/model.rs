@@ -21,8 +21,8 @@ pub use crate::config::values::hosts::TargetHost;
 pub use crate::config::values::services::Capacity;
 pub use crate::config::values::words::UnknownPlace;
 use crate::dns::{Name, RecordType};
-use crate::dnssec::SigningAlgorithm;
 use crate::dnssec::rollover::RollDelays;
+use crate::dnssec::{SigningAlgorithm, ZoneDenial};
 pub use crate::geo::CoarsePoints;
 use crate::geo::groups::CountryGroup;
 use crate::geo::{OperatorNetwork, PlaceCode};
@@ -110,6 +110,8 @@ pub struct SigningRules {
     pub algorithm: SigningAlgorithm,
     /// Whether keys are made in pairs of KSK and ZSK.
     pub split_keys: bool,
+    /// How what does not exist is denied.
+    pub denial: ZoneDenial,
     /// How long changes take to be everywhere.
     pub delays: RollDelays,
 }

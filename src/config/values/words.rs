@@ -6,7 +6,7 @@ use schemars::{Schema, json_schema};
 
 use crate::config::document::{TextValue, ValueError, nearest};
 use crate::dns::Name;
-use crate::dnssec::SigningAlgorithm;
+use crate::dnssec::{SigningAlgorithm, ZoneDenial};
 use crate::geo::CoarsePoints;
 use crate::health::check::HttpMethod;
 use crate::steering::{AllDown, PickMethod, RegionOrder};
@@ -71,6 +71,11 @@ impl KeywordSet for SigningAlgorithm {
         ("ed25519", SigningAlgorithm::Ed25519),
         ("ecdsap384sha384", SigningAlgorithm::EcdsaP384Sha384),
     ];
+}
+
+impl KeywordSet for ZoneDenial {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("nsec", ZoneDenial::Nsec), ("nsec3", ZoneDenial::Nsec3)];
 }
 
 /// A zone, or all of them.
