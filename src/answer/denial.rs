@@ -4,8 +4,10 @@
 //! A negative answer, an answer from a wildcard and a referral without DS carry the records of the
 //! zone's chain that prove it. With NSEC, one record denies a name and everything that it could come
 //! from. With NSEC3, the closest encloser is shown first, because hashes do not tell which name lies
-//! above another, and then that nothing is right below it on the way to the name. All records were
-//! signed when the zone was loaded; an NSEC3 proof takes three hashes at most.
+//! above another, and then that nothing is right below it on the way to the name. An NSEC3 proof takes
+//! three hashes at most. With compact denial, a record about a name that does not exist says that it
+//! exists without data (RFC 9824), and is signed when somebody asks. All others were signed when the
+//! zone was loaded.
 
 use super::signed::CoveredRrset;
 use super::solve::{ChainName, ExpandedName, RrsetOwner, Solver};
@@ -14,6 +16,7 @@ use crate::catalog::{NameNode, ServiceId, ZoneId};
 use crate::dns::name::MAX_NAME;
 use crate::dns::reply::{POINTER_REACH, Section};
 use crate::dns::{RecordType, ReplyFull};
+use crate::dnssec::denial::NextName;
 use crate::dnssec::nsec3::{NSEC3_HEAD, NSEC3_LABEL, nsec3_label};
 
 /// The records of one proof by their places in the chain.
@@ -37,7 +40,8 @@ impl<'m, const SIGNED: bool> Solver<'m, '_, '_, '_, SIGNED> {
         };
         let of_wildcard = zone.chain.find(names, names.name_of(wildcard));
         let [covering, encloser] = self.expansion_links(zone, current, wildcard);
-        self.put_links(zone, current, [of_wildcard, covering, encloser])
+        self.put_links(zone, current, [of_wildcard, covering, encloser])?;
+        self.cover_compact(zone, current, wildcard)
     }
 
     /// Proves that a steered name has no data of the type asked for at present.
@@ -72,6 +76,7 @@ impl<'m, const SIGNED: bool> Solver<'m, '_, '_, '_, SIGNED> {
             let links = self.expansion_links(zone, current, wildcard);
             let [covering, encloser] = links.map(|link| link.filter(|other| *other != index));
             self.put_links(zone, current, [covering, encloser, None])?;
+            self.cover_compact(zone, current, wildcard)?;
         }
         Ok(())
     }
@@ -94,6 +99,9 @@ impl<'m, const SIGNED: bool> Solver<'m, '_, '_, '_, SIGNED> {
         wildcard: &NameNode,
     ) -> [Option<usize>; 2] {
         let labels = usize::from(wildcard.labels).saturating_sub(1);
+        if zone.chain.is_compact() {
+            return [None, None];
+        }
         let covering = self.covering(zone, current, labels);
         if !zone.chain.is_hashed() {
             return [covering, None];
@@ -127,6 +135,9 @@ impl<'m, const SIGNED: bool> Solver<'m, '_, '_, '_, SIGNED> {
         let Some(zone) = self.signed_zone(encloser.zone) else {
             return Ok(());
         };
+        if zone.chain.is_compact() {
+            return self.deny_compact(zone, current);
+        }
         let names = &self.context.catalog().names;
         let covering = self.covering(zone, current, usize::from(encloser.labels));
         let encloser = names.name_of(encloser);
@@ -185,6 +196,9 @@ impl<'m, const SIGNED: bool> Solver<'m, '_, '_, '_, SIGNED> {
             name: &name,
             at: expanded.at,
         };
+        if zone.chain.is_compact() {
+            return self.cover_compact(zone, &current, expanded.wildcard);
+        }
         let labels = usize::from(expanded.wildcard.labels).saturating_sub(1);
         let link = self.covering(zone, &current, labels);
         self.put_links(zone, &current, [link, None, None])
@@ -224,7 +238,7 @@ impl<'m, const SIGNED: bool> Solver<'m, '_, '_, '_, SIGNED> {
         Ok(true)
     }
 
-    fn signed_zone(&self, zone: ZoneId) -> Option<&'m SignedZone> {
+    pub(super) fn signed_zone(&self, zone: ZoneId) -> Option<&'m SignedZone> {
         self.signatures()?.zone(zone)
     }
 
@@ -271,7 +285,8 @@ impl<'m, const SIGNED: bool> Solver<'m, '_, '_, '_, SIGNED> {
         else {
             return self.put_record(Section::Authority, zone, &record, apex);
         };
-        let data = self.nsec_data(zone, &record);
+        let next = self.next_of(zone, &record);
+        let data = [next.as_wire(), record.types];
         self.put_named(zone, &record, (labels, apex), &data)
     }
 
@@ -317,19 +332,27 @@ impl<'m, const SIGNED: bool> Solver<'m, '_, '_, '_, SIGNED> {
         record: &DenialRecord<'m>,
         owner: u16,
     ) -> Result<(), ReplyFull> {
-        let data = self.nsec_data(zone, record);
+        let next = self.next_of(zone, record);
+        let data = [next.as_wire(), record.types];
         let ttl = zone.chain.ttl;
         self.reply
             .append_record(section, owner, RecordType::NSEC, ttl, &data)?;
         self.put_link_signatures(section, zone, record, owner)
     }
 
-    /// The next name, then the types (RFC 4034 section 4.1).
-    fn nsec_data(&self, zone: &SignedZone, record: &DenialRecord<'m>) -> [&'m [u8]; 2] {
+    /// The name that an NSEC record leads to.
+    fn next_of(&self, zone: &SignedZone, record: &DenialRecord<'m>) -> LinkEnd<'m> {
         let names = &self.context.catalog().names;
-        let next = zone.chain.node(record.next).and_then(|id| names.node(id));
-        let next = next.map(|node| names.name_of(node));
-        [next.unwrap_or(&[0]), record.types]
+        let chain = &zone.chain;
+        if chain.is_compact() {
+            let node = names.node(record.owner);
+            return match node.and_then(|node| chain.compact_next(node, names.name_of(node))) {
+                Some(next) => LinkEnd::Made(next),
+                None => LinkEnd::Kept(&[0]),
+            };
+        }
+        let next = chain.node(record.next).and_then(|id| names.node(id));
+        LinkEnd::Kept(next.map_or(&[0], |node| names.name_of(node)))
     }
 
     fn put_link_signatures(
@@ -350,6 +373,23 @@ impl<'m, const SIGNED: bool> Solver<'m, '_, '_, '_, SIGNED> {
             self.put_signature(&covered, signature)?;
         }
         Ok(())
+    }
+}
+
+/// The name that a record leads to.
+enum LinkEnd<'m> {
+    /// A name of the zone.
+    Kept(&'m [u8]),
+    /// One that was made from the owner.
+    Made(NextName),
+}
+
+impl LinkEnd<'_> {
+    fn as_wire(&self) -> &[u8] {
+        match self {
+            LinkEnd::Kept(name) => name,
+            LinkEnd::Made(name) => name.as_wire(),
+        }
     }
 }
 

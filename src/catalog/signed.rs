@@ -27,11 +27,15 @@ pub struct SignedZones {
     zones: Vec<Option<SignedZone>>,
     /// By the number of an RRset.
     signatures: SignatureTable,
+    /// Whether a zone has compact denial.
+    has_compact: bool,
 }
 
 /// What answers need to know of a signed zone.
 #[derive(Debug)]
 pub struct SignedZone {
+    /// The zone.
+    pub id: ZoneId,
     /// The number of the SOA RRset at its own TTL, which its signature covers.
     pub soa: u32,
     /// Proves what does not exist.
@@ -44,6 +48,11 @@ impl SignedZones {
     /// A zone, if it is signed.
     pub fn zone(&self, zone: ZoneId) -> Option<&SignedZone> {
         self.zones.get(zone.0 as usize)?.as_ref()
+    }
+
+    /// Whether a zone has compact denial (RFC 9824).
+    pub fn has_compact(&self) -> bool {
+        self.has_compact
     }
 
     /// The signatures of an RRset by its number.

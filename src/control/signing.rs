@@ -21,9 +21,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 pub use self::draft::BundleDraft;
 pub(super) use self::selection::is_selected;
-use self::selection::{is_signed_already, not_foreseen, steered_zones, unknown_zones};
+use self::selection::{
+    is_signed_already, not_foreseen, signed_on_demand, steered_zones, unknown_zones,
+};
 use self::source::{KeySource, ZoneKeyRoles, warning_due};
+use super::on_demand::OnDemandSigner;
 use super::rolls::{self, ServedRoll};
+use crate::answer::on_demand::DenialSigner;
 use crate::catalog::signed::ZoneSigners;
 use crate::config::{Config, DnssecConfig, SigningRules};
 use crate::dns::{Name, RecordType};
@@ -73,6 +77,8 @@ pub struct PreparedSigning {
     pub signers: ZoneSigners,
     /// The signers of steered names; `None`: nothing is signed. They stay in use after the load.
     pub steered: Option<Arc<ZoneSigners>>,
+    /// Signs denials when somebody asks; `None`: no zone needs that, or the load is not for serving.
+    pub on_demand: Option<Arc<dyn DenialSigner>>,
     /// The sessions of zones and of steered names.
     sessions: Option<[Arc<SigningSession>; 2]>,
     /// When the times of a key change something next, in seconds since 1970.
@@ -141,6 +147,9 @@ pub fn prepare(
     };
     let mut mistakes = unknown_zones(dnssec, zones);
     let mut keys = KeySource::read(dnssec, purpose)?;
+    if purpose == LoadPurpose::Sign {
+        mistakes.extend(signed_on_demand(dnssec, zones));
+    }
     if keys.bundle.is_some() || purpose == LoadPurpose::Sign {
         mistakes.extend(not_foreseen(config, dnssec, zones));
     }
@@ -189,6 +198,9 @@ pub fn prepare(
         let of_services = Arc::new(session(config, OF_SERVICES, bundle.as_ref(), purpose));
         prepared.signers = signers(dnssec, zones, &active, &of_zones);
         prepared.steered = Some(Arc::new(signers(dnssec, zones, &active, &of_services)));
+        if purpose == LoadPurpose::Serve {
+            prepared.on_demand = on_demand(dnssec, zones, &active);
+        }
         if purpose == LoadPurpose::Sign {
             prepared.draft = Some(BundleDraft {
                 made_at: now,
@@ -261,6 +273,23 @@ fn signers(
     signers
 }
 
+/// Signs denials when somebody asks, if a zone needs that.
+fn on_demand(
+    dnssec: &DnssecConfig,
+    zones: &[Zone],
+    active: &[ActiveKeys],
+) -> Option<Arc<dyn DenialSigner>> {
+    let store = SignatureStore::in_memory();
+    let session = SigningSession::new(self::now, ValidityRules::default(), store).forgetting();
+    let signers = signers(dnssec, zones, active, &Arc::new(session));
+    let mut signers_of = signers.zones.iter().flatten();
+    if !signers_of.any(|signer| signer.denial() == ZoneDenial::Compact) {
+        return None;
+    }
+    let signer = OnDemandSigner::new(signers, dnssec.compact_rate);
+    Some(Arc::new(signer))
+}
+
 /// A session whose signatures outlive a restart, if there is a place for them.
 fn session(
     config: &Config,
@@ -301,15 +330,22 @@ fn open(directory: &Path, file: &str) -> Result<SignatureStore, String> {
     Ok(store)
 }
 
-/// Refuses an algorithm that signs too slowly for steered names: a change of health may need
-/// thousands of signatures.
-fn check_speed(zone: &Zone, algorithm: SigningAlgorithm, is_steered: bool) -> Result<(), String> {
-    if !is_steered || algorithm.may_sign_steered() {
-        return Ok(());
-    }
+/// Refuses an algorithm that signs too slowly for steered names, as a change of health may need
+/// thousands of signatures, or for denials that are signed when somebody asks.
+fn check_speed(
+    zone: &Zone,
+    algorithm: SigningAlgorithm,
+    is_steered: bool,
+    is_on_demand: bool,
+) -> Result<(), String> {
+    let reason = match (is_steered, is_on_demand) {
+        _ if algorithm.may_sign_steered() => return Ok(()),
+        (true, _) => "names of this zone are steered",
+        (false, true) => "this zone has denial = \"compact\"",
+        (false, false) => return Ok(()),
+    };
     Err(format!(
-        "{}: names of this zone are steered, and {algorithm} signs too slowly for that; take \
-         ecdsap256sha256 or ed25519",
+        "{}: {reason}, and {algorithm} signs too slowly for that; take ecdsap256sha256 or ed25519",
         zone.file.display()
     ))
 }
@@ -326,6 +362,7 @@ fn zone_keys(
     purpose: LoadPurpose,
 ) -> Result<ActiveKeys, String> {
     let (file, origin) = (zone.file.display().to_string(), zone.origin.to_lower());
+    let is_on_demand = rules_of(dnssec, &origin).denial == ZoneDenial::Compact;
     if is_signed_already(zone) {
         return Err(format!(
             "{file}: the zone has signatures of its own, so it is not signed again; take it out of \
@@ -335,7 +372,7 @@ fn zone_keys(
     let (now, folder) = (source.as_of, &mut source.folder);
     if folder.of_zone(origin.as_wire()).is_empty() && dnssec.generate {
         let rules = rules_of(dnssec, &origin);
-        check_speed(zone, rules.algorithm, is_steered)?;
+        check_speed(zone, rules.algorithm, is_steered, is_on_demand)?;
         for key in new_keys(&origin, rules, now)? {
             if purpose.signs() {
                 let path = key.write(&dnssec.keys)?;
@@ -354,7 +391,7 @@ fn zone_keys(
     let active =
         active_keys(keys, &roles, is_elsewhere).map_err(|error| format!("{file}: {error}"))?;
     for key in &active.sign_zone {
-        check_speed(zone, key.public().algorithm(), is_steered)?;
+        check_speed(zone, key.public().algorithm(), is_steered, is_on_demand)?;
     }
     if active.sign_zone.is_empty() {
         return Err(without_key(dnssec, &file, &origin));
@@ -419,7 +456,7 @@ fn add_key_records(
 fn add_denial_records(zone: &mut Zone, denial: ZoneDenial) -> Result<(), crate::zone::StoreFull> {
     zone.take_at_apex(RecordType::NSEC3PARAM);
     match denial {
-        ZoneDenial::Nsec => Ok(()),
+        ZoneDenial::Nsec | ZoneDenial::Compact => Ok(()),
         ZoneDenial::Nsec3 => {
             let ttl = zone.soa().map_or(3600, |soa| soa.ttl());
             zone.add_at_apex(RecordType::NSEC3PARAM, ttl, &[NSEC3PARAM.to_vec()])

@@ -68,6 +68,8 @@ pub struct SigningSession {
     bundle: Option<Arc<SignatureStore>>,
     /// Everything that was made or taken from the store, for a bundle.
     taken: Option<Mutex<SignatureStore>>,
+    /// Whether new signatures go into the store.
+    is_kept: bool,
     /// Something could not be collected.
     is_overfull: AtomicBool,
     made: AtomicU64,
@@ -85,6 +87,7 @@ impl SigningSession {
             store: RwLock::new(store),
             bundle: None,
             taken: None,
+            is_kept: true,
             is_overfull: AtomicBool::new(false),
             made: AtomicU64::new(0),
             next_due: AtomicU64::new(u64::MAX),
@@ -94,6 +97,12 @@ impl SigningSession {
     /// Takes signatures from a bundle, and signs nothing.
     pub fn with_bundle(mut self, bundle: Arc<SignatureStore>) -> SigningSession {
         self.bundle = Some(bundle);
+        self
+    }
+
+    /// Keeps no signature: whoever asks does, within bounds.
+    pub fn forgetting(mut self) -> SigningSession {
+        self.is_kept = false;
         self
     }
 
@@ -424,6 +433,9 @@ impl SigningSession {
     }
 
     fn add(&self, digest: &SignatureDigest, times: ValidityPeriod, octets: &SignatureOctets) {
+        if !self.is_kept {
+            return;
+        }
         let mut store = self.write_store();
         // A full store means signing again after a restart, and nothing worse.
         let _ = store.add(digest, times, octets.as_slice());

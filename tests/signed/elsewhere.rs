@@ -41,6 +41,10 @@ impl Signer {
         (fs::read(file).expect("it is written"), said)
     }
 
+    pub fn config(&self) -> &Path {
+        &self.config
+    }
+
     pub fn keys(&self) -> PathBuf {
         self.folder.path().join("keys")
     }

@@ -8,6 +8,7 @@ mod programs;
 mod world;
 
 mod answers;
+mod compact;
 mod elsewhere;
 mod failover;
 mod hashed;

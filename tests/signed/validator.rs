@@ -183,7 +183,7 @@ proptest! {
         answers in 1..4_u8,
         pick in prop::sample::select(vec!["weighted", "round-robin", "sticky", "least-load"]),
         order in prop::sample::select(vec!["nearest", "priority", "none"]),
-        denial in prop::sample::select(vec!["nsec", "nsec3"]),
+        denial in prop::sample::select(vec!["nsec", "nsec3", "compact"]),
         all_down in prop::sample::select(vec!["answer-all", "nodata", "last-good"]),
         changes in prop::collection::vec((0..3_usize, 0..9_usize), 3),
     ) {

@@ -135,6 +135,12 @@ pub fn setup(services: &str) -> Setup {
     zones().config(OWN_KEYS).config(CONFIG).config(services)
 }
 
+/// The same with another key of `[zones.dnssec]`.
+pub fn setup_with(key: &str, services: &str) -> Setup {
+    let keys = format!("{OWN_KEYS}{key}\n");
+    zones().config(&keys).config(CONFIG).config(services)
+}
+
 /// The same with another kind of denial.
 pub fn setup_denying(denial: &str, services: &str) -> Setup {
     setup(services).config(&policy(denial))

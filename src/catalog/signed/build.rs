@@ -6,7 +6,7 @@
 
 use super::table::TableBuilder;
 use super::{SignedZone, SignedZones};
-use crate::catalog::names::{NameNode, NameRole, NameTable, NodeId};
+use crate::catalog::names::{NameNode, NameRole, NameTable, NodeId, ZoneId};
 use crate::catalog::records::RrsetTable;
 use crate::config::ServiceConfig;
 use crate::dns::{Name, RecordType};
@@ -133,6 +133,7 @@ impl SignedZones {
                     let (chain, expiration) = input.chain(zone, draft, signer)?;
                     let expires = earlier(expires[zone], expiration);
                     Some(SignedZone {
+                        id: ZoneId(zone as u32),
                         soa,
                         chain,
                         expires: expires.unwrap_or(0),
@@ -141,8 +142,10 @@ impl SignedZones {
                 None => None,
             });
         }
+        let has_compact = zones.iter().flatten().any(|zone| zone.chain.is_compact());
         Ok(SignedZones {
             zones,
+            has_compact,
             signatures: table.finish(),
         })
     }

@@ -6,9 +6,12 @@
 //! lower-cased wire form.
 
 use super::signatures::{SignatureRef, SignatureTable};
+use crate::catalog::names::{NameNode, NameRole};
 use crate::catalog::names::{NameTable, NodeId};
 use crate::dns::RecordType;
 use crate::dns::name_order::{compare_names, sort_number};
+use crate::dnssec::ZoneDenial;
+use crate::dnssec::denial::{NextName, name_below, name_beside};
 use crate::dnssec::nsec3::{NSEC3_HASH, nsec3_hash};
 
 /// Octets of a hash behind its number.
@@ -23,8 +26,8 @@ pub struct DenialChain {
     pub(super) apex_labels: u8,
     /// Octets of the apex.
     pub(super) apex_length: u8,
-    /// Whether the records are NSEC3.
-    pub(super) is_hashed: bool,
+    /// The kind of its records.
+    pub(super) denial: ZoneDenial,
     /// The start of each name's sort key, or of its hash.
     pub(super) numbers: Vec<u64>,
     /// The rest of each hash; empty in an NSEC chain.
@@ -81,12 +84,35 @@ impl DenialChain {
     /// Whether this is a chain of hashes, whose records are NSEC3.
     #[inline]
     pub fn is_hashed(&self) -> bool {
-        self.is_hashed
+        self.denial == ZoneDenial::Nsec3
+    }
+
+    /// Whether a record says nothing of other names, and those of names that do not exist are
+    /// signed when somebody asks (RFC 9824).
+    #[inline]
+    pub fn is_compact(&self) -> bool {
+        self.denial == ZoneDenial::Compact
+    }
+
+    /// The name that a record of compact denial leads to: the one right behind its own. Behind a
+    /// delegation it is the one behind everything below it (RFC 9824 section 3.4).
+    pub fn compact_next(&self, node: &NameNode, name: &[u8]) -> Option<NextName> {
+        let is_cut = match node.role {
+            NameRole::Cut => true,
+            // It is the apex of a zone below.
+            NameRole::Apex => node.labels != self.apex_labels,
+            _ => false,
+        };
+        if is_cut {
+            name_beside(name)
+        } else {
+            name_below(name)
+        }
     }
 
     /// The type of its records.
     pub fn rtype(&self) -> RecordType {
-        if self.is_hashed {
+        if self.is_hashed() {
             RecordType::NSEC3
         } else {
             RecordType::NSEC
@@ -101,7 +127,7 @@ impl DenialChain {
     /// The index of the record at a name, or else of the one that covers it. `None`: the name is
     /// before the apex.
     pub fn find(&self, names: &NameTable, name: &[u8]) -> Option<usize> {
-        if self.is_hashed {
+        if self.is_hashed() {
             return self.find_hash(&nsec3_hash(name));
         }
         let number = half(sort_number(name, usize::from(self.apex_labels)));
@@ -244,7 +270,7 @@ mod tests {
 
     fn chain(hashes: &[[u8; NSEC3_HASH]]) -> DenialChain {
         let mut chain = DenialChain {
-            is_hashed: true,
+            denial: ZoneDenial::Nsec3,
             ..DenialChain::default()
         };
         for hash in hashes {

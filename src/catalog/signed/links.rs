@@ -1,7 +1,7 @@
 //! Makes the chains of denial and signs their records.
 //!
 //! An NSEC chain has a record for each name with data or a delegation (RFC 4035 section 2.3), an NSEC3
-//! chain also for the empty non-terminals above them (RFC 5155 section 7.1). The bitmap of a steered
+//! chain also for the empty non-terminals above them (RFC 5155 section 7.1), and so has compact denial. The bitmap of a steered
 //! name has all types that its service can give, and there is one more record without each of them, for
 //! the time when it has no data of that type.
 
@@ -88,7 +88,9 @@ impl SigningInput<'_> {
         };
         match signer.denial() {
             ZoneDenial::Nsec if types.is_empty() => return,
-            ZoneDenial::Nsec => types.extend([RecordType::RRSIG, RecordType::NSEC]),
+            ZoneDenial::Nsec | ZoneDenial::Compact => {
+                types.extend([RecordType::RRSIG, RecordType::NSEC]);
+            }
             // The NSEC3 record has another owner, so it is not among the types, nor is its signature.
             ZoneDenial::Nsec3 if is_any_signed(&types) => types.push(RecordType::RRSIG),
             ZoneDenial::Nsec3 => {}
@@ -96,7 +98,9 @@ impl SigningInput<'_> {
         let labels = self.zones[zone].origin.label_count();
         drafts[zone].links.push(LinkDraft {
             number: match signer.denial() {
-                ZoneDenial::Nsec => sort_number(self.names.name_of(node), labels),
+                ZoneDenial::Nsec | ZoneDenial::Compact => {
+                    sort_number(self.names.name_of(node), labels)
+                }
                 ZoneDenial::Nsec3 => 0,
             },
             hash: [0; NSEC3_HASH],
@@ -155,7 +159,7 @@ impl SigningInput<'_> {
             ttl: self.negative_ttl(zone),
             apex_labels: origin.label_count() as u8,
             apex_length: origin.as_wire().len() as u8,
-            is_hashed,
+            denial: signer.denial(),
             ..DenialChain::default()
         };
         let mut bitmaps = BitmapTable::default();
@@ -261,7 +265,7 @@ impl SigningInput<'_> {
         let next = (link + 1) % chain.links.len();
         record.owner.clear();
         record.rdata.clear();
-        if chain.is_hashed {
+        if chain.is_hashed() {
             record.owner.push(NSEC3_LABEL as u8);
             record
                 .owner
@@ -273,6 +277,14 @@ impl SigningInput<'_> {
         }
         let owner = self.name_of(chain.links[link].node);
         record.owner.extend_from_slice(owner);
+        if chain.is_compact() {
+            if let Some(node) = self.names.node(chain.links[link].node)
+                && let Some(next) = chain.compact_next(node, owner)
+            {
+                record.rdata.extend_from_slice(next.as_wire());
+            }
+            return;
+        }
         let next = self.name_of(chain.links[next].node);
         record.rdata.extend_from_slice(next);
     }
@@ -315,7 +327,7 @@ fn add_variants(
         for without in steered_types(service) {
             let mut types = draft.types.clone();
             types.retain(|rtype| *rtype != without);
-            if chain.is_hashed && types == [RecordType::RRSIG] {
+            if chain.is_hashed() && types == [RecordType::RRSIG] {
                 types.clear();
             }
             let number = drafts.len() + chain.variants.len();

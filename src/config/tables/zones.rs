@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::config::document::{NamedTables, OneOrMore, SpannedList, tables};
-use crate::config::values::plain::BoundedDuration;
+use crate::config::values::plain::{BoundedDuration, WholeNumber};
 use crate::config::values::words::{Keyword, ZoneSelector};
 use crate::dns::Name;
 use crate::dnssec::{SigningAlgorithm, ZoneDenial};
@@ -45,6 +45,8 @@ tables! {
         /// Servers that are asked for the DS records of zones during a roll, with ports; at most
         /// 16.
         parent_servers: SpannedList<SocketAddr> => "those of the parent zone",
+        /// Signatures per second for names that do not exist, in zones with `denial = "compact"`.
+        compact_rate: WholeNumber<1, 100_000> = 2000,
         /// The policy of zones that no policy names.
         policy: String => "the defaults of a policy",
         /// Policies by name (`[a-z0-9-]`, 1 to 63 characters).
@@ -61,7 +63,8 @@ tables! {
         /// Whether two keys are made: one signs the keys (KSK), the other the zone (ZSK).
         split_keys: bool = false,
         /// How names and types that do not exist are denied: `"nsec"`, with which the zone can be
-        /// read name by name, or `"nsec3"`, with hashes of the names.
+        /// read name by name, `"nsec3"`, with hashes of the names, or `"compact"`, which tells
+        /// nothing of other names and is signed when somebody asks.
         denial: Keyword<ZoneDenial> = "nsec",
         /// Time until every server of the zone serves a change.
         propagation: BoundedDuration<0, 604_800_000> = "1h",

@@ -16,6 +16,7 @@ use crate::config::document::{ConfigReport, NamedEntry, Setting, TableField, Wit
 use crate::config::tables::{Dnssec, SigningPolicy};
 use crate::config::values::words::ZoneSelector;
 use crate::dns::Name;
+use crate::dnssec::ZoneDenial;
 use crate::dnssec::rollover::RollDelays;
 
 /// Stands for the folder of keys where there are none.
@@ -30,9 +31,14 @@ pub fn resolve_dnssec(
     let raw_policies = raw.policies.or_default().0;
     let mut names = DeclaredNames::declare("signing policy", &raw_policies, report);
     let mut zones = PolicyZones::default();
+    let is_elsewhere = raw.keys.value == Path::new(ELSEWHERE);
     let mut rules = Vec::new();
     for NamedEntry { value, .. } in raw_policies {
-        rules.push(zones.add(value.or_default(), report));
+        let policy = value.or_default();
+        if is_elsewhere {
+            refuse_compact(&policy, report);
+        }
+        rules.push(zones.add(policy, report));
     }
     let default = SigningPolicy::default();
     let mut policy = rules_of(&default);
@@ -52,6 +58,7 @@ pub fn resolve_dnssec(
         generate: raw.generate.value,
         rolls: raw.rolls.value,
         parent_servers,
+        compact_rate: raw.compact_rate.value.as_u32(),
         policy,
         policies: zones.policies,
     })
@@ -88,6 +95,15 @@ fn bundle_of(
             None
         }
         _ => None,
+    }
+}
+
+/// Refuses compact denial where the keys are elsewhere.
+fn refuse_compact(policy: &SigningPolicy, report: &mut ConfigReport) {
+    if policy.denial.value.0 == ZoneDenial::Compact {
+        let sentence = "denial = \"compact\" signs when somebody asks, so it needs the keys here; with \
+                        keys = \"elsewhere\" take \"nsec3\" or \"nsec\"";
+        report.error(policy.denial.at().unwrap_or(0), sentence.to_owned());
     }
 }
 

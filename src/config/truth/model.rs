@@ -97,6 +97,8 @@ pub struct DnssecConfig {
     pub rolls: bool,
     /// The servers that are asked for DS records; if empty, those of the parent zone.
     pub parent_servers: Vec<SocketAddr>,
+    /// Signatures per second for names that do not exist, in zones with compact denial.
+    pub compact_rate: u32,
     /// The policy of zones that no policy names.
     pub policy: SigningRules,
     /// The policies of other zones, each with where the zone is stated.

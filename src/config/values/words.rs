@@ -74,8 +74,11 @@ impl KeywordSet for SigningAlgorithm {
 }
 
 impl KeywordSet for ZoneDenial {
-    const WORDS: &'static [(&'static str, Self)] =
-        &[("nsec", ZoneDenial::Nsec), ("nsec3", ZoneDenial::Nsec3)];
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("nsec", ZoneDenial::Nsec),
+        ("nsec3", ZoneDenial::Nsec3),
+        ("compact", ZoneDenial::Compact),
+    ];
 }
 
 /// A zone, or all of them.
