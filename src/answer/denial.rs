@@ -285,8 +285,8 @@ impl<'m, const SIGNED: bool> Solver<'m, '_, '_, '_, SIGNED> {
         else {
             return self.put_record(Section::Authority, zone, &record, apex);
         };
-        let next = self.next_of(zone, &record);
-        let data = [next.as_wire(), record.types];
+        let mut made = None;
+        let data = [self.next_of(zone, &record, &mut made), record.types];
         self.put_named(zone, &record, (labels, apex), &data)
     }
 
@@ -332,27 +332,35 @@ impl<'m, const SIGNED: bool> Solver<'m, '_, '_, '_, SIGNED> {
         record: &DenialRecord<'m>,
         owner: u16,
     ) -> Result<(), ReplyFull> {
-        let next = self.next_of(zone, record);
-        let data = [next.as_wire(), record.types];
+        let mut made = None;
+        let data = [self.next_of(zone, record, &mut made), record.types];
         let ttl = zone.chain.ttl;
         self.reply
             .append_record(section, owner, RecordType::NSEC, ttl, &data)?;
         self.put_link_signatures(section, zone, record, owner)
     }
 
-    /// The name that an NSEC record leads to.
-    fn next_of(&self, zone: &SignedZone, record: &DenialRecord<'m>) -> LinkEnd<'m> {
+    /// The name that an NSEC record leads to. `made` has room for one that is not in the zone.
+    fn next_of<'r>(
+        &self,
+        zone: &SignedZone,
+        record: &DenialRecord<'m>,
+        made: &'r mut Option<NextName>,
+    ) -> &'r [u8]
+    where
+        'm: 'r,
+    {
         let names = &self.context.catalog().names;
         let chain = &zone.chain;
         if chain.is_compact() {
             let node = names.node(record.owner);
             return match node.and_then(|node| chain.compact_next(node, names.name_of(node))) {
-                Some(next) => LinkEnd::Made(next),
-                None => LinkEnd::Kept(&[0]),
+                Some(next) => made.insert(next).as_wire(),
+                None => &[0],
             };
         }
         let next = chain.node(record.next).and_then(|id| names.node(id));
-        LinkEnd::Kept(next.map_or(&[0], |node| names.name_of(node)))
+        next.map_or(&[0], |node| names.name_of(node))
     }
 
     fn put_link_signatures(
@@ -373,23 +381,6 @@ impl<'m, const SIGNED: bool> Solver<'m, '_, '_, '_, SIGNED> {
             self.put_signature(&covered, signature)?;
         }
         Ok(())
-    }
-}
-
-/// The name that a record leads to.
-enum LinkEnd<'m> {
-    /// A name of the zone.
-    Kept(&'m [u8]),
-    /// One that was made from the owner.
-    Made(NextName),
-}
-
-impl LinkEnd<'_> {
-    fn as_wire(&self) -> &[u8] {
-        match self {
-            LinkEnd::Kept(name) => name,
-            LinkEnd::Made(name) => name.as_wire(),
-        }
     }
 }
 
