@@ -20,6 +20,7 @@
 
 pub mod client;
 
+mod compact;
 mod context;
 mod disposition;
 
@@ -27,6 +28,7 @@ pub mod steered;
 
 mod additional;
 mod copies;
+mod denial;
 mod hints;
 mod negative;
 mod pointers;
@@ -37,12 +39,15 @@ mod solve;
 
 mod chaos;
 
+pub mod on_demand;
+
 pub mod policy;
 
 use std::sync::atomic::Ordering;
 
 use crate::dns::edns::EdnsRequests;
 use crate::dns::query::{self, QueryScratch};
+use crate::dns::rcode::HEADER;
 use crate::dns::refusal;
 use crate::dns::reply::Reply;
 use crate::dns::reply_opt::{ExtendedError, ReplyExtras, ReplyOpt};
@@ -88,6 +93,14 @@ pub enum CookieProof {
 }
 
 impl ReplySummary {
+    /// The disposition without a reply of a query that another thread must answer, which signs.
+    const POSTPONED: Disposition = Disposition::NxDomain;
+
+    /// Whether there is no reply because the query needs a denial that is not signed yet.
+    pub fn is_postponed(&self) -> bool {
+        self.length == 0 && self.disposition == ReplySummary::POSTPONED
+    }
+
     /// No reply.
     pub const NOTHING: ReplySummary = ReplySummary {
         length: 0,
@@ -221,9 +234,15 @@ fn reply_to(
         return ReplySummary::NOTHING;
     };
     let (disposition, scope) = solve::solve(context, query, source, &mut reply);
-    let length = match reply.error {
-        None => reply.finish(id_and_flags(message), 1, &opt, scope),
-        Some(error) => finish_with_error(error, reply, message, &opt, scope),
+    let (length, disposition) = match reply.error {
+        None => {
+            let length = reply.finish(id_and_flags(message), 1, &opt, scope);
+            (length, disposition)
+        }
+        Some(error) => {
+            let reply = mark(error, reply, query, transport);
+            finish_with_error(error, reply, disposition, message, &opt, scope)
+        }
     };
     ReplySummary {
         length,
@@ -232,15 +251,50 @@ fn reply_to(
     }
 }
 
-/// Finishes the reply with an extended error (RFC 8914), if there is room for one.
+/// Prepares a reply whose denial could not be signed: over UDP it has TC and no records, so that the
+/// client comes again over TCP, and SERVFAIL elsewhere.
+#[cold]
+fn mark<'b>(
+    error: &ExtendedError,
+    mut reply: Reply<'b>,
+    query: &Query<'_>,
+    transport: Transport,
+) -> Reply<'b> {
+    if *error == ExtendedError::TOO_MANY_DENIALS {
+        reply.clear(HEADER.saturating_add(query.question.octets.len()));
+        reply.truncated = transport == Transport::Udp;
+        reply.authoritative = false;
+        reply.rcode = match transport {
+            Transport::Udp => Rcode::NoError,
+            Transport::Stream | Transport::Exchange => Rcode::ServFail,
+        };
+    }
+    reply
+}
+
+/// Finishes the reply with an extended error (RFC 8914), if there is room for one, or with what stands
+/// in its place.
 #[cold]
 fn finish_with_error(
     error: &ExtendedError,
     mut reply: Reply<'_>,
+    disposition: Disposition,
     message: &[u8],
     opt: &ReplyOpt<'_>,
     scope: u8,
-) -> usize {
+) -> (usize, Disposition) {
+    match *error {
+        ExtendedError::UNSIGNED_DENIAL => return (0, ReplySummary::POSTPONED),
+        ExtendedError::COMPACT_ANSWER => {
+            let length = reply.finish(id_and_flags(message), 1, &opt.with_compact(), scope);
+            return (length, disposition);
+        }
+        _ => {}
+    }
+    let disposition = match reply.rcode {
+        Rcode::ServFail => Disposition::Failed,
+        _ => disposition,
+    };
     let extras = ReplyExtras {
         error: Some(*error),
         ..opt.extras()
@@ -250,7 +304,8 @@ fn finish_with_error(
         Ok(()) => &larger,
         Err(_) => opt,
     };
-    reply.finish(id_and_flags(message), 1, opt, scope)
+    let length = reply.finish(id_and_flags(message), 1, opt, scope);
+    (length, disposition)
 }
 
 /// The options that the query asks for, and what its cookie proves.
@@ -369,6 +424,26 @@ pub fn answer_limited(
         0
     };
     ReplySummary::limited(length, proof)
+}
+
+/// Answers a UDP query with TC and no records, so that the client comes again over TCP.
+#[cold]
+pub fn answer_truncated(
+    message: &[u8],
+    source: ClientAddress,
+    context: &QueryContext<'_>,
+    scratch: &mut QueryScratch,
+    buffer: &mut [u8],
+) -> ReplySummary {
+    let Ok(query) = query::parse(message, scratch) else {
+        return ReplySummary::NOTHING;
+    };
+    let (extras, proof) = reply_extras_of(&query, source, Transport::Udp, context);
+    ReplySummary {
+        length: without_records(message, &query, &extras, Rcode::NoError, buffer),
+        disposition: Disposition::Static,
+        proof,
+    }
 }
 
 /// Writes a reply that echoes the question and has no records; with NOERROR it has TC set.

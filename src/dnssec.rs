@@ -23,6 +23,7 @@ pub mod algorithm;
 pub mod bundle;
 pub mod canonical_data;
 mod crc32c;
+pub mod denial;
 mod der;
 pub mod key;
 pub mod key_file;
@@ -42,6 +43,7 @@ pub mod zone_signer;
 
 pub use algorithm::SigningAlgorithm;
 pub use bundle::{BundleKey, BundleRole, SignatureBundle};
+pub use denial::ZoneDenial;
 pub use key::{KeyError, KeyPair, SignatureOctets, SigningKey};
 pub use key_file::{KeyFile, KeyTimes};
 pub use key_folder::KeyFolder;

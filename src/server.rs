@@ -26,6 +26,8 @@ mod limit;
 
 mod passed_sockets;
 
+mod postponed;
+
 mod socket;
 
 mod stats;
@@ -42,6 +44,7 @@ use std::time::Duration;
 use crate::config;
 use connections::ConnectionLimiter;
 use encrypted::{HttpsHandler, QuicListener, TlsHandler, TlsIdentity};
+use postponed::PostponedWorker;
 use tcp::StreamProtocol;
 
 pub use connections::TcpLimits;
@@ -139,6 +142,8 @@ impl Server {
         passed: &mut PassedSockets,
     ) -> io::Result<()> {
         let rate_limiter = Arc::new(limit::RateLimiter::new(beats));
+        let stats = self.stats.register(TransportKind::Udp);
+        let (signing, postponed) = PostponedWorker::new(context.published.clone(), stats);
         for &address in &config.listen {
             let opened = socket::pair(address, config.workers.max(1), passed);
             let Some(bound) = unless_absent(address, "lunp", opened)? else {
@@ -153,11 +158,14 @@ impl Server {
                     self.stop.clone(),
                     self.stats.register(TransportKind::Udp),
                     rate_limiter.clone(),
+                    postponed.clone(),
                 );
                 self.workers.push(worker.spawn()?);
             }
             self.listen(bound.tcp, StreamProtocol::Plain, context)?;
         }
+        // It ends after the workers, which have its queue.
+        self.workers.push(signing.spawn()?);
         if self.addresses.dns.is_empty() && !config.listen.is_empty() {
             let sentence = "this machine has none of the addresses to listen on; \
                             name one that it has in [server] listen";

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use super::on_demand::DenialSigner;
 use super::policy::ServerPolicy;
 use crate::catalog::{Catalog, LiveState, ServiceId};
 
@@ -24,6 +25,8 @@ pub struct QueryContext<'m> {
     /// The worker's slot in the answer counters, so that workers do not wait for each other.
     /// `None`: the query is not a client's and is not counted.
     pub lane: Option<u8>,
+    /// Signs denials that are not signed ahead; `None`: such a query gets no reply here.
+    pub on_demand: Option<&'m dyn DenialSigner>,
     /// A query whose seed has none of these bits adds its client to the traffic sample.
     pub sample_mask: u64,
 }
@@ -77,6 +80,9 @@ pub struct Snapshot {
     pub clock: &'static AtomicU32,
     /// Kept from snapshot to snapshot of one catalog.
     pub turns: Arc<RoundRobinCounters>,
+    /// Signs denials of the catalog's zones that are not signed ahead; `None`: all are. The workers
+    /// of UDP do not use it.
+    pub on_demand: Option<Arc<dyn DenialSigner>>,
 }
 
 impl Snapshot {
@@ -88,6 +94,7 @@ impl Snapshot {
             policy: self.policy.clone(),
             clock: self.clock,
             turns: self.turns.clone(),
+            on_demand: self.on_demand.clone(),
         }
     }
 
@@ -100,17 +107,27 @@ impl Snapshot {
             turns: &self.turns,
             seed,
             lane: None,
+            on_demand: self.on_demand.as_deref(),
             sample_mask: u64::MAX,
         }
     }
 
-    /// The context of a client's query, which is counted in this lane.
+    /// The context of a client's query, which is counted in this lane. It signs nothing.
     #[inline]
     pub fn client_context(&self, lane: u8, seed: u64) -> QueryContext<'_> {
         QueryContext {
             lane: Some(lane),
+            on_demand: None,
             sample_mask: self.policy.sample_mask,
             ..self.context(seed)
+        }
+    }
+
+    /// The same for a thread that may sign.
+    pub fn signing_context(&self, lane: u8, seed: u64) -> QueryContext<'_> {
+        QueryContext {
+            on_demand: self.on_demand.as_deref(),
+            ..self.client_context(lane, seed)
         }
     }
 }

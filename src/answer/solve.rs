@@ -13,7 +13,9 @@ use super::pointers::{NO_LABEL, NameEnd, expanded, skip_labels};
 use super::shorten::PointedRecord;
 use crate::catalog::signed::SignedZones;
 use crate::catalog::{CatalogZone, Lookup, NameNode, NameRole, WireRrset, ZoneId};
+use crate::dns::edns::Edns;
 use crate::dns::reply::{POINTER_REACH, RECORD_HEADER, Reply, Section};
+use crate::dns::reply_opt::ExtendedError;
 use crate::dns::{Query, Rcode, RecordType, ReplyFull, SearchName, WireReader, name};
 use crate::net::ClientAddress;
 
@@ -43,8 +45,12 @@ pub fn solve(
     source: &ClientAddress,
     reply: &mut Reply<'_>,
 ) -> (Disposition, u8) {
-    let is_signed = context.catalog().signed.is_some();
-    if is_signed && query.edns.is_some_and(|edns| edns.dnssec_ok) {
+    let signed = &context.catalog().signed;
+    if let Some(signed) = signed
+        && signed.has_compact()
+    {
+        solve_compact(context, query, source, reply)
+    } else if signed.is_some() && query.edns.is_some_and(Edns::dnssec_ok) {
         solve_signed(context, query, source, reply)
     } else {
         Solver::<false>::new(context, query, source, reply).solve()
@@ -60,6 +66,30 @@ fn solve_signed(
     reply: &mut Reply<'_>,
 ) -> (Disposition, u8) {
     Solver::<true>::new(context, query, source, reply).solve()
+}
+
+/// The same on a server with a zone that has compact denial: it knows NXNAME and CO (RFC 9824).
+#[cold]
+#[inline(never)]
+fn solve_compact(
+    context: &QueryContext<'_>,
+    query: &Query<'_>,
+    source: &ClientAddress,
+    reply: &mut Reply<'_>,
+) -> (Disposition, u8) {
+    if query.question.rtype == RecordType::NXNAME {
+        reply.rcode = Rcode::FormErr;
+        reply.error = Some(&ExtendedError::INVALID_TYPE);
+        return (Disposition::Malformed, 0);
+    }
+    let Some(edns) = query.edns.filter(|edns| edns.dnssec_ok()) else {
+        return Solver::<false>::new(context, query, source, reply).solve();
+    };
+    let solved = Solver::<true>::new(context, query, source, reply).solve();
+    if edns.compact_ok() && reply.error.is_none() {
+        reply.error = Some(&ExtendedError::COMPACT_ANSWER);
+    }
+    solved
 }
 
 /// A name of an alias chain and its position in the reply.

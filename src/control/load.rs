@@ -285,7 +285,8 @@ fn load_config(
     warnings.extend(zone_warnings);
     warnings.extend(identity.dns.warning.clone());
     warnings.extend(identity.admin.warning.clone());
-    let snapshot = snapshot(&config, catalog, cookies, signing.steered.take())?;
+    let mut snapshot = snapshot(&config, catalog, cookies, signing.steered.take())?;
+    snapshot.on_demand = signing.on_demand.take();
     let rolls = std::mem::take(&mut signing.rolls);
     let signing_due = signing.save();
     let sources: Arc<[SourceFile]> = read.sources.into();
@@ -375,6 +376,7 @@ pub(crate) fn snapshot(
     }
     Ok(Snapshot {
         turns: Arc::new(RoundRobinCounters::new(catalog.services.len())),
+        on_demand: None,
         catalog: Arc::new(catalog),
         live,
         policy: Arc::new(ServerPolicy::of(config, cookies, zones)),

@@ -23,18 +23,21 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 pub use self::draft::BundleDraft;
 pub(super) use self::selection::is_selected;
-use self::selection::{not_foreseen, steered_zones, unknown_zones};
+use self::selection::{not_foreseen, signed_on_demand, steered_zones, unknown_zones};
 use self::serials::{SerialBook, SerialRequest};
 use self::source::{KeySource, ZoneKeyRoles, warning_due};
+use super::on_demand::OnDemandSigner;
 use super::rolls::{self, ServedRoll};
+use crate::answer::on_demand::DenialSigner;
 use crate::catalog::signed::ZoneSigners;
 use crate::config::{Config, DnssecConfig, SigningRules};
 use crate::dns::{Name, RecordType};
+use crate::dnssec::nsec3::NSEC3PARAM;
 use crate::dnssec::rollover::KeyRoles;
 use crate::dnssec::zone_key::{CDNSKEY_DELETE, CDS_DELETE};
 use crate::dnssec::{
     DigestType, KeyFile, KeyPair, KeyTimes, SerialRule, SignatureStore, SigningAlgorithm,
-    SigningError, SigningKey, SigningSession, ValidityRules, ZoneSigner,
+    SigningError, SigningKey, SigningSession, ValidityRules, ZoneDenial, ZoneSigner,
 };
 use crate::files::FileRead;
 use crate::zone::Zone;
@@ -75,6 +78,8 @@ pub struct PreparedSigning {
     pub signers: ZoneSigners,
     /// The signers of steered names; `None`: nothing is signed. They stay in use after the load.
     pub steered: Option<Arc<ZoneSigners>>,
+    /// Signs denials when somebody asks; `None`: no zone needs that, or the load is not for serving.
+    pub on_demand: Option<Arc<dyn DenialSigner>>,
     /// The sessions of zones and of steered names.
     sessions: Option<[Arc<SigningSession>; 2]>,
     /// When the times of a key change something next, in seconds since 1970.
@@ -148,6 +153,9 @@ pub fn prepare(
     };
     let mut mistakes = unknown_zones(dnssec, zones);
     let mut keys = KeySource::read(dnssec, purpose)?;
+    if purpose == LoadPurpose::Sign {
+        mistakes.extend(signed_on_demand(dnssec, zones));
+    }
     if keys.bundle.is_some() || purpose == LoadPurpose::Sign {
         mistakes.extend(not_foreseen(config, dnssec, zones));
     }
@@ -188,8 +196,11 @@ pub fn prepare(
     if purpose.signs() {
         let of_zones = Arc::new(session(config, OF_ZONES, bundle.as_ref(), purpose));
         let of_services = Arc::new(session(config, OF_SERVICES, bundle.as_ref(), purpose));
-        prepared.signers = signers(zones, &active, &of_zones);
-        prepared.steered = Some(Arc::new(signers(zones, &active, &of_services)));
+        prepared.signers = signers(dnssec, zones, &active, &of_zones);
+        prepared.steered = Some(Arc::new(signers(dnssec, zones, &active, &of_services)));
+        if purpose == LoadPurpose::Serve {
+            prepared.on_demand = on_demand(dnssec, zones, &active);
+        }
         if purpose == LoadPurpose::Sign {
             prepared.draft = Some(BundleDraft {
                 made_at: now,
@@ -312,20 +323,45 @@ fn active_keys(
     Ok(active)
 }
 
-fn signers(zones: &[Zone], active: &[ActiveKeys], session: &Arc<SigningSession>) -> ZoneSigners {
+fn signers(
+    dnssec: &DnssecConfig,
+    zones: &[Zone],
+    active: &[ActiveKeys],
+    session: &Arc<SigningSession>,
+) -> ZoneSigners {
     let mut signers = ZoneSigners::default();
     for (zone, keys) in zones.iter().zip(active) {
-        signers.zones.push(match keys.sign_zone.is_empty() {
-            true => None,
-            false => Some(ZoneSigner::of_roles(
-                &zone.origin,
-                keys.sign_keys.clone(),
-                keys.sign_zone.clone(),
-                session.clone(),
-            )),
-        });
+        if keys.sign_zone.is_empty() {
+            signers.zones.push(None);
+            continue;
+        }
+        let signer = ZoneSigner::of_roles(
+            &zone.origin,
+            keys.sign_keys.clone(),
+            keys.sign_zone.clone(),
+            session.clone(),
+        );
+        let denial = rules_of(dnssec, &zone.origin).denial;
+        signers.zones.push(Some(signer.with_denial(denial)));
     }
     signers
+}
+
+/// Signs denials when somebody asks, if a zone needs that.
+fn on_demand(
+    dnssec: &DnssecConfig,
+    zones: &[Zone],
+    active: &[ActiveKeys],
+) -> Option<Arc<dyn DenialSigner>> {
+    let store = SignatureStore::in_memory();
+    let session = SigningSession::new(self::now, ValidityRules::default(), store).forgetting();
+    let signers = signers(dnssec, zones, active, &Arc::new(session));
+    let mut signers_of = signers.zones.iter().flatten();
+    if !signers_of.any(|signer| signer.denial() == ZoneDenial::Compact) {
+        return None;
+    }
+    let signer = OnDemandSigner::new(signers, dnssec.compact_rate);
+    Some(Arc::new(signer))
 }
 
 /// A session whose signatures outlive a restart, if there is a place for them.
@@ -368,15 +404,22 @@ fn open(directory: &Path, file: &str) -> Result<SignatureStore, String> {
     Ok(store)
 }
 
-/// Refuses an algorithm that signs too slowly for steered names: a change of health may need
-/// thousands of signatures.
-fn check_speed(zone: &Zone, algorithm: SigningAlgorithm, is_steered: bool) -> Result<(), String> {
-    if !is_steered || algorithm.may_sign_steered() {
-        return Ok(());
-    }
+/// Refuses an algorithm that signs too slowly for steered names, as a change of health may need
+/// thousands of signatures, or for denials that are signed when somebody asks.
+fn check_speed(
+    zone: &Zone,
+    algorithm: SigningAlgorithm,
+    is_steered: bool,
+    is_on_demand: bool,
+) -> Result<(), String> {
+    let reason = match (is_steered, is_on_demand) {
+        _ if algorithm.may_sign_steered() => return Ok(()),
+        (true, _) => "names of this zone are steered",
+        (false, true) => "this zone has denial = \"compact\"",
+        (false, false) => return Ok(()),
+    };
     Err(format!(
-        "{}: names of this zone are steered, and {algorithm} signs too slowly for that; take \
-         ecdsap256sha256 or ed25519",
+        "{}: {reason}, and {algorithm} signs too slowly for that; take ecdsap256sha256 or ed25519",
         zone.file.display()
     ))
 }
@@ -393,6 +436,7 @@ fn zone_keys(
     purpose: LoadPurpose,
 ) -> Result<ActiveKeys, String> {
     let (file, origin) = (zone.file.display().to_string(), zone.origin.to_lower());
+    let is_on_demand = rules_of(dnssec, &origin).denial == ZoneDenial::Compact;
     if zone.is_presigned() {
         return Err(format!(
             "{file}: the zone has signatures of its own, so it is not signed again; take it out of \
@@ -402,7 +446,7 @@ fn zone_keys(
     let (now, folder) = (source.as_of, &mut source.folder);
     if folder.of_zone(origin.as_wire()).is_empty() && dnssec.generate {
         let rules = rules_of(dnssec, &origin);
-        check_speed(zone, rules.algorithm, is_steered)?;
+        check_speed(zone, rules.algorithm, is_steered, is_on_demand)?;
         for key in new_keys(&origin, rules, now)? {
             if purpose.signs() {
                 let path = key.write(&dnssec.keys)?;
@@ -421,12 +465,13 @@ fn zone_keys(
     let active =
         active_keys(keys, &roles, is_elsewhere).map_err(|error| format!("{file}: {error}"))?;
     for key in &active.sign_zone {
-        check_speed(zone, key.public().algorithm(), is_steered)?;
+        check_speed(zone, key.public().algorithm(), is_steered, is_on_demand)?;
     }
     if active.sign_zone.is_empty() {
         return Err(without_key(dnssec, &file, &origin));
     }
     add_key_records(zone, keys, &roles, is_leaving)
+        .and_then(|()| add_denial_records(zone, rules_of(dnssec, &origin).denial))
         .map_err(|_| format!("{file}: the zone is too large"))?;
     Ok(active)
 }
@@ -496,6 +541,19 @@ fn joined(stated: Vec<Vec<u8>>, made: Vec<Vec<u8>>, delete: &[u8]) -> Vec<Vec<u8
         }
     }
     joined
+}
+
+/// Adds the record that tells secondaries of the chain of hashes (RFC 5155 section 4). What the file
+/// says of a chain is not true of this one.
+fn add_denial_records(zone: &mut Zone, denial: ZoneDenial) -> Result<(), crate::zone::StoreFull> {
+    zone.take_at_apex(RecordType::NSEC3PARAM);
+    match denial {
+        ZoneDenial::Nsec | ZoneDenial::Compact => Ok(()),
+        ZoneDenial::Nsec3 => {
+            let ttl = zone.soa().map_or(3600, |soa| soa.ttl());
+            zone.add_at_apex(RecordType::NSEC3PARAM, ttl, &[NSEC3PARAM.to_vec()])
+        }
+    }
 }
 
 pub(super) fn rules_of(dnssec: &DnssecConfig, origin: &Name) -> SigningRules {

@@ -15,6 +15,10 @@ pub const OPTION_PADDING: u16 = 12;
 pub const OPTION_EXTENDED_ERROR: u16 = 15;
 /// Option code of NSID (RFC 5001).
 pub const OPTION_NSID: u16 = 3;
+/// DO in the upper octet of the flags (RFC 3225 section 3).
+pub(super) const FLAG_DO: u8 = 0x80;
+/// CO in the same octet (RFC 9824 section 5.1).
+pub(super) const FLAG_CO: u8 = 0x40;
 /// Option code of EDNS Client Subnet (RFC 7871 section 6).
 pub const OPTION_CLIENT_SUBNET: u16 = 8;
 
@@ -25,8 +29,8 @@ pub struct Edns {
     pub payload: u16,
     /// EDNS version.
     pub version: u8,
-    /// DO bit (RFC 3225 section 3).
-    pub dnssec_ok: bool,
+    /// The upper octet of the flags: DO and CO.
+    pub(super) flags: u8,
     /// The client subnet option, if there is one.
     pub client_subnet: Option<ClientSubnet>,
     /// The query has one of the options in `requests`; otherwise `requests` has no meaning.
@@ -74,7 +78,7 @@ impl Edns {
     pub fn read(&mut self, class: u16, ttl: u32, data: &[u8]) -> Option<()> {
         self.payload = class;
         self.version = (ttl >> 16) as u8;
-        self.dnssec_ok = ttl & 0x8000 != 0;
+        self.flags = (ttl >> 8) as u8;
         self.client_subnet = None;
         self.has_requests = false;
         // The options of another version may look different; the query is refused anyway (RFC 6891
@@ -112,6 +116,18 @@ impl Edns {
         }
         self.has_requests = true;
         Some(())
+    }
+
+    /// DO: the client wants signatures (RFC 3225 section 3).
+    #[inline]
+    pub fn dnssec_ok(&self) -> bool {
+        self.flags & FLAG_DO != 0
+    }
+
+    /// CO: the client knows compact denial (RFC 9824 section 5.1).
+    #[inline]
+    pub fn compact_ok(&self) -> bool {
+        self.flags & FLAG_CO != 0
     }
 
     /// The options that ask for an option in the reply, if there are any.
@@ -293,7 +309,7 @@ mod tests {
         let nsid = [0, 3, 0, 0];
         let both = [&nsid[..], &subnet].concat();
         let edns = read(1232, 0x8000, &both).unwrap();
-        assert!(edns.requests().unwrap().nsid && edns.dnssec_ok && edns.client_subnet.is_some());
+        assert!(edns.requests().unwrap().nsid && edns.dnssec_ok() && edns.client_subnet.is_some());
         assert!(
             read(1232, 0, &[&subnet[..], &subnet].concat()).is_none(),
             "two subnets"

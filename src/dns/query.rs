@@ -217,7 +217,11 @@ pub fn parse<'d>(datagram: &'d [u8], scratch: &'d mut QueryScratch) -> Result<Qu
     let QueryScratch { name, edns } = scratch;
     let (mut has_edns, mut signature) = (false, None);
     let question = parse_body(datagram, header, name, edns, &mut has_edns, &mut signature);
-    let dnssec_ok = if has_edns { Some(edns.dnssec_ok) } else { None };
+    let dnssec_ok = if has_edns {
+        Some(edns.dnssec_ok())
+    } else {
+        None
+    };
     let Some(question) = question else {
         return Err(refuse_malformed(datagram, header, dnssec_ok));
     };

@@ -156,6 +156,13 @@ impl<'b> Reply<'b> {
         }
     }
 
+    /// Removes all records; `question_end` is the position of the first.
+    #[cold]
+    pub fn clear(&mut self, question_end: usize) {
+        self.length = self.length.min(question_end);
+        self.counts = [0; 3];
+    }
+
     /// Lowers the TTL of each record from a position on to at most `max_ttl` seconds.
     #[cold]
     pub fn cap_ttls(&mut self, mut position: usize, max_ttl: u32) {
@@ -360,7 +367,7 @@ mod tests {
         let subnet = ClientSubnet::around("203.0.113.0".parse().unwrap(), 24);
         let edns = Edns {
             payload: 1232,
-            dnssec_ok: true,
+            flags: 0x80,
             client_subnet: Some(subnet),
             ..Edns::default()
         };

@@ -6,7 +6,8 @@
 
 use super::cookie::{self, OPTION_COOKIE};
 use super::edns::{
-    ClientSubnet, Edns, OPTION_CLIENT_SUBNET, OPTION_EXTENDED_ERROR, OPTION_KEEPALIVE, OPTION_NSID,
+    ClientSubnet, Edns, FLAG_CO, FLAG_DO, OPTION_CLIENT_SUBNET, OPTION_EXTENDED_ERROR,
+    OPTION_KEEPALIVE, OPTION_NSID,
 };
 use super::rcode::Rcode;
 use super::{RecordType, UDP_PAYLOAD};
@@ -21,8 +22,8 @@ const OPTION_HEADER: usize = 4;
 pub struct ReplyOpt<'d> {
     /// Octets that it takes; 0: no OPT record, because the query has none (RFC 6891 section 7).
     size: usize,
-    /// DO, copied (RFC 3225 section 3).
-    dnssec_ok: bool,
+    /// The upper octet of the flags: DO, copied (RFC 3225 section 3), and perhaps CO.
+    flags: u8,
     /// The client subnet to echo.
     client_subnet: Option<&'d ClientSubnet>,
     /// Further options, which few replies have.
@@ -60,6 +61,24 @@ impl ExtendedError {
     pub const ALL_DOWN: ExtendedError = ExtendedError {
         code: 0,
         text: "all regions down",
+    };
+    /// The type exists only in messages (RFC 9824 section 3.5).
+    pub const INVALID_TYPE: ExtendedError = ExtendedError { code: 30, text: "" };
+    /// More denials were asked for than may be signed (RFC 8914 section 4.1).
+    pub const TOO_MANY_DENIALS: ExtendedError = ExtendedError {
+        code: 0,
+        text: "too many denials to sign",
+    };
+    /// Not sent: the reply has CO instead. The code is one for private use.
+    pub const COMPACT_ANSWER: ExtendedError = ExtendedError {
+        code: u16::MAX,
+        text: "",
+    };
+    /// Not sent: there is no reply yet, because a denial must be signed first, which who answers does
+    /// not do. The code is one for private use.
+    pub const UNSIGNED_DENIAL: ExtendedError = ExtendedError {
+        code: u16::MAX - 1,
+        text: "",
     };
     /// An alias is not resolved yet (RFC 8914 section 4.15).
     pub const NOT_READY: ExtendedError = ExtendedError { code: 14, text: "" };
@@ -119,7 +138,7 @@ impl<'d> ReplyOpt<'d> {
         let size = if dnssec_ok.is_some() { OPT_FIXED } else { 0 };
         ReplyOpt {
             size,
-            dnssec_ok: dnssec_ok.unwrap_or(false),
+            flags: if dnssec_ok == Some(true) { FLAG_DO } else { 0 },
             client_subnet: None,
             extras: None,
         }
@@ -135,7 +154,7 @@ impl<'d> ReplyOpt<'d> {
         let size = OPT_FIXED + client_subnet.map_or(0, |subnet| OPTION_HEADER + subnet.size());
         ReplyOpt {
             size,
-            dnssec_ok: edns.dnssec_ok,
+            flags: edns.flags & FLAG_DO,
             client_subnet,
             extras: None,
         }
@@ -153,6 +172,14 @@ impl<'d> ReplyOpt<'d> {
         ReplyOpt {
             size: self.size - before + extras.size(),
             extras: Some(extras),
+            ..self
+        }
+    }
+
+    /// The same with CO (RFC 9824 section 5.1); no OPT record stays none.
+    pub fn with_compact(self) -> ReplyOpt<'d> {
+        ReplyOpt {
+            flags: self.flags | FLAG_CO,
             ..self
         }
     }
@@ -175,7 +202,6 @@ impl<'d> ReplyOpt<'d> {
         let [class1, class0] = UDP_PAYLOAD.to_be_bytes();
         let [length1, length0] = (options.len() as u16).to_be_bytes();
         let extended = (rcode as u16 >> 4) as u8;
-        let flags = if self.dnssec_ok { 0x80 } else { 0 };
         *fixed = [
             0,
             0,
@@ -184,7 +210,7 @@ impl<'d> ReplyOpt<'d> {
             class0,
             extended,
             0,
-            flags,
+            self.flags,
             0,
             length1,
             length0,

@@ -14,6 +14,8 @@ pub const NSEC3_LABEL: usize = 32;
 /// The data of the NSEC3PARAM record (RFC 5155 section 4.2): SHA-1, no flags, no iterations, no
 /// salt.
 pub const NSEC3PARAM: [u8; 5] = [1, 0, 0, 0, 0];
+/// The start of the data of every NSEC3 record: the parameters, and the octets of the next hash.
+pub const NSEC3_HEAD: [u8; 6] = [1, 0, 0, 0, 0, NSEC3_HASH as u8];
 
 /// The letters of base32hex in lower case (RFC 4648 section 7).
 const LETTERS: [u8; 32] = *b"0123456789abcdefghijklmnopqrstuv";
@@ -51,9 +53,8 @@ pub fn nsec3_label(hash: &[u8; NSEC3_HASH]) -> [u8; NSEC3_LABEL] {
 /// The data of an NSEC3 record (RFC 5155 section 3.2): the hash of the next name, and the types of
 /// the owner, RRSIG among them unless it has none.
 pub fn nsec3_rdata(next: &[u8; NSEC3_HASH], types: &TypeSet) -> Vec<u8> {
-    let mut rdata = Vec::with_capacity(NSEC3PARAM.len() + 1 + NSEC3_HASH + 8);
-    rdata.extend_from_slice(&NSEC3PARAM);
-    rdata.push(NSEC3_HASH as u8);
+    let mut rdata = Vec::with_capacity(NSEC3_HEAD.len() + NSEC3_HASH + 8);
+    rdata.extend_from_slice(&NSEC3_HEAD);
     rdata.extend_from_slice(next);
     types.append_to(&mut rdata);
     rdata

@@ -14,7 +14,7 @@ use super::rrsig::verify_octets;
 use super::validity::{ValidityRules, is_before, owner_hash};
 use super::{
     RrsetHead, SignatureDigest, SignatureFields, SignatureOctets, SignatureStore, SignedData,
-    SigningKey, StoredSignature, ValidityPeriod,
+    SigningKey, StoredSignature, ValidityPeriod, ZoneDenial,
 };
 use crate::dns::{Name, RecordType};
 
@@ -68,6 +68,8 @@ pub struct SigningSession {
     bundle: Option<Arc<SignatureStore>>,
     /// Everything that was made or taken from the store, for a bundle.
     taken: Option<Mutex<SignatureStore>>,
+    /// Whether new signatures go into the store.
+    is_kept: bool,
     /// Something could not be collected.
     is_overfull: AtomicBool,
     made: AtomicU64,
@@ -85,6 +87,7 @@ impl SigningSession {
             store: RwLock::new(store),
             bundle: None,
             taken: None,
+            is_kept: true,
             is_overfull: AtomicBool::new(false),
             made: AtomicU64::new(0),
             next_due: AtomicU64::new(u64::MAX),
@@ -94,6 +97,12 @@ impl SigningSession {
     /// Takes signatures from a bundle, and signs nothing.
     pub fn with_bundle(mut self, bundle: Arc<SignatureStore>) -> SigningSession {
         self.bundle = Some(bundle);
+        self
+    }
+
+    /// Keeps no signature: whoever asks does, within bounds.
+    pub fn forgetting(mut self) -> SigningSession {
+        self.is_kept = false;
         self
     }
 
@@ -225,6 +234,7 @@ pub struct ZoneSigner {
     session: Arc<SigningSession>,
     /// When the first of its signatures is due, in seconds since 1970.
     next_due: Arc<AtomicU64>,
+    denial: ZoneDenial,
 }
 
 impl ZoneSigner {
@@ -257,6 +267,7 @@ impl ZoneSigner {
             zone_keys,
             session,
             next_due: Arc::new(AtomicU64::new(u64::MAX)),
+            denial: ZoneDenial::default(),
         }
     }
 
@@ -274,7 +285,18 @@ impl ZoneSigner {
             zone_keys,
             session,
             next_due: Arc::new(AtomicU64::new(u64::MAX)),
+            denial: ZoneDenial::default(),
         }
+    }
+
+    /// The same signer for a zone that denies in this way.
+    pub fn with_denial(self, denial: ZoneDenial) -> ZoneSigner {
+        ZoneSigner { denial, ..self }
+    }
+
+    /// How the zone proves what does not exist.
+    pub fn denial(&self) -> ZoneDenial {
+        self.denial
     }
 
     /// The zone, in lower case.
@@ -428,6 +450,9 @@ impl SigningSession {
     }
 
     fn add(&self, digest: &SignatureDigest, times: ValidityPeriod, octets: &SignatureOctets) {
+        if !self.is_kept {
+            return;
+        }
         let mut store = self.write_store();
         // A full store means signing again after a restart, and nothing worse.
         let _ = store.add(digest, times, octets.as_slice());

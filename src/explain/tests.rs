@@ -127,6 +127,7 @@ fn snapshot() -> Snapshot {
     let live = LiveState::compile(&catalog, &Availability::all_up(&config), None);
     Snapshot {
         turns: Arc::new(RoundRobinCounters::new(catalog.services.len())),
+        on_demand: None,
         catalog: Arc::new(catalog),
         live,
         policy: Arc::default(),
@@ -362,7 +363,7 @@ proptest! {
             Some(&base.live),
         );
         let turns = Arc::new(RoundRobinCounters::new(base.catalog.services.len()));
-        let snapshot = Snapshot { turns, catalog: base.catalog.clone(), live, policy: Arc::default(), clock: &CLOCK };
+        let snapshot = Snapshot { turns, catalog: base.catalog.clone(), live, policy: Arc::default(), clock: &CLOCK, on_demand: None };
         for (high, low, prefix) in clients {
             let address = if high < 3 { 5 << 24 | high << 16 | low & 0xffff } else { low };
             let address = std::net::Ipv4Addr::from_bits(address);

@@ -36,6 +36,7 @@ fn play(configuration: &str) -> (Snapshot, Config) {
     ));
     (
         Snapshot {
+            on_demand: None,
             catalog: Arc::new(catalog),
             live,
             policy: Arc::default(),

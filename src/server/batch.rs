@@ -71,6 +71,34 @@ pub struct Datagram<'b> {
     pub reply: &'b mut [u8; REPLY],
 }
 
+/// The way back to the client of a datagram, for a reply that does not belong to its batch.
+pub struct ReturnPath {
+    name: libc::sockaddr_storage,
+    name_length: libc::socklen_t,
+    control: Control,
+    /// 0: the socket has one address, so it is that of the reply.
+    control_length: usize,
+}
+
+impl ReturnPath {
+    /// Sends a reply, if the kernel takes it at once; UDP may lose datagrams anyway.
+    pub fn send(&mut self, socket: &UdpSocket, reply: &mut [u8]) {
+        let mut vector = io_vector(reply, reply.len());
+        let mut header = zeroed::<libc::msghdr>();
+        header.msg_name = (&raw mut self.name).cast();
+        header.msg_namelen = self.name_length;
+        header.msg_iov = &raw mut vector;
+        header.msg_iovlen = 1;
+        if self.control_length > 0 {
+            header.msg_control = self.control.0.as_mut_ptr().cast();
+            header.msg_controllen = self.control_length;
+        }
+        // SAFETY: every pointer in the header leads to a value of the stated length that outlives
+        // the call.
+        unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const header, libc::MSG_DONTWAIT) };
+    }
+}
+
 fn zeroed<T: Copy>() -> T {
     // SAFETY: used only for C structures of integers and pointers, for which all zeros is valid.
     unsafe { std::mem::zeroed() }
@@ -215,6 +243,23 @@ impl DatagramBatch {
             message.msg_hdr.msg_controllen = question.msg_hdr.msg_controllen;
         }
         self.waiting += 1;
+    }
+
+    /// The way back to the client of datagram `at`.
+    #[cold]
+    pub fn return_path(&mut self, at: usize) -> Option<ReturnPath> {
+        let header = &self.received.get(at)?.msg_hdr;
+        let mut path = ReturnPath {
+            name: *self.sources.get(at)?,
+            name_length: header.msg_namelen,
+            control: *self.controls.get(at)?,
+            control_length: 0,
+        };
+        if self.wildcard {
+            forget_interface(&mut path.control);
+            path.control_length = header.msg_controllen.min(CONTROL);
+        }
+        Some(path)
     }
 
     /// Sends the replies that are ready. A reply that the kernel refuses is skipped, so that the

@@ -106,7 +106,7 @@ impl Conversation {
     /// Writes the reply into `reply`; returns its length.
     fn write(&self, message: &[u8], reply: &mut [u8]) -> Result<usize, NoReply> {
         let snapshot = self.published.load();
-        let context = snapshot.client_context(self.stats.lane(), self.draw);
+        let context = snapshot.signing_context(self.stats.lane(), self.draw);
         let client = self.client;
         let transport = self.carrier.transport();
         let scratch = &mut QueryScratch::default();

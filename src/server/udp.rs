@@ -29,42 +29,47 @@ use std::time::Instant;
 use super::batch::{Datagram, DatagramBatch};
 use super::conversation::PublishedSnapshot;
 use super::limit::RateLimiter;
+use super::postponed::{KeptQuery, PostponedQuery, PostponedQueue};
 use super::proxy;
 use super::stats::{AbuseEvent, WorkerStats};
 use super::times::TIMED;
 use crate::answer::policy::{Admission, NetworkSet, RateLimits};
 use crate::answer::{
     CookieProof, Disposition, QueryContext, ReplySummary, Snapshot, Transport, answer,
-    answer_limited, prohibit,
+    answer_limited, answer_truncated, prohibit,
 };
 use crate::dns::QueryScratch;
 
 /// One thread's share of the queries to one address.
 pub struct UdpWorker {
-    socket: UdpSocket,
+    socket: Arc<UdpSocket>,
     published: Arc<PublishedSnapshot>,
     stop: Arc<AtomicBool>,
     stats: Arc<WorkerStats>,
     limiter: Arc<RateLimiter>,
+    /// Takes queries that need a new signature.
+    postponed: PostponedQueue,
     /// Replies above the rate limit so far, for `slip`.
     slipped: Cell<u32>,
 }
 
 impl UdpWorker {
     /// A worker that is not running yet.
-    pub fn new(
+    pub(super) fn new(
         socket: UdpSocket,
         published: Arc<PublishedSnapshot>,
         stop: Arc<AtomicBool>,
         stats: Arc<WorkerStats>,
         limiter: Arc<RateLimiter>,
+        postponed: PostponedQueue,
     ) -> UdpWorker {
         UdpWorker {
-            socket,
+            socket: Arc::new(socket),
             published,
             stop,
             stats,
             limiter,
+            postponed,
             slipped: Cell::new(0),
         }
     }
@@ -158,11 +163,14 @@ impl UdpWorker {
                 Admission::Serve => self.answer_within_limits(&mut datagram, &context, scratch),
                 admission => self.turn_away(admission, &mut datagram, &context, scratch),
             };
+            if answered.length == 0 {
+                let query = KeptQuery::of_postponed(&answered, &datagram);
+                self.give_no_reply(answered, query, batch, at, &context, scratch);
+                continue;
+            }
             self.stats.count(answered.disposition);
             self.stats.note_proof(answered.proof);
-            if answered.length > 0 {
-                batch.reply(at, answered.length);
-            }
+            batch.reply(at, answered.length);
         }
         batch.send(&self.socket);
         context.seed
@@ -183,10 +191,46 @@ impl UdpWorker {
             return self.answer_above(limits, datagram, context, scratch);
         };
         let answered = datagram.answer(context, scratch);
-        if answered.length > 0 && answered.proof != CookieProof::Good {
+        let is_for_client = answered.length > 0 || answered.is_postponed();
+        if is_for_client && answered.proof != CookieProof::Good {
             self.limiter.record(&claim);
         }
         answered
+    }
+
+    /// Counts a query without a reply, or hands it to the thread that signs. If that thread has too
+    /// much to do, or the query is too long, the client is sent to TCP.
+    #[cold]
+    #[inline(never)]
+    fn give_no_reply(
+        &self,
+        answered: ReplySummary,
+        query: Option<KeptQuery>,
+        batch: &mut DatagramBatch,
+        at: usize,
+        context: &QueryContext<'_>,
+        scratch: &mut QueryScratch,
+    ) {
+        let mut answered = answered;
+        if answered.is_postponed() {
+            if let (Some(query), Some(path)) = (query, batch.return_path(at)) {
+                let socket = self.socket.clone();
+                let postponed = PostponedQuery {
+                    query,
+                    path,
+                    socket,
+                };
+                if self.postponed.try_send(postponed).is_ok() {
+                    return;
+                }
+            }
+            answered = truncated(batch, at, context, scratch);
+        }
+        self.stats.count(answered.disposition);
+        self.stats.note_proof(answered.proof);
+        if answered.length > 0 {
+            batch.reply(at, answered.length);
+        }
     }
 
     #[cold]
@@ -273,6 +317,29 @@ impl Datagram<'_> {
             self.reply,
         )
     }
+}
+
+/// Writes a reply with TC to a datagram of a batch.
+fn truncated(
+    batch: &mut DatagramBatch,
+    at: usize,
+    context: &QueryContext<'_>,
+    scratch: &mut QueryScratch,
+) -> ReplySummary {
+    let Some(mut datagram) = batch.datagram(at) else {
+        return ReplySummary::NOTHING;
+    };
+    if let Some(fronts) = &context.snapshot.policy.fronts
+        && !unwrap_from(fronts, &mut datagram)
+    {
+        return ReplySummary::NOTHING;
+    }
+    let Datagram {
+        octets,
+        source,
+        reply,
+    } = datagram;
+    answer_truncated(octets, source, context, scratch, reply)
 }
 
 /// Replaces a front by the client that its PROXY header names; false if a front sent no valid

@@ -5,24 +5,28 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::failover::{await_addresses, services};
-use crate::harness::Region;
+use crate::harness::{Region, Server, Setup};
 use crate::programs::{Unbound, expect_secure, write_anchors_of};
 use crate::world;
 
 /// The machine with the keys.
-struct Signer {
+pub struct Signer {
     config: PathBuf,
     folder: tempfile::TempDir,
 }
 
 impl Signer {
     fn new(services: &str) -> Signer {
-        let (config, folder) = world::setup(services).written();
+        Signer::of(world::setup(services))
+    }
+
+    pub fn of(setup: Setup) -> Signer {
+        let (config, folder) = setup.written();
         Signer { config, folder }
     }
 
     /// Signs everything. Returns the bundle, and what was printed.
-    fn sign(&self) -> (Vec<u8>, String) {
+    pub fn sign(&self) -> (Vec<u8>, String) {
         let file = self.folder.path().join("signatures.bundle");
         let output = Command::new(env!("CARGO_BIN_EXE_meridian"))
             .args(["sign", "--config"])
@@ -37,7 +41,11 @@ impl Signer {
         (fs::read(file).expect("it is written"), said)
     }
 
-    fn keys(&self) -> PathBuf {
+    pub fn config(&self) -> &Path {
+        &self.config
+    }
+
+    pub fn keys(&self) -> PathBuf {
         self.folder.path().join("keys")
     }
 }
@@ -86,12 +94,9 @@ fn a_server_without_keys_answers_securely_while_regions_die_and_return() {
     }
 }
 
-#[test]
-fn everything_that_a_signing_server_answers_is_in_the_bundle() {
-    let signer = Signer::new(world::SERVICES);
-    let (bundle, _) = signer.sign();
-    let server = world::setup_elsewhere(world::SERVICES, &bundle).start();
-    write_anchors_of(&server, &signer.keys());
+/// Asserts that delv validates answers of every kind.
+#[track_caller]
+pub fn expect_secure_sample(server: &Server) {
     for (name, rtype) in [
         ("example.test", "DNSKEY"),
         ("example.test", "CDS"),
@@ -111,8 +116,17 @@ fn everything_that_a_signing_server_answers_is_in_the_bundle() {
         ("mx.example.test", "MX"),
         ("_sip._tcp.example.test", "SRV"),
     ] {
-        expect_secure(&server, "example.test", name, rtype);
+        expect_secure(server, "example.test", name, rtype);
     }
+}
+
+#[test]
+fn everything_that_a_signing_server_answers_is_in_the_bundle() {
+    let signer = Signer::new(world::SERVICES);
+    let (bundle, _) = signer.sign();
+    let server = world::setup_elsewhere(world::SERVICES, &bundle).start();
+    write_anchors_of(&server, &signer.keys());
+    expect_secure_sample(&server);
 }
 
 #[test]

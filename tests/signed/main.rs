@@ -9,8 +9,10 @@ mod world;
 
 mod answers;
 mod bootstrap;
+mod compact;
 mod elsewhere;
 mod failover;
+mod hashed;
 mod multi_signer;
 mod presigned;
 mod rolls;

@@ -54,8 +54,9 @@ const DNSKEY_TYPE: u16 = 48;
 /// Draws for each question.
 const DRAWS: u64 = 24;
 
-fn config(sizes: &[usize], keys: &str) -> String {
-    let mut text = "[zones.dnssec]\nsign = \"*\"\ngenerate = true\n".to_owned();
+fn config(sizes: &[usize], denial: &str, keys: &str) -> String {
+    let mut text = "[zones.dnssec]\nsign = \"*\"\ngenerate = true\npolicy = \"all\"\n".to_owned();
+    text += &format!("policies.all = {{ denial = \"{denial}\" }}\n");
     for (region, _) in sizes.iter().enumerate() {
         text += &format!("[regions.r{region}]\nlocation = [{}, 8]\n", region * 10);
     }
@@ -182,6 +183,7 @@ proptest! {
         answers in 1..4_u8,
         pick in prop::sample::select(vec!["weighted", "round-robin", "sticky", "least-load"]),
         order in prop::sample::select(vec!["nearest", "priority", "none"]),
+        denial in prop::sample::select(vec!["nsec", "nsec3", "compact"]),
         all_down in prop::sample::select(vec!["answer-all", "nodata", "last-good"]),
         changes in prop::collection::vec((0..3_usize, 0..9_usize), 3),
     ) {
@@ -189,7 +191,7 @@ proptest! {
             "answers = {answers}\npick = \"{pick}\"\norder = \"{order}\"\nall_down = \"{all_down}\"\n\
              https = \"1 . alpn=h2\"\n"
         );
-        let loaded = load(&config(&sizes, &keys));
+        let loaded = load(&config(&sizes, denial, &keys));
         let mut availability = Availability::all_up(&loaded.config);
         let keys = keys_of(&loaded.snapshot);
         let mut snapshot = loaded.snapshot;

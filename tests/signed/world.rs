@@ -145,6 +145,23 @@ pub fn setup_rising(rule: &str, services: &str) -> Setup {
         .config(services)
 }
 
+/// The same with another key of `[zones.dnssec]`.
+pub fn setup_with(key: &str, services: &str) -> Setup {
+    let keys = format!("{OWN_KEYS}{key}\n");
+    zones().config(&keys).config(CONFIG).config(services)
+}
+
+/// The same with another kind of denial.
+pub fn setup_denying(denial: &str, services: &str) -> Setup {
+    setup(services).config(&policy(denial))
+}
+
+/// The policy of both zones.
+pub fn policy(denial: &str) -> String {
+    let zones = r#"zones = ["example.test", "below.example.test"]"#;
+    format!("[zones.dnssec.policies.denying]\n{zones}\ndenial = \"{denial}\"\n")
+}
+
 /// The same for a server without keys.
 pub fn setup_elsewhere(services: &str, bundle: &[u8]) -> Setup {
     zones()

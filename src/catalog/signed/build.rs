@@ -1,17 +1,15 @@
-//! Signs the zones of a catalog and makes their chains of denial.
+//! Signs the zones of a catalog.
 //!
-//! Every RRset for which a zone is authoritative is signed, and an NSEC record for each name that has
-//! data or a delegation (RFC 4035 sections 2.2 and 2.3). Signatures that the store has are taken from
-//! there. The work is divided over two threads.
+//! Every RRset for which a zone is authoritative is signed (RFC 4035 section 2.2), and every record of
+//! its chain of denial, which `links` makes. Signatures that the store has are taken from there. The
+//! work is divided over two threads.
 
 use super::presigned::{self, FileSignatures, ZoneRemarks};
-use super::table::{BitmapTable, TableBuilder};
-use super::{ChainLink, DenialChain, LinkVariant, SignatureTable, SignedZone, SignedZones, half};
-use crate::catalog::names::{NameNode, NameRole, NameTable, NodeId};
+use super::table::TableBuilder;
+use super::{SignedZone, SignedZones};
+use crate::catalog::names::{NameNode, NameRole, NameTable, NodeId, ZoneId};
 use crate::catalog::records::RrsetTable;
-use crate::config::{EndpointTarget, ServiceConfig};
-use crate::dns::name_order::{compare_names, sort_number};
-use crate::dns::reply::{RECORD_HEADER, TTL_AT};
+use crate::config::ServiceConfig;
 use crate::dns::{Name, RecordType};
 use crate::dnssec::validity::is_before;
 use crate::dnssec::{MadeSignature, RrsetHead, SigningError, SigningRoom, ZoneSigner};
@@ -19,7 +17,7 @@ use crate::two_threads::each;
 use crate::zone;
 
 /// RRsets or names that a thread signs at a time.
-const TOGETHER: usize = 1 << 12;
+pub(super) const TOGETHER: usize = 1 << 12;
 
 /// Who signs which zone.
 #[derive(Debug, Default)]
@@ -141,6 +139,7 @@ impl SignedZones {
                     let (chain, expiration) = input.chain(zone, draft, signer)?;
                     let expires = earlier(expires[zone], expiration);
                     Some(SignedZone {
+                        id: ZoneId(zone as u32),
                         soa,
                         chain,
                         expires: expires.unwrap_or(0),
@@ -152,8 +151,10 @@ impl SignedZones {
                     .map(|file| input.presigned(zone, file, soa, &mut remarks)),
             });
         }
+        let has_compact = zones.iter().flatten().any(|zone| zone.chain.is_compact());
         Ok(SignedZones {
             zones,
+            has_compact,
             signatures: table.finish(),
             remarks: remarks.sentences,
         })
@@ -161,19 +162,19 @@ impl SignedZones {
 }
 
 /// The earlier of two times in serial number arithmetic (RFC 4034 section 3.1.5).
-fn earlier(one: Option<u32>, other: u32) -> Option<u32> {
+pub(super) fn earlier(one: Option<u32>, other: u32) -> Option<u32> {
     Some(one.filter(|one| is_before(*one, other)).unwrap_or(other))
 }
 
 /// RRsets that were signed, and for runs of the same zone the first expiration.
 #[derive(Default)]
-struct SignedPart {
-    table: TableBuilder,
-    expirations: Vec<(usize, u32)>,
+pub(super) struct SignedPart {
+    pub(super) table: TableBuilder,
+    pub(super) expirations: Vec<(usize, u32)>,
 }
 
 impl SignedPart {
-    fn note(&mut self, zone: usize, made: &[MadeSignature]) {
+    pub(super) fn note(&mut self, zone: usize, made: &[MadeSignature]) {
         for signature in made {
             let expiration = signature.fields.times.expiration;
             match self
@@ -189,21 +190,8 @@ impl SignedPart {
     }
 }
 
-/// A name of a chain that is being made.
-struct LinkDraft {
-    number: u128,
-    node: NodeId,
-    types: Vec<RecordType>,
-    service: Option<u32>,
-}
-
-#[derive(Default)]
-struct ChainDraft {
-    links: Vec<LinkDraft>,
-}
-
 impl SigningInput<'_> {
-    fn fault(&self, zone: usize, error: SigningError) -> SigningFault {
+    pub(super) fn fault(&self, zone: usize, error: SigningError) -> SigningFault {
         SigningFault {
             zone: self.zones[zone].origin.clone(),
             error,
@@ -221,6 +209,7 @@ impl SigningInput<'_> {
         let (chain, remark) = presigned::chain(self, zone, file);
         remarks.sentences.extend(remark);
         SignedZone {
+            id: ZoneId(zone as u32),
             soa,
             chain,
             expires: file.first_expiration().unwrap_or(0),
@@ -264,229 +253,6 @@ impl SigningInput<'_> {
         }
         Ok(part)
     }
-
-    /// The names of all chains, by zone.
-    fn chain_drafts(&self) -> Vec<ChainDraft> {
-        let mut drafts = Vec::new();
-        drafts.resize_with(self.zones.len(), ChainDraft::default);
-        for id in self.names.ids() {
-            let Some(node) = self.names.node(id) else {
-                continue;
-            };
-            match node.role {
-                NameRole::Outside | NameRole::Occluded => continue,
-                NameRole::Apex => {
-                    if let Some(parent) = node.parent_zone() {
-                        let types = self.types_at_cut(node);
-                        self.add_link(&mut drafts, parent.0 as usize, id, types, None);
-                    }
-                }
-                NameRole::Ordinary | NameRole::Cut => {}
-            }
-            let zone = node.zone.0 as usize;
-            if node.role == NameRole::Cut {
-                let types = self.types_at_cut(node);
-                self.add_link(&mut drafts, zone, id, types, None);
-                continue;
-            }
-            let service = node.service().map(|service| service.0);
-            let types = self.types_of(node, service);
-            if !types.is_empty() {
-                self.add_link(&mut drafts, zone, id, types, service);
-            }
-        }
-        drafts
-    }
-
-    fn add_link(
-        &self,
-        drafts: &mut [ChainDraft],
-        zone: usize,
-        id: NodeId,
-        mut types: Vec<RecordType>,
-        service: Option<u32>,
-    ) {
-        if self.signers.of(zone).is_none() {
-            return;
-        }
-        types.extend([RecordType::RRSIG, RecordType::NSEC]);
-        let Some(node) = self.names.node(id) else {
-            return;
-        };
-        let labels = self.zones[zone].origin.label_count();
-        drafts[zone].links.push(LinkDraft {
-            number: sort_number(self.names.name_of(node), labels),
-            node: id,
-            types,
-            service,
-        });
-    }
-
-    /// The types of the zone above at a cut (RFC 4035 section 2.3).
-    fn types_at_cut(&self, node: &NameNode) -> Vec<RecordType> {
-        let mut types = vec![RecordType::NS];
-        for rrset in self.records.of(node.rrsets) {
-            if rrset.rtype == RecordType::DS {
-                types.push(RecordType::DS);
-            }
-        }
-        types
-    }
-
-    /// The types of a name, those that its service can answer too.
-    fn types_of(&self, node: &NameNode, service: Option<u32>) -> Vec<RecordType> {
-        let mut types = Vec::new();
-        for rrset in self.records.of(node.rrsets) {
-            // The DS of an apex is the parent's.
-            if rrset.rtype != RecordType::DS || node.role != NameRole::Apex {
-                types.push(rrset.rtype);
-            }
-        }
-        if let Some(service) = service.and_then(|it| self.services.get(it as usize)) {
-            types.extend(steered_types(service));
-        }
-        types
-    }
-
-    fn chain(
-        &self,
-        zone: usize,
-        draft: ChainDraft,
-        signer: &ZoneSigner,
-    ) -> Result<(DenialChain, u32), SigningFault> {
-        let mut drafts = draft.links;
-        drafts.sort_by(|one, other| {
-            one.number
-                .cmp(&other.number)
-                .then_with(|| compare_names(self.name_of(one.node), self.name_of(other.node)))
-        });
-        let origin = &self.zones[zone].origin;
-        let mut chain = DenialChain {
-            ttl: self.negative_ttl(zone),
-            apex_labels: origin.label_count() as u8,
-            apex_length: origin.as_wire().len() as u8,
-            ..DenialChain::default()
-        };
-        let mut bitmaps = BitmapTable::default();
-        for draft in &drafts {
-            chain.numbers.push(half(draft.number));
-            chain.links.push(ChainLink {
-                node: draft.node,
-                types: bitmaps.index(&draft.types),
-            });
-        }
-        self.add_variants(&mut chain, &drafts, &mut bitmaps);
-        drop(drafts);
-        chain.bitmaps = bitmaps.bitmaps;
-        let (signatures, expiration) = self
-            .sign_chain(&chain, signer)
-            .map_err(|error| self.fault(zone, error))?;
-        chain.signatures = signatures;
-        Ok((chain, expiration))
-    }
-
-    /// A record without one of its types for each type that a service answers: it may have no data
-    /// for some clients at some time.
-    fn add_variants(
-        &self,
-        chain: &mut DenialChain,
-        drafts: &[LinkDraft],
-        bitmaps: &mut BitmapTable,
-    ) {
-        for (link, draft) in (0..).zip(drafts) {
-            let Some(service) = draft.service.and_then(|it| self.services.get(it as usize)) else {
-                continue;
-            };
-            for without in steered_types(service) {
-                let types: Vec<RecordType> = draft
-                    .types
-                    .iter()
-                    .copied()
-                    .filter(|rtype| *rtype != without)
-                    .collect();
-                let number = drafts.len() + chain.variants.len();
-                chain.variants.push(LinkVariant {
-                    link,
-                    without,
-                    types: bitmaps.index(&types),
-                    number: number as u32,
-                });
-            }
-        }
-    }
-
-    fn sign_chain(
-        &self,
-        chain: &DenialChain,
-        signer: &ZoneSigner,
-    ) -> Result<(SignatureTable, u32), SigningError> {
-        let count = chain.links.len() + chain.variants.len();
-        let starts: Vec<usize> = (0..count).step_by(TOGETHER).collect();
-        let mut table = TableBuilder::default();
-        let parts = each(&starts, |&start| {
-            self.sign_links(chain, signer, start..count.min(start + TOGETHER))
-        });
-        let mut expires = None;
-        for part in parts {
-            let part = part?;
-            for (_, expiration) in &part.expirations {
-                expires = earlier(expires, *expiration);
-            }
-            table.append(part.table);
-        }
-        // Every zone has a name.
-        Ok((table.finish(), expires.unwrap_or(0)))
-    }
-
-    fn sign_links(
-        &self,
-        chain: &DenialChain,
-        signer: &ZoneSigner,
-        numbers: std::ops::Range<usize>,
-    ) -> Result<SignedPart, SigningError> {
-        let mut part = SignedPart::default();
-        let mut room = SigningRoom::default();
-        let mut rdata = Vec::new();
-        for number in numbers {
-            part.table.next();
-            let (link, types) = match number.checked_sub(chain.links.len()) {
-                None => (number, chain.links[number].types),
-                Some(variant) => {
-                    let variant = &chain.variants[variant];
-                    (variant.link as usize, variant.types)
-                }
-            };
-            let next = chain.links[(link + 1) % chain.links.len()].node;
-            rdata.clear();
-            rdata.extend_from_slice(self.name_of(next));
-            rdata.extend_from_slice(&chain.bitmaps[types as usize]);
-            let unsigned = RrsetHead {
-                owner: self.name_of(chain.links[link].node),
-                rtype: RecordType::NSEC,
-                ttl: chain.ttl,
-            };
-            signer.sign(unsigned, std::iter::once(&rdata[..]), &mut room)?;
-            part.table.add(&room.made);
-            part.note(0, &room.made);
-        }
-        Ok(part)
-    }
-
-    fn name_of(&self, id: NodeId) -> &[u8] {
-        self.names
-            .node(id)
-            .map_or(&[0], |node| self.names.name_of(node))
-    }
-
-    /// The TTL of the SOA that negative answers of a zone carry.
-    fn negative_ttl(&self, zone: usize) -> u32 {
-        let soa = self.records.get(self.negative_soas[zone]);
-        let octets = soa.map_or(&[][..], |soa| self.records.octets(soa));
-        match octets.get(TTL_AT..RECORD_HEADER) {
-            Some([a, b, c, d, ..]) => u32::from_be_bytes([*a, *b, *c, *d]),
-            _ => 0,
-        }
-    }
 }
 
 /// Whether the zone signs an RRset of a name (RFC 4035 section 2.2).
@@ -497,32 +263,4 @@ pub(super) fn is_signed(node: &NameNode, rtype: RecordType) -> bool {
         (NameRole::Cut, RecordType::DS) => true,
         (NameRole::Cut | NameRole::Occluded | NameRole::Outside, _) => false,
     }
-}
-
-/// The types that a service can answer, now or with other endpoints: leases may bring addresses of
-/// another family. A name with CNAMEs for some clients and addresses for others is listed with the
-/// addresses, because nothing else can be denied where the bitmap has a CNAME.
-fn steered_types(service: &ServiceConfig) -> Vec<RecordType> {
-    let mut types = Vec::new();
-    let mut has_names = false;
-    for region in &service.regions {
-        for endpoint in &region.endpoints {
-            match &endpoint.target {
-                EndpointTarget::Address(_) | EndpointTarget::Alias(_) => {
-                    types.extend([RecordType::A, RecordType::AAAA]);
-                }
-                EndpointTarget::Host(host) => types.push(host.rtype),
-                EndpointTarget::Name(_) => has_names = true,
-            }
-        }
-    }
-    for binding in &service.bindings {
-        types.push(binding.rtype);
-    }
-    if has_names && types.is_empty() {
-        types.push(RecordType::CNAME);
-    }
-    types.sort_unstable();
-    types.dedup();
-    types
 }

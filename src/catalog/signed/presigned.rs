@@ -7,8 +7,8 @@
 //! that does not lead from name to name.
 
 use super::build::{RrsetToSign, SigningInput, is_signed};
+use super::chain::{ChainLink, DenialChain, half};
 use super::table::{BitmapTable, TableBuilder};
-use super::{ChainLink, DenialChain, half};
 use crate::catalog::names::NodeId;
 use crate::dns::name_order::{compare_names, sort_number};
 use crate::dns::{Name, RecordType, WireReader};

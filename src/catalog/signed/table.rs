@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use super::{SignaturePlace, SignatureTable, SignatureTerms};
+use super::signatures::{SignaturePlace, SignatureTable, SignatureTerms};
 use crate::dns::RecordType;
 use crate::dnssec::{MadeSignature, TypeSet};
 

@@ -5,10 +5,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::config::document::{NamedTables, OneOrMore, SpannedList, tables};
-use crate::config::values::plain::BoundedDuration;
+use crate::config::values::plain::{BoundedDuration, WholeNumber};
 use crate::config::values::words::{Keyword, ZoneSelector};
 use crate::dns::Name;
-use crate::dnssec::{SerialRule, SigningAlgorithm};
+use crate::dnssec::{SerialRule, SigningAlgorithm, ZoneDenial};
 use crate::net::Cidr;
 
 tables! {
@@ -51,6 +51,8 @@ tables! {
         /// Servers that are asked for the DS records of zones during a roll, with ports; at most
         /// 16.
         parent_servers: SpannedList<SocketAddr> => "those of the parent zone",
+        /// Signatures per second for names that do not exist, in zones with `denial = "compact"`.
+        compact_rate: WholeNumber<1, 100_000> = 2000,
         /// The policy of zones that no policy names.
         policy: String => "the defaults of a policy",
         /// Policies by name (`[a-z0-9-]`, 1 to 63 characters).
@@ -69,6 +71,10 @@ tables! {
         /// The serial of the zone: `"keep"` is that of the file; `"unixtime"` and `"increment"` rise
         /// whenever the zone or its signatures change. They need a state directory.
         serial: Keyword<SerialRule> = "keep",
+        /// How names and types that do not exist are denied: `"nsec"`, with which the zone can be
+        /// read name by name, `"nsec3"`, with hashes of the names, or `"compact"`, which tells
+        /// nothing of other names and is signed when somebody asks.
+        denial: Keyword<ZoneDenial> = "nsec",
         /// Time until every server of the zone serves a change.
         propagation: BoundedDuration<0, 604_800_000> = "1h",
         /// Time until every server of the parent serves a change.

@@ -16,8 +16,8 @@ use crate::config::document::{ConfigReport, NamedEntry, Setting, TableField, Wit
 use crate::config::tables::{Dnssec, SigningPolicy};
 use crate::config::values::words::ZoneSelector;
 use crate::dns::Name;
-use crate::dnssec::SerialRule;
 use crate::dnssec::rollover::RollDelays;
+use crate::dnssec::{SerialRule, ZoneDenial};
 
 /// Stands for the folder of keys where there are none.
 const ELSEWHERE: &str = "elsewhere";
@@ -31,14 +31,19 @@ pub fn resolve_dnssec(
 ) -> Option<DnssecConfig> {
     let raw_policies = raw.policies.or_default().0;
     let mut names = DeclaredNames::declare("signing policy", &raw_policies, report);
+    let is_elsewhere = raw.keys.value == Path::new(ELSEWHERE);
     let mut zones = PolicyZones {
         // Serials come with the signatures where the keys are elsewhere.
-        keeps_serials: has_state || raw.keys.value == Path::new(ELSEWHERE),
+        keeps_serials: has_state || is_elsewhere,
         ..PolicyZones::default()
     };
     let mut rules = Vec::new();
     for NamedEntry { value, .. } in raw_policies {
-        rules.push(zones.add(value.or_default(), report));
+        let policy = value.or_default();
+        if is_elsewhere {
+            refuse_compact(&policy, report);
+        }
+        rules.push(zones.add(policy, report));
     }
     let default = SigningPolicy::default();
     let mut policy = rules_of(&default);
@@ -60,6 +65,7 @@ pub fn resolve_dnssec(
         bootstrap: raw.bootstrap.value,
         notify_parent: raw.notify_parent.value,
         parent_servers,
+        compact_rate: raw.compact_rate.value.as_u32(),
         policy,
         policies: zones.policies,
     })
@@ -96,6 +102,15 @@ fn bundle_of(
             None
         }
         _ => None,
+    }
+}
+
+/// Refuses compact denial where the keys are elsewhere.
+fn refuse_compact(policy: &SigningPolicy, report: &mut ConfigReport) {
+    if policy.denial.value.0 == ZoneDenial::Compact {
+        let sentence = "denial = \"compact\" signs when somebody asks, so it needs the keys here; with \
+                        keys = \"elsewhere\" take \"nsec3\" or \"nsec\"";
+        report.error(policy.denial.at().unwrap_or(0), sentence.to_owned());
     }
 }
 
@@ -138,6 +153,7 @@ fn rules_of(raw: &SigningPolicy) -> SigningRules {
         algorithm: raw.algorithm.value.0,
         split_keys: raw.split_keys.value,
         serial: raw.serial.value.0,
+        denial: raw.denial.value.0,
         delays: RollDelays {
             propagation: seconds(raw.propagation.value.0),
             parent_propagation: seconds(raw.parent_propagation.value.0),

@@ -22,7 +22,7 @@ pub use crate::config::values::services::Capacity;
 pub use crate::config::values::words::UnknownPlace;
 use crate::dns::{Name, RecordType};
 use crate::dnssec::rollover::RollDelays;
-use crate::dnssec::{SerialRule, SigningAlgorithm};
+use crate::dnssec::{SerialRule, SigningAlgorithm, ZoneDenial};
 pub use crate::geo::CoarsePoints;
 use crate::geo::groups::CountryGroup;
 use crate::geo::{OperatorNetwork, PlaceCode};
@@ -101,6 +101,8 @@ pub struct DnssecConfig {
     pub notify_parent: bool,
     /// The servers that are asked for DS records; if empty, those of the parent zone.
     pub parent_servers: Vec<SocketAddr>,
+    /// Signatures per second for names that do not exist, in zones with compact denial.
+    pub compact_rate: u32,
     /// The policy of zones that no policy names.
     pub policy: SigningRules,
     /// The policies of other zones, each with where the zone is stated.
@@ -116,6 +118,8 @@ pub struct SigningRules {
     pub split_keys: bool,
     /// Where the serial comes from.
     pub serial: SerialRule,
+    /// How what does not exist is denied.
+    pub denial: ZoneDenial,
     /// How long changes take to be everywhere.
     pub delays: RollDelays,
 }

@@ -6,7 +6,7 @@ use schemars::{Schema, json_schema};
 
 use crate::config::document::{TextValue, ValueError, nearest};
 use crate::dns::Name;
-use crate::dnssec::{SerialRule, SigningAlgorithm};
+use crate::dnssec::{SerialRule, SigningAlgorithm, ZoneDenial};
 use crate::geo::CoarsePoints;
 use crate::health::check::HttpMethod;
 use crate::steering::{AllDown, PickMethod, RegionOrder};
@@ -78,6 +78,14 @@ impl KeywordSet for SerialRule {
         ("keep", SerialRule::Keep),
         ("unixtime", SerialRule::UnixTime),
         ("increment", SerialRule::Increment),
+    ];
+}
+
+impl KeywordSet for ZoneDenial {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("nsec", ZoneDenial::Nsec),
+        ("nsec3", ZoneDenial::Nsec3),
+        ("compact", ZoneDenial::Compact),
     ];
 }
 

@@ -2,8 +2,10 @@
 
 use std::collections::HashSet;
 
+use super::rules_of;
 use crate::config::{Config, DnssecConfig, ServiceRegion};
 use crate::dns::Name;
+use crate::dnssec::ZoneDenial;
 use crate::zone::Zone;
 
 /// The apexes of the zones in which a name is steered.
@@ -44,6 +46,23 @@ pub(super) fn not_foreseen(config: &Config, dnssec: &DnssecConfig, zones: &[Zone
                 "{}:1: {} has an alias, whose addresses nobody can sign ahead; with keys = \"elsewhere\" \
                  take addresses, or cname",
                 service.stated, service.name
+            ));
+        }
+    }
+    mistakes
+}
+
+/// Zones whose denials nobody can sign ahead, each a mistake.
+pub(super) fn signed_on_demand(dnssec: &DnssecConfig, zones: &[Zone]) -> Vec<String> {
+    let mut mistakes = Vec::new();
+    for zone in zones {
+        let denial = rules_of(dnssec, &zone.origin).denial;
+        if denial == ZoneDenial::Compact && is_selected(dnssec, zone) {
+            mistakes.push(format!(
+                "{}: denials of {} are signed when somebody asks, so a bundle cannot have them; take \
+                 denial = \"nsec3\" or \"nsec\"",
+                zone.file.display(),
+                zone.origin
             ));
         }
     }
