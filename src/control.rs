@@ -36,6 +36,7 @@ pub mod comparison;
 mod file_changes;
 pub mod fleet;
 pub mod guard;
+mod region_rates;
 pub mod reload;
 mod reloads;
 
@@ -75,6 +76,7 @@ pub mod leases;
 pub mod overrides;
 
 mod fleet_orders;
+pub(crate) mod fleet_status;
 pub(crate) mod keep;
 mod kept_demands;
 mod order_scope;

@@ -35,6 +35,7 @@ use super::clock::ClockReading;
 use super::events::EventLog;
 use super::fleet::FleetHandle;
 use super::fleet::orders::OrdersHandle;
+use super::fleet::reports::ReportsHandle;
 use super::inputs::Derived;
 use super::leases::LeaseTable;
 use super::state::ControlState;
@@ -128,6 +129,8 @@ pub struct Shared {
     pub fleet: Arc<OnceLock<FleetHandle>>,
     /// The orders of the fleet; absent where orders are this server's own.
     pub fleet_orders: Arc<OnceLock<OrdersHandle>>,
+    /// The reports of the fleet's servers; absent where no fleet is configured.
+    pub fleet_reports: Arc<OnceLock<ReportsHandle>>,
     /// What the announcer of this server says.
     pub announcement: Arc<AnnouncementDesk>,
     /// Writes files.

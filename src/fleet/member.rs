@@ -290,6 +290,25 @@ impl FleetMember {
         &self.dissents
     }
 
+    /// What each voter whose view counts says about a check, the own vote last: voter, group, vote.
+    /// Voters that do not have the check, or cannot be read, are left out.
+    pub fn votes_on(&self, check: u64, now: Duration) -> Vec<(&str, &str, CheckVote)> {
+        let Ok(at) = self.list.digests().binary_search(&check) else {
+            return Vec::new();
+        };
+        let mut votes = Vec::new();
+        for (name, voter) in self.board.voters() {
+            let vote = voter.aligned.votes.get(at).copied().unwrap_or_default();
+            let is_said = !matches!(vote, CheckVote::Absent | CheckVote::Unread);
+            if is_said && voter.is_fresh(now) {
+                votes.push((name, voter.view.group.as_str(), vote));
+            }
+        }
+        let MemberSettings { voter, group, .. } = &self.settings;
+        votes.push((voter, group, self.own.get(at).copied().unwrap_or_default()));
+        votes
+    }
+
     /// The other voters.
     pub fn board(&self) -> &ViewBoard {
         &self.board

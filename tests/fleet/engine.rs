@@ -27,6 +27,19 @@ pub fn nats_server() -> PathBuf {
     file.expect("nats-server is installed; the Debian package is nats-server")
 }
 
+/// What a voter publishes beside votes and orders.
+pub fn may_report(voter: &str) -> String {
+    format!("\"meridian.world.reports.{voter}\", \"meridian.world.explain.*\"")
+}
+
+/// What a voter hears beside votes and orders.
+pub fn may_hear_reports(voter: &str) -> String {
+    format!(
+        "\"meridian.world.reports.*\", \"meridian.world.explain.{voter}\", \
+         \"_INBOX.meridian.{voter}.>\""
+    )
+}
+
 /// A NATS server on a port of its own, with a user for each voter who may publish as that voter only.
 pub struct Engine {
     pub port: u16,
@@ -41,8 +54,12 @@ impl Engine {
         let mut users = String::new();
         for voter in VOTERS {
             users.push_str(&format!(
-                "{{ user: {voter}, password: \"secret of {voter}\", permissions: {{ \
-                 publish: \"meridian.world.votes.{voter}\", subscribe: \"meridian.world.votes.*\" }} }}\n"
+                "{{ user: {voter}, password: \"secret of {voter}\", permissions: {{\n\
+                 publish: [\"meridian.world.votes.{voter}\", {}]\n\
+                 subscribe: [\"meridian.world.votes.*\", {}]\n\
+                 allow_responses: {{ max: 1, expires: \"5s\" }} }} }}\n",
+                may_report(voter),
+                may_hear_reports(voter)
             ));
         }
         let text = format!("listen: 127.0.0.1:{port}\nauthorization {{ users: [\n{users}] }}\n");

@@ -11,3 +11,4 @@ mod probe;
 mod real;
 mod rights;
 mod simulation;
+mod status;

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::engine::{
     Engine, FRA, IAD, RawVoter, VOTERS, World, answer, await_answer, await_that, fleet, get,
+    may_hear_reports, may_report,
 };
 use crate::harness::{Server, Setup, free_port};
 
@@ -15,7 +16,7 @@ const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 const STREAM: &str = "KV_meridian_world_orders";
 
 /// NATS servers with JetStream, and a folder for what they keep.
-struct Engines {
+pub struct Engines {
     servers: Vec<Engine>,
     /// What each of them is configured with.
     texts: Vec<String>,
@@ -28,7 +29,7 @@ pub fn nats_server() -> PathBuf {
 }
 
 impl Engines {
-    fn start(count: usize) -> Engines {
+    pub fn start(count: usize) -> Engines {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let ports: Vec<(u16, u16)> = (0..count).map(|_| (free_port(), free_port())).collect();
         let mut routes = Vec::new();
@@ -82,8 +83,11 @@ fn users() -> String {
              publish: [\"meridian.world.votes.{voter}\", \"$KV.meridian_world_orders.>\", \
              \"$JS.API.STREAM.INFO.{STREAM}\", \"$JS.API.STREAM.CREATE.{STREAM}\", \
              \"$JS.API.STREAM.MSG.GET.{STREAM}\", \"$JS.API.CONSUMER.CREATE.{STREAM}\", \
-             \"$JS.API.CONSUMER.CREATE.{STREAM}.>\", \"$JS.API.CONSUMER.DELETE.{STREAM}.>\", \"$JS.FC.{STREAM}.>\"]\n\
-             subscribe: [\"meridian.world.votes.*\", \"_INBOX.meridian.{voter}.>\"] }} }}\n"
+             \"$JS.API.CONSUMER.CREATE.{STREAM}.>\", \"$JS.API.CONSUMER.DELETE.{STREAM}.>\", \"$JS.FC.{STREAM}.>\", {}]\n\
+             subscribe: [\"meridian.world.votes.*\", {}]\n\
+             allow_responses: {{ max: 1, expires: \"5s\" }} }} }}\n",
+            may_report(voter),
+            may_hear_reports(voter)
         ));
     }
     users
@@ -118,7 +122,7 @@ fn write_secret(setup: &Setup, name: &str, text: &str) {
 }
 
 /// A fleet of three whose orders can be changed.
-fn three(world: &World, engines: &Engines) -> Vec<Server> {
+pub fn three(world: &World, engines: &Engines) -> Vec<Server> {
     let mut servers = Vec::new();
     for voter in VOTERS {
         servers.push(member(world, engines, voter));
@@ -163,7 +167,7 @@ pub fn say(server: &Server, arguments: &[&str]) -> String {
 }
 
 #[track_caller]
-fn fail(server: &Server, arguments: &[&str]) -> String {
+pub fn fail(server: &Server, arguments: &[&str]) -> String {
     let output = meridian(server, arguments);
     let text = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(1), "{text}\n{}", server.log());
