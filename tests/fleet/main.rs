@@ -3,6 +3,11 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+#[path = "../console/browser.rs"]
+#[allow(dead_code)]
+mod browser;
+
+mod console;
 mod demo;
 mod engine;
 mod init;

@@ -22,7 +22,7 @@ fn row(page: &Value, name: &str) -> Value {
 }
 
 /// Waits until every server has the reports of all.
-fn await_reports(servers: &[Server]) {
+pub fn await_reports(servers: &[Server]) {
     for server in servers {
         await_that(&format!("all report: {}", page(server)), || {
             page(server)["rates"]["servers"] == servers.len()
