@@ -20,14 +20,23 @@ fn the_console_shows_all_servers_of_the_fleet() {
     let mut servers = orders::three(&world, &engines);
     await_reports(&servers);
     let browser = Browser::start(1280, 1500);
-    browser.go(&format!("http://{}/", servers[0].admin.expect("it has one")));
+    browser.go(&format!(
+        "http://{}/",
+        servers[0].admin.expect("it has one")
+    ));
     shows(&browser, "3 servers, all well");
     let rows = "return [...document.querySelectorAll('#fleet tbody tr')].map((row) => row.cells[0].textContent)";
     assert_eq!(browser.run(rows, json!([])), json!(["ams", "iad", "sin"]));
     world.fra.break_for(&["sin"]);
     shows(&browser, "sin says down for");
-    orders::say(&servers[1], &["drain", "iad", "--reason", "new kernel", "--by", "ops"]);
-    shows(&browser, "iad is drained by ops (new kernel): in force on all 3");
+    orders::say(
+        &servers[1],
+        &["drain", "iad", "--reason", "new kernel", "--by", "ops"],
+    );
+    shows(
+        &browser,
+        "iad is drained by ops (new kernel): in force on all 3",
+    );
     browser.keep_whole("console-fleet");
     world.fra.break_for(&[]);
     await_answer(&servers[2], crate::engine::FRA);

@@ -164,6 +164,27 @@ impl RawVoter {
         self.line()
     }
 
+    /// Hears what is published there from now on.
+    pub fn subscribe(&mut self, subject: &str) {
+        self.say(&format!("SUB {subject} 1\r\nPING\r\n"));
+        assert_eq!(self.line(), "PONG");
+    }
+
+    /// The next message: its subject and its octets.
+    pub fn next_message(&mut self) -> (String, Vec<u8>) {
+        loop {
+            let line = self.line();
+            let words: Vec<&str> = line.split(' ').collect();
+            let ["MSG", subject, .., length] = &words[..] else {
+                continue;
+            };
+            let mut octets = vec![0; length.parse::<usize>().expect("a length") + 2];
+            self.lines.read_exact(&mut octets).expect("it is whole");
+            octets.truncate(octets.len() - 2);
+            return ((*subject).to_owned(), octets);
+        }
+    }
+
     /// What the server says to a ping: PONG, or an error that it had to say before.
     pub fn ping(&mut self) -> String {
         self.say("PING\r\n");

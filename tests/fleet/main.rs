@@ -10,6 +10,7 @@ mod browser;
 mod console;
 mod demo;
 mod engine;
+mod figures;
 mod init;
 mod orders;
 mod probe;

@@ -109,9 +109,14 @@ fn member(world: &World, engines: &Engines, voter: &str) -> Server {
 
 /// A server that takes orders by this file's token.
 pub fn start_with_token(setup: Setup) -> Server {
+    with_token(setup).start()
+}
+
+/// With this file's token for orders.
+pub fn with_token(setup: Setup) -> Setup {
     let setup = setup.admin("token_file = \"token\"");
     write_secret(&setup, "token", &format!("{TOKEN}\n"));
-    setup.start()
+    setup
 }
 
 fn write_secret(setup: &Setup, name: &str, text: &str) {
@@ -238,7 +243,7 @@ fn an_order_through_one_server_is_in_force_on_all_within_300_milliseconds() {
 }
 
 /// Status and body of a call.
-fn change(port: u16, method: &str, path: &str, body: &str) -> (u16, String) {
+pub fn change(port: u16, method: &str, path: &str, body: &str) -> (u16, String) {
     use std::io::{Read, Write};
     let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).expect("it listens");
     write!(

@@ -23,17 +23,17 @@ function revisionOf(server) {
 
 function clockOf(clock) {
   if (!clock) return "";
-  const signed = (milliseconds) => `${milliseconds < 0 ? "−" : "+"}${Math.abs(milliseconds).toFixed(1)}`;
+  const signed = (milliseconds) => `${milliseconds <= -0.05 ? "−" : "+"}${Math.abs(milliseconds).toFixed(1)}`;
   return clock.uncertainty_ms === undefined
     ? `at least ${signed(clock.ahead_ms)} ms`
     : `${signed(clock.ahead_ms)} ± ${clock.uncertainty_ms.toFixed(1)} ms`;
 }
 
 function serversOf(page) {
-  const heads = ["Server", "Group", "State", "Version", "Serves", "Clock ahead by", "Queries/s", "Orders", "Differs on"];
+  const heads = ["Server", "Group", "State", "Version", "Serves", "Clock", "Queries/s", "Orders", "Differs"];
   const rows = page.servers.map((server) => [
     server.name,
-    server.group,
+    server.group === server.name ? "" : server.group,
     stateOf(server),
     server.version ?? "",
     revisionOf(server),
@@ -42,7 +42,7 @@ function serversOf(page) {
     server.orders_revision === undefined ? "" : `to ${server.orders_revision}${server.orders_current ? "" : ", stale"}`,
     server.differing ? `${server.differing} ${server.differing === 1 ? "check" : "checks"}` : "",
   ]);
-  const isShown = (at) => at < 3 || rows.some((row) => row[at] !== "");
+  const isShown = (at) => at === 0 || rows.some((row) => row[at] !== "");
   const kept = (row) => row.filter((_, at) => isShown(at));
   return make("div", { className: "scroll" }, table(`Servers of ${page.name}`, kept(heads), rows.map(kept)));
 }

@@ -144,9 +144,11 @@ fn server_row(server: &FleetServer) -> Vec<String> {
 
 /// `+0.3 ms ± 0.4`, or `at least -0.1 ms` while the way back is not known.
 fn clock_text(clock: ClockDifference) -> String {
+    // Adding nothing turns a negative zero into a positive one.
+    let ahead = (clock.ahead_ms * 10.0).round() / 10.0 + 0.0;
     match clock.uncertainty_ms {
-        Some(bound) => format!("{:+.1} ms ± {bound:.1}", clock.ahead_ms),
-        None => format!("at least {:+.1} ms", clock.ahead_ms),
+        Some(bound) => format!("{ahead:+.1} ms ± {bound:.1}"),
+        None => format!("at least {ahead:+.1} ms"),
     }
 }
 
