@@ -264,6 +264,12 @@ impl FleetMember {
             .zip(self.settled.iter().copied())
     }
 
+    /// The settled vote on one check; `None`: this server does not have it, or nothing was decided yet.
+    pub fn settled_on(&self, check: u64) -> Option<CheckVote> {
+        let at = self.list.digests().binary_search(&check).ok()?;
+        self.settled.get(at).copied()
+    }
+
     /// The number of own checks.
     pub fn checks(&self) -> usize {
         self.own.len()

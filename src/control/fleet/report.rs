@@ -15,7 +15,6 @@ use crate::fleet::announcement::{AnnounceCount, AnnounceState};
 use crate::fleet::member::FleetMember;
 use crate::fleet::view_error::HearError;
 use crate::health::check::TargetKey;
-use crate::health::quorum::CheckVote;
 
 /// Most differences that a report lists.
 const MOST_DIFFERENCES: usize = 256;
@@ -166,11 +165,6 @@ pub(super) fn of(
     now: Duration,
 ) -> FleetReport {
     let settings = member.settings();
-    let settled: BTreeMap<u64, CheckVote> = if member.dissents().is_empty() {
-        BTreeMap::new()
-    } else {
-        member.settled().collect()
-    };
     let mut differences = Vec::new();
     let mut differing: BTreeMap<&str, usize> = BTreeMap::new();
     for (key, since) in member.dissents() {
@@ -183,7 +177,7 @@ pub(super) fn of(
                 check: target.check.to_string(),
                 endpoint: target.address.to_string(),
                 voter: key.voter.clone(),
-                agreed: vote_word(settled.get(&key.check).copied()).to_owned(),
+                agreed: vote_word(member.settled_on(key.check)).to_owned(),
                 seconds: now.saturating_sub(*since).as_secs(),
             });
         }

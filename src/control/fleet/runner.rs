@@ -10,6 +10,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::watch;
 
 use super::differing::DifferingList;
@@ -32,7 +33,7 @@ use crate::steering::PickMethod;
 
 /// The least time between two turns, so that many messages are taken at once.
 const PAUSE: Duration = Duration::from_millis(10);
-/// A turn may take one part in this many of the time.
+/// A turn may take one part in this many of a processor's time.
 const PART: u32 = 10;
 /// How long after the engine was reached every other server has spoken.
 const FIRST_ROUND: Duration = Duration::from_millis(1200);
@@ -121,13 +122,13 @@ impl FleetRunner {
             while let Some(news) = self.carrier.try_next() {
                 self.take(news);
             }
-            let began = Instant::now();
+            let began = thread_time();
             self.turn();
             if self.output.version.is_closed() {
                 return;
             }
-            let pause = PAUSE.max(began.elapsed() * PART);
-            tokio::time::sleep(pause).await;
+            let took = thread_time().saturating_sub(began);
+            tokio::time::sleep(PAUSE.max(took * PART)).await;
         }
     }
 
@@ -314,6 +315,14 @@ impl FleetRunner {
         }
         loads
     }
+}
+
+/// The processor time of this thread. A turn has no point at which it waits, so it is on one thread. On
+/// a busy machine a turn lasts longer and does not cost more, so what follows must not wait for that.
+fn thread_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    let nanoseconds = u32::try_from(time.tv_nsec).unwrap_or_default();
+    Duration::new(time.tv_sec.unsigned_abs(), nanoseconds)
 }
 
 /// Loads, added up.
