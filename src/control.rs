@@ -39,6 +39,7 @@ pub mod delegation;
 mod file_changes;
 pub mod fleet;
 pub mod guard;
+mod region_rates;
 pub mod reload;
 mod reloads;
 
@@ -80,6 +81,7 @@ pub mod overrides;
 
 mod fleet_leases;
 mod fleet_orders;
+pub(crate) mod fleet_status;
 pub(crate) mod keep;
 mod kept_demands;
 mod order_scope;

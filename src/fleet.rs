@@ -6,7 +6,8 @@
 //!
 //! Votes need no leader, no disk and no order of messages. What the engine loses costs a second; when
 //! it is gone, what was agreed last holds. Orders are values in a bucket of the engine; [`desired`] is
-//! the state machine that follows it and never goes back.
+//! the state machine that follows it and never goes back. For people, servers report what they are
+//! and do ([`server_report`]); nothing decides by that.
 
 pub mod announcement;
 pub mod board;
@@ -19,8 +20,12 @@ pub mod lease_news;
 pub mod member;
 pub mod nats;
 pub mod nats_kv;
+mod nats_status;
 pub mod order_carrier;
+pub mod report_board;
+pub mod server_report;
 mod speakers;
+pub mod status_carrier;
 pub mod view;
 pub mod view_error;
 pub mod votes;

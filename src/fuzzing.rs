@@ -6,6 +6,7 @@
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use axum::body::Body;
 use hyper::service::Service as _;
@@ -15,6 +16,7 @@ use tokio::runtime::Runtime;
 use crate::admin::{AdminContext, router};
 use crate::answer::{Snapshot, Transport, answer as answer_message};
 use crate::catalog::signed::ZoneSigners;
+use crate::control::fleet_status::asked::{AskedAnswer, AskedQuestion};
 use crate::control::load::{compile, snapshot};
 use crate::control::{ConfigOrigin, Control, keep, leases, overrides};
 use crate::dns::cookie::{CookieOption, CookieSecret, CookieSecrets};
@@ -24,6 +26,8 @@ use crate::dnssec::{KeyFile, SignatureBundle, SignatureStore, SigningKey};
 use crate::fleet::bounds::MOST_OCTETS;
 use crate::fleet::check_list::CheckList;
 use crate::fleet::lease_news::LeaseMessage;
+use crate::fleet::report_board::ReportBoard;
+use crate::fleet::server_report::{LONGEST_REPORT, ServerReport};
 use crate::fleet::view::{self as views, VoterView};
 use crate::geo::Atlas;
 use crate::health::state as agreed;
@@ -36,7 +40,7 @@ use crate::{config, geo, zone};
 pub type FuzzTarget = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [FuzzTarget; 16] = [
+pub const TARGETS: [FuzzTarget; 17] = [
     ("query", query),
     ("client_subnet", client_subnet),
     ("cookie", cookie),
@@ -45,6 +49,7 @@ pub const TARGETS: [FuzzTarget; 16] = [
     ("table", table),
     ("view", view),
     ("lease", lease),
+    ("report", report),
     ("key", key),
     ("bundle", bundle),
     ("state", state),
@@ -73,6 +78,27 @@ pub fn lease(octets: &[u8]) {
     if let Ok(message) = LeaseMessage::read(octets, "world") {
         assert_eq!(LeaseMessage::read(&message.octets(), "world"), Ok(message));
     }
+}
+
+/// Reads the report of another server of a fleet, and a question and an answer of one.
+pub fn report(octets: &[u8]) {
+    if let Ok(report) = ServerReport::read(octets, "world") {
+        assert!(report.rate() >= 0.0);
+        let written = report.write();
+        assert!(written.len() <= LONGEST_REPORT);
+        assert!(ServerReport::read(&written, "world").is_ok());
+        let mut board = ReportBoard::new("world", "ams");
+        let _ = board.hear(Duration::ZERO, 1 << 50, "iad", octets);
+        for server in board.servers().values() {
+            let clock = server.clock(Duration::ZERO);
+            assert!(clock.at_most.is_none_or(|most| most >= clock.at_least));
+        }
+    }
+    if let Ok(question) = AskedQuestion::read(octets) {
+        let again = AskedQuestion::of(&question).write();
+        assert!(AskedQuestion::read(&again).is_ok());
+    }
+    let _ = AskedAnswer::read(octets);
 }
 
 /// Reads the files of a key, `.key` first and `.private` behind an octet 0.

@@ -69,7 +69,7 @@ impl Collector for Metrics {
         self.reloads(&mut page)?;
         self.health(&mut page, &view)?;
         if let Some(report) = &view.fleet {
-            fleet::write(&mut page, report)?;
+            fleet::write(&mut page, report, &self.0.control)?;
         }
         if self.0.control.announcement().report().is_some() {
             let state = self.0.control.announcement().state();

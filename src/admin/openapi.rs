@@ -150,7 +150,7 @@ const ERRORS: [(u16, &str); 16] = [
     ),
     (
         504,
-        "The fleet has not confirmed the order; it may still take effect",
+        "The fleet has not confirmed the order, which may still take effect; or its server has not answered",
     ),
     (507, "It is in force, but would not survive a restart"),
 ];

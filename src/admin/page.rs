@@ -26,7 +26,7 @@ pub struct PageAsset {
 }
 
 /// Every file of the page.
-pub const ASSETS: [PageAsset; 13] = [
+pub const ASSETS: [PageAsset; 14] = [
     PageAsset {
         path: "/",
         about: "The console",
@@ -83,6 +83,11 @@ pub const ASSETS: [PageAsset; 13] = [
         "/console/orders.js",
         "The console's overrides",
         include_str!("page/orders.js"),
+    ),
+    script(
+        "/console/fleet.js",
+        "The console's servers of a fleet",
+        include_str!("page/fleet.js"),
     ),
     script(
         "/console/tables.js",

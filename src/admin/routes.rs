@@ -23,7 +23,7 @@ use super::bodies::{PlanRequest, read_body};
 use super::changes::{self, ChangeGuard};
 use super::context::AdminContext;
 use super::error::{self, ApiError};
-use super::forms::{self, ParameterForm};
+use super::forms::ParameterForm;
 use super::listener::AdminPeer;
 use super::openapi::{self, RequestBody, ResponseKind};
 use super::per_address::PerAddress;
@@ -32,13 +32,11 @@ use super::read_threads::ReadThreads;
 use super::selection::{self, StatusSelection};
 use super::status::{LastReload, ReloadBody, ServerStatus};
 use super::token::TokenGate;
-use super::{host_check, metrics, overrides, page, shares, stream};
+use super::{explained, fleet_status, host_check, metrics, overrides, page, shares, stream};
+use crate::control::ReloadResult;
 use crate::control::comparison::ConfigComparison;
 use crate::control::guard::ConfirmedRisks;
-use crate::control::{ReloadResult, any_draw};
 use crate::dns::Name;
-use crate::explain;
-use crate::explain::Explanation;
 use crate::foresight::{Foresight, NotedTraffic};
 
 /// Most reads of one address at a time: as many as a browser makes, and a few more.
@@ -117,26 +115,6 @@ impl AdminRoute {
     }
 }
 
-/// Parameters of `GET /v1/explain`.
-const EXPLAIN: &[QueryParameter] = &[
-    QueryParameter::needed("name", ParameterForm::Name, "The name to query"),
-    QueryParameter::optional(
-        "type",
-        ParameterForm::RecordType,
-        "The record type. Default: A",
-    ),
-    QueryParameter::needed(
-        "client",
-        ParameterForm::Client,
-        "An address, or a client subnet ADDRESS/PREFIX",
-    ),
-    QueryParameter::repeated(
-        "down",
-        ParameterForm::Named,
-        "A region that is treated as down",
-    ),
-];
-
 /// Every call.
 pub fn routes() -> Vec<AdminRoute> {
     let mut routes = general_routes();
@@ -183,16 +161,8 @@ fn general_routes() -> Vec<AdminRoute> {
                 routing::get(status),
             )
         },
-        AdminRoute {
-            parameters: EXPLAIN,
-            errors: &[404],
-            ..AdminRoute::read(
-                "/v1/explain",
-                "Why a client gets an answer",
-                ResponseKind::json::<Explanation>(),
-                routing::get(explain),
-            )
-        },
+        explained::route(),
+        fleet_status::route(),
         AdminRoute {
             body: Some(RequestBody::optional::<ReloadBody>()),
             errors: &[422],
@@ -416,33 +386,6 @@ async fn traffic(
     reads
         .json(move || Ok(NotedTraffic::of(&context.control.snapshot().catalog)))
         .await
-}
-
-async fn explain(
-    State(context): State<Arc<AdminContext>>,
-    Extension(reads): Extension<ReadThreads>,
-    pairs: QueryPairs,
-) -> Result<Response, ApiError> {
-    let question = read_question(&pairs).map_err(ApiError::bad_request)?;
-    reads
-        .json(move || {
-            let snapshot = context.control.snapshot();
-            explain::explain(&snapshot, &question, any_draw()).map_err(ApiError::not_found)
-        })
-        .await
-}
-
-/// The question in the query of `GET /v1/explain`.
-fn read_question(pairs: &QueryPairs) -> Result<explain::ExplainQuestion, String> {
-    pairs.check(EXPLAIN)?;
-    let (name, client) = (pairs.needed("name")?, pairs.needed("client")?);
-    let rtype = pairs.first("type").unwrap_or("A");
-    Ok(explain::ExplainQuestion {
-        name: forms::read_name(name)?,
-        rtype: forms::read_record_type(rtype)?,
-        client: forms::read_client(client)?,
-        down: pairs.all("down").map(str::to_owned).collect(),
-    })
 }
 
 async fn reload(

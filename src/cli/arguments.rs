@@ -26,7 +26,7 @@ use crate::geo::builtin;
 pub use crate::import::arguments::ImportCommand;
 use crate::steering::Bias;
 pub use authoring::{CheckArgs, GeodataCommand, InitArgs, PlanArgs, RegionGiven, VerifyScopes};
-pub use fleet::{FleetCommand, FleetInit, NatsGiven, VoterGiven};
+pub use fleet::{FleetCommand, FleetInit, FleetStatusArgs, NatsGiven, VoterGiven};
 pub use keys::{
     DsOfZone, ExportKey, GenerateKey, ImportKey, KeyFolderArgs, KeysCommand, ListKeys, RollKeys,
     SignArgs,
@@ -73,7 +73,7 @@ pub enum Command {
     Plan(PlanArgs),
     /// Create a first configuration and zone
     Init(InitArgs),
-    /// Write what several nameservers need to be a fleet
+    /// Write what several nameservers need to be a fleet, or show all of them on one page
     #[command(subcommand)]
     Fleet(FleetCommand),
     /// Convert the configuration of another nameserver
@@ -147,6 +147,9 @@ pub struct ExplainArgs {
     /// Ask a running server instead, such as http://127.0.0.1:8053 or unix:PATH
     #[arg(long, value_name = "URL", conflicts_with = "config")]
     pub admin: Option<String>,
+    /// Have this server of the fleet explain it, through the server that --admin names
+    #[arg(long, value_name = "SERVER", conflicts_with = "config")]
+    pub at: Option<String>,
     /// For an HTTPS server: trust only the CA certificates in this file (PEM)
     #[arg(long, value_name = "FILE", requires = "admin")]
     pub ca_file: Option<PathBuf>,

@@ -1,12 +1,12 @@
 //! `meridian explain`: shows why a client gets its answer.
 //!
-//! The command asks a running server, or loads a configuration and decides as a server would that
+//! The command asks a running server, perhaps another one of its fleet, or loads a configuration and decides as a server would that
 //! has just started with it. This file also has the loading that other commands share.
 
 use std::path::Path;
 use std::process::ExitCode;
 
-use super::arguments::{ExplainArgs, RemoteArgs};
+use super::arguments::{DEFAULT_ADMIN, ExplainArgs, RemoteArgs};
 use super::client::AdminClient;
 use crate::control::{LoadedState, any_draw, load};
 use crate::daemon::progress;
@@ -22,9 +22,10 @@ const DEFAULT: &str = "meridian.toml";
 
 /// Prints why a client gets an answer.
 pub fn run(arguments: &ExplainArgs) -> Result<ExitCode, String> {
-    let explanation = match &arguments.admin {
-        Some(admin) => ask(arguments, admin)?,
-        None => work_out(arguments)?,
+    let explanation = match (&arguments.admin, &arguments.at) {
+        (Some(admin), _) => ask(arguments, admin)?,
+        (None, Some(_)) => ask(arguments, DEFAULT_ADMIN)?,
+        (None, None) => work_out(arguments)?,
     };
     if arguments.json {
         say_json(serde_json::json!(explanation));
@@ -45,6 +46,9 @@ fn ask(arguments: &ExplainArgs, admin: &str) -> Result<Explanation, String> {
     ];
     for region in &arguments.down {
         query.push(("down", region));
+    }
+    if let Some(server) = &arguments.at {
+        query.push(("at", server));
     }
     AdminClient::new(&RemoteArgs::to_read(admin, arguments.ca_file.as_deref()))?
         .get("/v1/explain", &query)

@@ -1,4 +1,5 @@
-//! `meridian fleet init`: writes what a fleet needs, ready to be copied to its machines.
+//! `meridian fleet`: `init` writes what a fleet needs, ready to be copied to its machines, and `status`
+//! shows all servers of a running one.
 //!
 //! There is a folder for each NATS server, with its configuration, certificate and key, and a folder
 //! for each nameserver, with its `[fleet]` section and its password. A small authority is made on the
@@ -6,6 +7,7 @@
 
 mod authority;
 mod nats_conf;
+mod status;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -28,6 +30,7 @@ pub const CLUSTER_PORTS: u16 = 2000;
 pub fn run(command: &FleetCommand) -> Result<ExitCode, String> {
     match command {
         FleetCommand::Init(arguments) => init(arguments),
+        FleetCommand::Status(arguments) => status::run(arguments),
     }
 }
 

@@ -36,6 +36,7 @@ use super::events::EventLog;
 use super::fleet::FleetHandle;
 use super::fleet::leases::LeasesHandle;
 use super::fleet::orders::OrdersHandle;
+use super::fleet::reports::ReportsHandle;
 use super::inputs::Derived;
 use super::leases::LeaseTable;
 use super::state::ControlState;
@@ -131,6 +132,8 @@ pub struct Shared {
     pub fleet_orders: Arc<OnceLock<OrdersHandle>>,
     /// The leases of the fleet; absent where leases are this server's own.
     pub fleet_leases: Arc<OnceLock<LeasesHandle>>,
+    /// The reports of the fleet's servers; absent where no fleet is configured.
+    pub fleet_reports: Arc<OnceLock<ReportsHandle>>,
     /// What the announcer of this server says.
     pub announcement: Arc<AnnouncementDesk>,
     /// Writes files.

@@ -17,6 +17,9 @@ use crate::config::SourceFile;
 use crate::dns::Name;
 use crate::zone::{Zone, ZoneEdit};
 
+/// The sections that servers of a fleet have for themselves: names, addresses, logins and folders.
+const OWN_SECTIONS: [&str; 4] = ["server", "admin", "fleet", "state"];
+
 /// A 128-bit hash. Equal contents have equal fingerprints on every machine. It is not a
 /// cryptographic proof: an attacker can make two contents with the same fingerprint.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -59,6 +62,8 @@ pub struct ContentPrints {
     /// Shared, because every view of the state has them.
     zones: Arc<[ZonePrint]>,
     whole: Fingerprint,
+    /// The same without the sections that are each server's own.
+    shared: Fingerprint,
 }
 
 impl ContentPrints {
@@ -102,19 +107,32 @@ impl ContentPrints {
     }
 
     fn of_zones(configuration: &[SourceFile], zones: Vec<ZonePrint>) -> ContentPrints {
-        let mut hasher = SipHasher24::new();
+        let (mut whole, mut shared) = (SipHasher24::new(), SipHasher24::new());
         for source in configuration {
-            put(&mut hasher, source.text.as_bytes());
+            put(&mut whole, source.text.as_bytes());
+            let text = shared_text(&source.text);
+            if !text.is_empty() {
+                put(&mut shared, text.as_bytes());
+            }
         }
-        for zone in &zones {
-            put(&mut hasher, zone.origin.as_wire());
-            hasher.write_u32(zone.serial);
-            hasher.write_u128(zone.print.0);
+        for hasher in [&mut whole, &mut shared] {
+            for zone in &zones {
+                put(hasher, zone.origin.as_wire());
+                hasher.write_u32(zone.serial);
+                hasher.write_u128(zone.print.0);
+            }
         }
         ContentPrints {
             zones: zones.into(),
-            whole: finished(&hasher),
+            whole: finished(&whole),
+            shared: finished(&shared),
         }
+    }
+
+    /// The fingerprint of what the servers of a fleet have in common: all but the sections of
+    /// [`OWN_SECTIONS`], empty lines and comments.
+    pub fn shared(&self) -> Fingerprint {
+        self.shared
     }
 
     /// The fingerprint of the configuration and all zones together.
@@ -167,6 +185,35 @@ impl ZonePrint {
 fn place(zone: &Zone) -> Option<Box<str>> {
     let line = zone.soa()?.line();
     Some(format!("{}:{line}:1", zone.file.display()).into())
+}
+
+/// The lines of a configuration that are not in a section of the server's own. A line that only looks
+/// like the head of a section, inside a text of several lines, makes other lines count; it cannot make
+/// a mistake anywhere else.
+fn shared_text(text: &str) -> String {
+    let mut shared = String::with_capacity(text.len());
+    let mut is_own = false;
+    for line in text.lines() {
+        let line = line.trim();
+        if let Some(section) = section_of(line) {
+            is_own = OWN_SECTIONS.contains(&section);
+        }
+        if !is_own && !line.is_empty() && !line.starts_with('#') {
+            shared.push_str(line);
+            shared.push('\n');
+        }
+    }
+    shared
+}
+
+/// The first part of the name in the head of a section, such as `fleet` in `[fleet]`.
+fn section_of(line: &str) -> Option<&str> {
+    let head = line.strip_prefix('[')?;
+    let head = head.strip_prefix('[').unwrap_or(head);
+    let (name, _) = head.split_once(']')?;
+    let name = name.split('.').next().unwrap_or(name).trim();
+    let is_bare = |octet: u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_');
+    (!name.is_empty() && name.bytes().all(is_bare)).then_some(name)
 }
 
 /// Hashes a part with its length, so that different lists of parts give different input.
@@ -235,6 +282,26 @@ mod tests {
                 .len()
                 == 1
         );
+    }
+
+    #[test]
+    fn what_is_each_servers_own_is_not_shared() {
+        let shared = |configuration| prints(configuration, 7, "").shared().to_string();
+        let first = shared("[fleet]\nvoter = \"a\"\n[checks.web]\ntype = \"http\"\n");
+        for same in [
+            "[checks.web]\n  type = \"http\"",
+            "# b\n[server]\nnsid = \"b\"\n[checks.web]\ntype = \"http\"\n[fleet]\nvoter = \"b\"\n",
+            "[admin.tls]\ncert = \"b\"\n\n[checks.web]\ntype = \"http\"\n[state]\n",
+        ] {
+            assert_eq!(shared(same), first, "{same}");
+        }
+        for other in [
+            "[checks.web]\ntype = \"tcp\"",
+            "[checks.fleet]\ntype = \"http\"",
+            "[checks.web]\ntype = \"http\"\n[[services]]\nname = \"x\"",
+        ] {
+            assert_ne!(shared(other), first, "{other}");
+        }
     }
 
     #[test]

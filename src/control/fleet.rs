@@ -9,11 +9,14 @@
 //! Deciding takes at most a tenth of a core: after a long turn the next one waits.
 
 pub mod leases;
+pub mod differing;
 mod news;
 mod now;
 pub mod orders;
 pub mod report;
+pub mod reports;
 mod runner;
+mod strangers;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -79,6 +82,7 @@ impl FleetHandle {
         let first = FleetNow {
             turned_at: Instant::now(),
             settled: Arc::default(),
+            differing: Arc::default(),
             report: FleetReport::default(),
         };
         let now = Arc::new(ArcSwap::from_pointee(first));
@@ -125,6 +129,11 @@ impl FleetHandle {
         config == Some(&self.config)
     }
 
+    /// Whether there are no NATS servers, so that this server is alone in it.
+    pub fn is_alone(&self) -> bool {
+        self.config.servers.is_empty()
+    }
+
     /// Says nothing more, or speaks again.
     pub(super) fn be_silent(&self, is_silent: bool) {
         self.is_silent.store(is_silent, Ordering::SeqCst);
@@ -168,6 +177,21 @@ pub(super) fn kv_settings(config: &FleetConfig) -> Result<KvSettings, String> {
         nats: nats_settings(config, &voter_of(config)?)?,
         replicas: config.servers.len().clamp(1, MOST_REPLICAS),
     })
+}
+
+/// Who this server is, and the way to the other servers; `None`: there are none.
+///
+/// # Errors
+/// A sentence: this server has no name that others could know it by, or TLS cannot be used.
+pub(super) fn status_settings(
+    config: &FleetConfig,
+) -> Result<(MemberSettings, Option<NatsSettings>), String> {
+    let settings = member_settings(config)?;
+    if config.servers.is_empty() {
+        return Ok((settings, None));
+    }
+    let nats = nats_settings(config, &settings.voter)?;
+    Ok((settings, Some(nats)))
 }
 
 /// The name of this server in its fleet.

@@ -21,6 +21,7 @@ use super::coverage_cache::CoverageCache;
 use super::events::EventLog;
 use super::fleet::leases::LeasesHandle;
 use super::fleet::orders::OrdersHandle;
+use super::fleet::reports::ReportsHandle;
 use super::fleet::{FleetHandle, voter_of};
 use super::identity::{self, OfEach};
 use super::inputs::{ControlInputs, Derived};
@@ -154,6 +155,7 @@ impl Control {
             fleet: Arc::default(),
             fleet_orders: Arc::default(),
             fleet_leases: Arc::default(),
+            fleet_reports: Arc::default(),
             announcement: Arc::default(),
             state_writer: Arc::new(StateWriter::start()),
             events: Arc::new(EventLog::new(server)),
@@ -253,6 +255,11 @@ impl Control {
         self.shared.fleet_leases.get()
     }
 
+    /// The reports of the fleet's servers; `None`: there is no fleet.
+    pub fn fleet_reports(&self) -> Option<&ReportsHandle> {
+        self.shared.fleet_reports.get()
+    }
+
     /// Where the configuration comes from.
     pub fn origin(&self) -> &ConfigOrigin {
         &self.origin
@@ -282,6 +289,11 @@ impl Control {
     /// The fingerprint of the configuration and the zones in force.
     pub fn fingerprint(&self) -> String {
         self.state().files.prints.whole().to_string()
+    }
+
+    /// The fingerprint of what this server has in common with others of its fleet.
+    pub fn shared_fingerprint(&self) -> String {
+        self.state().files.prints.shared().to_string()
     }
 
     /// The state directory; `None`: nothing is saved.

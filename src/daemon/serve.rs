@@ -22,6 +22,7 @@ use super::signals::Signals;
 use super::{confine, notify, progress, runtime};
 use crate::admin::{AdminContext, AdminServer};
 use crate::config::Config;
+use crate::control::fleet_status::ReportSource;
 use crate::control::guard::ConfirmedRisks;
 use crate::control::signing::LoadPurpose;
 use crate::control::state_directory::StateDirectory;
@@ -137,6 +138,11 @@ pub fn run_loaded(
     if let Some(predecessor) = predecessor {
         replace(predecessor, &server, &control)?;
     }
+    // After the counters of a predecessor were taken over, so that they are no rate.
+    control.start_reports(ReportSource {
+        stats: server.stats(),
+        started: Instant::now(),
+    })?;
     let tasks = spawn_tasks(&control, &runtime, &mut signals)?;
     announce(&server, &admin);
     notify::notify("READY=1");

@@ -264,6 +264,12 @@ impl FleetMember {
             .zip(self.settled.iter().copied())
     }
 
+    /// The settled vote on one check; `None`: this server does not have it, or nothing was decided yet.
+    pub fn settled_on(&self, check: u64) -> Option<CheckVote> {
+        let at = self.list.digests().binary_search(&check).ok()?;
+        self.settled.get(at).copied()
+    }
+
     /// The number of own checks.
     pub fn checks(&self) -> usize {
         self.own.len()
@@ -288,6 +294,25 @@ impl FleetMember {
     /// Every voter that says something else than the fleet, and since when.
     pub fn dissents(&self) -> &BTreeMap<DissentKey, Duration> {
         &self.dissents
+    }
+
+    /// What each voter whose view counts says about a check, the own vote last: voter, group, vote.
+    /// Voters that do not have the check, or cannot be read, are left out.
+    pub fn votes_on(&self, check: u64, now: Duration) -> Vec<(&str, &str, CheckVote)> {
+        let Ok(at) = self.list.digests().binary_search(&check) else {
+            return Vec::new();
+        };
+        let mut votes = Vec::new();
+        for (name, voter) in self.board.voters() {
+            let vote = voter.aligned.votes.get(at).copied().unwrap_or_default();
+            let is_said = !matches!(vote, CheckVote::Absent | CheckVote::Unread);
+            if is_said && voter.is_fresh(now) {
+                votes.push((name, voter.view.group.as_str(), vote));
+            }
+        }
+        let MemberSettings { voter, group, .. } = &self.settings;
+        votes.push((voter, group, self.own.get(at).copied().unwrap_or_default()));
+        votes
     }
 
     /// The other voters.

@@ -476,6 +476,31 @@ mod tests {
     }
 
     #[test]
+    fn the_fuzzers_begin_with_views_of_both_versions() {
+        let seeds: [(&[u8], Option<AnnounceState>); 3] = [
+            (include_bytes!("../../fuzz/corpus/view/spelled"), None),
+            (
+                include_bytes!("../../fuzz/corpus/view/announced"),
+                Some(AnnounceState::Announced),
+            ),
+            (
+                include_bytes!("../../fuzz/corpus/view/doubtful"),
+                Some(AnnounceState::Doubtful),
+            ),
+        ];
+        for (seed, announcement) in seeds {
+            let mut octets = seed.to_vec();
+            seal(&mut octets);
+            let view = VoterView::read(&octets, "world").unwrap();
+            assert_eq!(view.announcement, announcement);
+        }
+        let mut octets = include_bytes!("../../fuzz/corpus/view/no_state").to_vec();
+        seal(&mut octets);
+        let read = VoterView::read(&octets, "world");
+        assert_eq!(read, Err(ViewError::BadAnnouncement));
+    }
+
+    #[test]
     fn an_announcer_is_told_in_version_2_and_its_absence_in_version_1() {
         for announcement in [None].into_iter().chain(AnnounceState::ALL.map(Some)) {
             let view = VoterView {

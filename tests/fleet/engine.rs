@@ -27,6 +27,23 @@ pub fn nats_server() -> PathBuf {
     file.expect("nats-server is installed; the Debian package is nats-server")
 }
 
+/// What a voter publishes beside votes and orders.
+pub fn may_report(voter: &str) -> String {
+    format!(
+        "\"meridian.world.leases.{voter}\", \"meridian.world.reports.{voter}\", \
+         \"meridian.world.explain.*\""
+    )
+}
+
+/// What a voter hears beside votes and orders.
+pub fn may_hear_reports(voter: &str) -> String {
+    format!(
+        "\"meridian.world.leases.*\", \"meridian.world.reports.*\", \
+         \"meridian.world.explain.{voter}\", \
+         \"_INBOX.meridian.{voter}.>\""
+    )
+}
+
 /// A NATS server on a port of its own, with a user for each voter who may publish as that voter only.
 pub struct Engine {
     pub port: u16,
@@ -41,9 +58,12 @@ impl Engine {
         let mut users = String::new();
         for voter in VOTERS {
             users.push_str(&format!(
-                "{{ user: {voter}, password: \"secret of {voter}\", permissions: {{ \
-                 publish: [\"meridian.world.votes.{voter}\", \"meridian.world.leases.{voter}\"], \
-                 subscribe: [\"meridian.world.votes.*\", \"meridian.world.leases.*\"] }} }}\n"
+                "{{ user: {voter}, password: \"secret of {voter}\", permissions: {{\n\
+                 publish: [\"meridian.world.votes.{voter}\", {}]\n\
+                 subscribe: [\"meridian.world.votes.*\", {}]\n\
+                 allow_responses: {{ max: 1, expires: \"5s\" }} }} }}\n",
+                may_report(voter),
+                may_hear_reports(voter)
             ));
         }
         let text = format!("listen: 127.0.0.1:{port}\nauthorization {{ users: [\n{users}] }}\n");
@@ -146,6 +166,27 @@ impl RawVoter {
         let head = self.line();
         assert!(head.starts_with("MSG "), "{head}");
         self.line()
+    }
+
+    /// Hears what is published there from now on.
+    pub fn subscribe(&mut self, subject: &str) {
+        self.say(&format!("SUB {subject} 1\r\nPING\r\n"));
+        assert_eq!(self.line(), "PONG");
+    }
+
+    /// The next message: its subject and its octets.
+    pub fn next_message(&mut self) -> (String, Vec<u8>) {
+        loop {
+            let line = self.line();
+            let words: Vec<&str> = line.split(' ').collect();
+            let ["MSG", subject, .., length] = &words[..] else {
+                continue;
+            };
+            let mut octets = vec![0; length.parse::<usize>().expect("a length") + 2];
+            self.lines.read_exact(&mut octets).expect("it is whole");
+            octets.truncate(octets.len() - 2);
+            return ((*subject).to_owned(), octets);
+        }
     }
 
     /// What the server says to a ping: PONG, or an error that it had to say before.

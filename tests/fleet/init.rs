@@ -261,6 +261,10 @@ async fn what_a_client_of_the_orders_sends_is_allowed_and_nothing_else() {
         ("$JS.API.STREAM.CREATE.KV_meridian_moon_orders", false),
         ("meridian.world.votes.iad", false),
         ("meridian.world.leases.iad", false),
+        ("meridian.world.reports.ams", true),
+        ("meridian.world.reports.iad", false),
+        ("meridian.world.explain.iad", true),
+        ("_INBOX.meridian.iad.x", false),
     ] {
         assert_eq!(client.is_refused(subject).await, !is_allowed, "{subject}");
     }

@@ -3,8 +3,14 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+#[path = "../console/browser.rs"]
+#[allow(dead_code)]
+mod browser;
+
+mod console;
 mod demo;
 mod engine;
+mod figures;
 mod init;
 mod leases;
 mod orders;
@@ -13,3 +19,4 @@ mod probe;
 mod real;
 mod rights;
 mod simulation;
+mod status;

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::engine::{
     Engine, FRA, IAD, RawVoter, VOTERS, World, answer, await_answer, await_that, fleet, get,
+    may_hear_reports, may_report,
 };
 use crate::harness::{Server, Setup, free_port};
 
@@ -79,11 +80,14 @@ fn users() -> String {
     for voter in VOTERS {
         users.push_str(&format!(
             "{{ user: {voter}, password: \"secret of {voter}\", permissions: {{\n\
-             publish: [\"meridian.world.votes.{voter}\", \"meridian.world.leases.{voter}\", \"$KV.meridian_world_orders.>\", \
+             publish: [\"meridian.world.votes.{voter}\", \"$KV.meridian_world_orders.>\", \
              \"$JS.API.STREAM.INFO.{STREAM}\", \"$JS.API.STREAM.CREATE.{STREAM}\", \
              \"$JS.API.STREAM.MSG.GET.{STREAM}\", \"$JS.API.CONSUMER.CREATE.{STREAM}\", \
-             \"$JS.API.CONSUMER.CREATE.{STREAM}.>\", \"$JS.API.CONSUMER.DELETE.{STREAM}.>\", \"$JS.FC.{STREAM}.>\"]\n\
-             subscribe: [\"meridian.world.votes.*\", \"meridian.world.leases.*\", \"_INBOX.meridian.{voter}.>\"] }} }}\n"
+             \"$JS.API.CONSUMER.CREATE.{STREAM}.>\", \"$JS.API.CONSUMER.DELETE.{STREAM}.>\", \"$JS.FC.{STREAM}.>\", {}]\n\
+             subscribe: [\"meridian.world.votes.*\", {}]\n\
+             allow_responses: {{ max: 1, expires: \"5s\" }} }} }}\n",
+            may_report(voter),
+            may_hear_reports(voter)
         ));
     }
     users
@@ -105,9 +109,14 @@ pub fn member(world: &World, engines: &Engines, voter: &str) -> Server {
 
 /// A server that takes orders by this file's token.
 pub fn start_with_token(setup: Setup) -> Server {
+    with_token(setup).start()
+}
+
+/// With this file's token for orders.
+pub fn with_token(setup: Setup) -> Setup {
     let setup = setup.admin("token_file = \"token\"");
     write_secret(&setup, "token", &format!("{TOKEN}\n"));
-    setup.start()
+    setup
 }
 
 fn write_secret(setup: &Setup, name: &str, text: &str) {
@@ -163,7 +172,7 @@ pub fn say(server: &Server, arguments: &[&str]) -> String {
 }
 
 #[track_caller]
-fn fail(server: &Server, arguments: &[&str]) -> String {
+pub fn fail(server: &Server, arguments: &[&str]) -> String {
     let output = meridian(server, arguments);
     let text = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(1), "{text}\n{}", server.log());

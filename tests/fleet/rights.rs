@@ -6,6 +6,7 @@ use crate::harness::free_port;
 
 use crate::engine::{
     Engine, FRA, RawVoter, VOTERS, World, await_answer, await_that, await_voters, fleet, get,
+    may_hear_reports, may_report,
 };
 
 #[test]
@@ -146,8 +147,10 @@ fn a_certificate_says_who_votes() {
     let mut users = String::new();
     for voter in VOTERS {
         users.push_str(&format!(
-            "{{ user: \"{voter}\", permissions: {{ publish: [\"meridian.world.votes.{voter}\", \
-             \"meridian.world.leases.{voter}\"], subscribe: \"meridian.world.*.*\" }} }}\n"
+            "{{ user: \"{voter}\", permissions: {{ publish: [\"meridian.world.votes.{voter}\", {}]\n\
+             subscribe: [\"meridian.world.votes.*\", {}] }} }}\n",
+            may_report(voter),
+            may_hear_reports(voter)
         ));
     }
     let text = format!(

@@ -6,13 +6,14 @@
 use std::fmt;
 
 use super::writer::{MetricSample, MetricsWriter};
+use crate::control::Control;
 use crate::control::fleet::leases::LeasesReport;
 use crate::control::fleet::orders::report::OrdersReport;
 use crate::control::fleet::report::FleetReport;
 use crate::fleet::desired::OrdersAlarm;
 
 /// Writes the metrics of a fleet.
-pub fn write(page: &mut MetricsWriter<'_>, report: &FleetReport) -> fmt::Result {
+pub fn write(page: &mut MetricsWriter<'_>, report: &FleetReport, control: &Control) -> fmt::Result {
     page.gauge(
         "fleet_linked",
         "Whether a NATS server is connected",
@@ -43,6 +44,11 @@ pub fn write(page: &mut MetricsWriter<'_>, report: &FleetReport) -> fmt::Result 
         "Whether another server has the name of this one",
         i64::from(report.disputed),
     )?;
+    page.gauge(
+        "fleet_strangers",
+        "Servers without a check in common with this one: perhaps another fleet of the same name",
+        report.strangers.len() as i64,
+    )?;
     let (mut ages, mut differing) = (Vec::new(), Vec::new());
     for voter in &report.voters {
         ages.push(MetricSample::new("voter", &voter.name, voter.age_seconds));
@@ -71,6 +77,17 @@ pub fn write(page: &mut MetricsWriter<'_>, report: &FleetReport) -> fmt::Result 
     page.counters(
         "fleet_views_refused",
         "Messages that were not counted, by reason",
+        refused,
+    )?;
+    let mut refused = Vec::new();
+    if let Some(reports) = control.fleet_reports() {
+        for (reason, count) in &reports.now().refused {
+            refused.push(MetricSample::new("reason", *reason, *count));
+        }
+    }
+    page.counters(
+        "fleet_reports_refused",
+        "Reports of other servers that were not counted, by reason",
         refused,
     )?;
     if let Some(orders) = &report.orders {

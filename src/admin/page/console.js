@@ -2,6 +2,7 @@
 
 import { read, written } from "./address.js";
 import { colourRegions } from "./colours.js";
+import { fleetParts } from "./fleet.js";
 import { WorldMap } from "./map.js";
 import { apply, lift } from "./orders.js";
 import { decides } from "./rules.js";
@@ -36,6 +37,7 @@ async function look() {
     state.heard = Date.now();
     showStatus();
     refreshIfOther();
+    await showFleet();
   } catch (error) {
     state.error = error.message;
   }
@@ -115,6 +117,14 @@ function showOrders() {
   state.orders = list;
   const remove = (order) => lift(order).then(look);
   $("orders").replaceChildren(orders(state.status.orders, remove));
+}
+
+async function showFleet() {
+  $("fleet-section").hidden = !state.status.fleet;
+  if (!state.status.fleet) return;
+  const page = await get("/v1/fleet");
+  $("fleet-title").textContent = `Fleet ${page.name}`;
+  $("fleet").replaceChildren(...fleetParts(page));
 }
 
 // ---- The view and its link ----------------------------------------------------------------------------------------

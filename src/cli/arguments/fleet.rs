@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::RemoteArgs;
 use crate::text::is_plain_name;
 
 /// The port of NATS for clients.
@@ -17,6 +18,19 @@ const PORT: u16 = 4222;
 pub enum FleetCommand {
     /// Write the configuration of NATS servers, and the `[fleet]` section of each nameserver
     Init(FleetInit),
+    /// Show all servers of the fleet of a running server: state, clocks, rates, differences, orders
+    Status(FleetStatusArgs),
+}
+
+/// `meridian fleet status`
+#[derive(Debug, Args)]
+pub struct FleetStatusArgs {
+    /// The server to ask; any of the fleet
+    #[command(flatten)]
+    pub remote: RemoteArgs,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `meridian fleet init`

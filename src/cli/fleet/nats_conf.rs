@@ -1,8 +1,9 @@
 //! The configuration of a NATS server for a fleet.
 //!
-//! Each nameserver is a user who may publish its own votes and leases and hear those of all. Orders are values in
-//! a bucket of JetStream, so a user may also do with that bucket, and no other, what a client of a
-//! key-value store does. Paths are relative to the folder that the server is started in.
+//! Each nameserver is a user who may publish its own votes, leases and reports and hear those of all. It may
+//! ask any other to explain an answer, and answer one message to whoever has asked it. Orders are
+//! values in a bucket of JetStream, so a user may also do with that bucket, and no other, what a client
+//! of a key-value store does. Paths are relative to the folder that the server is started in.
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
@@ -84,6 +85,8 @@ fn user_conf(fleet: &str, user: &NatsUser) -> String {
     let mut publish = vec![
         format!("meridian.{fleet}.votes.{name}"),
         format!("meridian.{fleet}.leases.{name}"),
+        format!("meridian.{fleet}.reports.{name}"),
+        format!("meridian.{fleet}.explain.*"),
         format!("$KV.{bucket}.>"),
     ];
     for request in [
@@ -104,10 +107,18 @@ fn user_conf(fleet: &str, user: &NatsUser) -> String {
     ] {
         publish.push(format!("$JS.{request}KV_{bucket}.>"));
     }
+    let subscribe = [
+        format!("meridian.{fleet}.votes.*"),
+        format!("meridian.{fleet}.leases.*"),
+        format!("meridian.{fleet}.reports.*"),
+        format!("meridian.{fleet}.explain.{name}"),
+        format!("_INBOX.meridian.{name}.>"),
+    ];
     format!(
         "  {{ user: \"{name}\", password: \"{password}\", permissions: {{\n    publish: [{}]\n    \
-         subscribe: [\"meridian.{fleet}.votes.*\", \"meridian.{fleet}.leases.*\", \"_INBOX.meridian.{name}.>\"] }} }}\n",
-        quoted(&publish)
+         subscribe: [{}]\n    allow_responses: {{ max: 1, expires: \"5s\" }} }} }}\n",
+        quoted(&publish),
+        quoted(&subscribe)
     )
 }
 

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::differing::DifferingCheck;
 use super::report::FleetReport;
 use crate::health::check::TargetKey;
 use crate::health::quorum::CheckVote;
@@ -31,6 +32,8 @@ pub struct FleetNow {
     pub(super) turned_at: Instant,
     /// What is agreed about each target.
     pub(super) settled: Arc<AgreedVotes>,
+    /// Checks about which servers say different things.
+    pub differing: Arc<Vec<DifferingCheck>>,
     /// For people and metrics.
     pub report: FleetReport,
 }

@@ -9,13 +9,13 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::differing::vote_word;
 use super::leases::LeasesReport;
 use super::orders::report::OrdersReport;
 use crate::fleet::announcement::{AnnounceCount, AnnounceState};
 use crate::fleet::member::FleetMember;
 use crate::fleet::view_error::HearError;
 use crate::health::check::TargetKey;
-use crate::health::quorum::CheckVote;
 
 /// Most differences that a report lists.
 const MOST_DIFFERENCES: usize = 256;
@@ -33,6 +33,9 @@ pub struct FleetReport {
     pub group: String,
     /// Whether a NATS server is connected.
     pub linked: bool,
+    /// Since how many seconds it is; absent: it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub linked_seconds: Option<u64>,
     /// How often the connection was made or lost.
     pub link_changes: u64,
     /// Groups whose votes count now, with the own.
@@ -52,6 +55,10 @@ pub struct FleetReport {
     /// itself.
     #[serde(default)]
     pub unseen: usize,
+    /// Servers whose views count and that have no check in common with this one: they have another
+    /// configuration, or are another fleet of the same name.
+    #[serde(default)]
+    pub strangers: Vec<String>,
     /// The other servers, by name.
     pub voters: Vec<VoterReport>,
     /// Who sees a check otherwise than the fleet, at most 256.
@@ -105,11 +112,18 @@ pub struct DifferenceReport {
     pub seconds: u64,
 }
 
+impl VoterReport {
+    /// Whether its view counts.
+    pub fn is_fresh(&self) -> bool {
+        self.state == FRESH
+    }
+}
+
 impl FleetReport {
     /// How many of the other servers whose views count announce.
     pub fn announce_count(&self) -> AnnounceCount {
         let mut count = AnnounceCount::default();
-        for voter in self.voters.iter().filter(|voter| voter.state == FRESH) {
+        for voter in self.voters.iter().filter(|voter| voter.is_fresh()) {
             if let Some(state) = voter.announcement {
                 count.add(&self.voter, &voter.name, state);
             }
@@ -155,11 +169,6 @@ pub(super) fn of(
     now: Duration,
 ) -> FleetReport {
     let settings = member.settings();
-    let settled: BTreeMap<u64, CheckVote> = if member.dissents().is_empty() {
-        BTreeMap::new()
-    } else {
-        member.settled().collect()
-    };
     let mut differences = Vec::new();
     let mut differing: BTreeMap<&str, usize> = BTreeMap::new();
     for (key, since) in member.dissents() {
@@ -172,7 +181,7 @@ pub(super) fn of(
                 check: target.check.to_string(),
                 endpoint: target.address.to_string(),
                 voter: key.voter.clone(),
-                agreed: word(settled.get(&key.check)).to_owned(),
+                agreed: vote_word(member.settled_on(key.check)).to_owned(),
                 seconds: now.saturating_sub(*since).as_secs(),
             });
         }
@@ -183,6 +192,7 @@ pub(super) fn of(
         voter: settings.voter.clone(),
         group: settings.group.clone(),
         linked: link.since.is_some(),
+        linked_seconds: link.since.map(|since| now.saturating_sub(since).as_secs()),
         link_changes: link.counts.link_changes,
         fresh_groups: groups.fresh,
         known_groups: groups.known,
@@ -194,6 +204,7 @@ pub(super) fn of(
             .get(settings.voter.as_str())
             .copied()
             .unwrap_or_default(),
+        strangers: Vec::new(),
         voters: voters(member, &differing, now),
         differences,
         views: link.counts.views,
@@ -230,12 +241,4 @@ fn voters(
         });
     }
     voters
-}
-
-fn word(vote: Option<&CheckVote>) -> &'static str {
-    match vote {
-        Some(CheckVote::Up) => "up",
-        Some(CheckVote::Down) => "down",
-        _ => "unknown",
-    }
 }

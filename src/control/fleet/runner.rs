@@ -10,14 +10,17 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::watch;
 
+use super::differing::DifferingList;
 use super::news::FleetNews;
 use super::now::{AgreedVote, AgreedVotes, FleetNow};
 use super::report::{self, FleetCounts};
+use super::strangers::StrangerList;
 use crate::control::announcement::AnnouncementDesk;
-use crate::control::clock::BootTime;
 use crate::control::controller::{MonitorHandle, StateView};
+use crate::control::region_rates::region_rates;
 use crate::fleet::bounds::MOST_REGIONS;
 use crate::fleet::digest::DigestMaker;
 use crate::fleet::member::{FleetMember, REGULAR};
@@ -30,7 +33,7 @@ use crate::steering::PickMethod;
 
 /// The least time between two turns, so that many messages are taken at once.
 const PAUSE: Duration = Duration::from_millis(10);
-/// A turn may take one part in this many of the time.
+/// A turn may take one part in this many of a processor's time.
 const PART: u32 = 10;
 /// How long after the engine was reached every other server has spoken.
 const FIRST_ROUND: Duration = Duration::from_millis(1200);
@@ -62,6 +65,8 @@ pub(super) struct FleetRunner {
     settled: Arc<AgreedVotes>,
     counts: FleetCounts,
     news: FleetNews,
+    differing: DifferingList,
+    strangers: StrangerList,
     /// Since when the engine can be reached.
     linked_since: Option<Duration>,
     /// The monitor has something new.
@@ -89,6 +94,8 @@ impl FleetRunner {
             targets: BTreeMap::new(),
             settled: Arc::default(),
             counts: FleetCounts::default(),
+            differing: DifferingList::default(),
+            strangers: StrangerList::default(),
             linked_since: None,
             has_own: true,
             is_due: true,
@@ -115,13 +122,13 @@ impl FleetRunner {
             while let Some(news) = self.carrier.try_next() {
                 self.take(news);
             }
-            let began = Instant::now();
+            let began = thread_time();
             self.turn();
             if self.output.version.is_closed() {
                 return;
             }
-            let pause = PAUSE.max(began.elapsed() * PART);
-            tokio::time::sleep(pause).await;
+            let took = thread_time().saturating_sub(began);
+            tokio::time::sleep(PAUSE.max(took * PART)).await;
         }
     }
 
@@ -202,10 +209,14 @@ impl FleetRunner {
             since: self.linked_since,
             counts: &self.counts,
         };
+        let mut report = report::of(&self.member, &self.targets, &link, now);
+        report.strangers = self.strangers.note(&self.member, now);
+        let (member, targets) = (&self.member, &self.targets);
         self.output.now.store(Arc::new(FleetNow {
             turned_at: Instant::now(),
             settled: self.settled.clone(),
-            report: report::of(&self.member, &self.targets, &link, now),
+            differing: self.differing.now(member, targets, &self.settled, now),
+            report,
         }));
     }
 
@@ -244,11 +255,13 @@ impl FleetRunner {
         }
         self.news.settled(&self.settled, &settled, &self.member);
         self.settled = Arc::new(settled);
+        self.differing.outdate();
         // The version follows the votes, so that who waits for it sees them.
         let before = self.output.now.load_full();
         self.output.now.store(Arc::new(FleetNow {
             turned_at: Instant::now(),
             settled: self.settled.clone(),
+            differing: before.differing.clone(),
             report: before.report.clone(),
         }));
         self.output.version.send_modify(|version| *version += 1);
@@ -259,18 +272,9 @@ impl FleetRunner {
     fn region_figures(&self) -> Vec<RegionFigures> {
         let view = self.input.view.load();
         let config = &view.derived.config;
-        let catalog = &view.snapshot.catalog;
-        let rates = view.traffic.rates(catalog, BootTime::now().elapsed());
-        let mut sums: BTreeMap<usize, f64> = BTreeMap::new();
-        for (key, rate) in rates.iter() {
-            let service = config.services.get(key.service);
-            if let Some(region) = service.and_then(|service| service.regions.get(key.region)) {
-                *sums.entry(usize::from(region.region.0)).or_default() += *rate;
-            }
-        }
         let loads = self.region_loads(&view);
         let mut figures = Vec::new();
-        for (index, answers) in sums {
+        for (index, answers) in region_rates(&view) {
             if let Some(region) = config.regions.get(index)
                 && figures.len() < MOST_REGIONS
             {
@@ -311,6 +315,14 @@ impl FleetRunner {
         }
         loads
     }
+}
+
+/// The processor time of this thread. A turn has no point at which it waits, so it is on one thread. On
+/// a busy machine a turn lasts longer and does not cost more, so what follows must not wait for that.
+fn thread_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    let nanoseconds = u32::try_from(time.tv_nsec).unwrap_or_default();
+    Duration::new(time.tv_sec.unsigned_abs(), nanoseconds)
 }
 
 /// Loads, added up.

@@ -1,0 +1,278 @@
+//! `meridian fleet status`: all servers of a fleet on one page, through any of them.
+//!
+//! The worst problem comes first, in one sentence. Then there is a row for each server, what all of
+//! them answer together, and only where there are some: checks about which servers differ, orders with
+//! their authors and where they are in force, and orders of single servers.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use crate::admin::{ClockDifference, FleetOrderStatus, FleetRates, FleetServer, FleetStatus};
+use crate::cli::arguments::FleetStatusArgs;
+use crate::cli::client::AdminClient;
+use crate::config::values::duration_text;
+use crate::control::fleet::differing::DifferingCheck;
+use crate::explain::percent;
+use crate::fleet::server_report::ServerRole;
+use crate::terminal::{TextOutput, say, say_json};
+use crate::text::{counted, list, shown};
+
+/// Digits of a fingerprint that are shown.
+const DIGITS: usize = 8;
+/// Most names in a cell.
+const MOST_NAMES: usize = 8;
+
+/// Prints the state of a fleet.
+pub fn run(arguments: &FleetStatusArgs) -> Result<ExitCode, String> {
+    let client = AdminClient::new(&arguments.remote)?;
+    if arguments.json {
+        say_json(client.get::<serde_json::Value>("/v1/fleet", &[])?);
+    } else {
+        print(&client.get("/v1/fleet", &[])?);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print(status: &FleetStatus) {
+    let output = TextOutput::stdout();
+    output.bold(&shown(&status.summary).to_string());
+    say!("{}", head(status));
+    if let Some(refusal) = &status.refusal {
+        say!("NATS refuses reports: {}", shown(refusal));
+    }
+    say!();
+    print_servers(&output, &status.servers);
+    print_rates(&output, &status.rates);
+    if !status.differing.is_empty() {
+        say!();
+        let rows: Vec<Vec<String>> = status.differing.iter().map(differing_row).collect();
+        let heads = ["check", "endpoint", "agreed", "says otherwise", "agrees"];
+        output.table(&heads, &rows);
+    }
+    if !status.orders.is_empty() {
+        say!();
+        let rows: Vec<Vec<String>> = status.orders.iter().map(order_row).collect();
+        let heads = ["order", "by", "left", "why", "revision", "in force on"];
+        output.table(&heads, &rows);
+    }
+    print_here_only(&output, status);
+}
+
+/// `fleet world, seen from ams; NATS connected for 3h; 3 of 3 groups in touch`.
+fn head(status: &FleetStatus) -> String {
+    let link = match status.linked_seconds {
+        Some(seconds) => format!("NATS connected for {}", age(seconds)),
+        None => "no NATS server connected".to_owned(),
+    };
+    let quorum = if status.quorum {
+        ""
+    } else {
+        ", too few to decide"
+    };
+    format!(
+        "fleet {}, seen from {}; {link}; {} of {} groups in touch{quorum}",
+        shown(&status.name),
+        shown(&status.server),
+        status.fresh_groups,
+        status.known_groups
+    )
+}
+
+fn print_servers(output: &TextOutput, servers: &[FleetServer]) {
+    let rows: Vec<Vec<String>> = servers.iter().map(server_row).collect();
+    let heads = [
+        "server",
+        "group",
+        "state",
+        "version",
+        "revision",
+        "up",
+        "clock ahead by",
+        "queries/s",
+        "orders",
+        "differs on",
+    ];
+    output.table(&heads, &rows);
+    if servers.iter().any(|server| server.odd_revision) {
+        say!("* another configuration than most");
+    }
+}
+
+fn server_row(server: &FleetServer) -> Vec<String> {
+    let mut state = match server.state.as_str() {
+        "here" | "well" => server.state.clone(),
+        // What is wrong must be seen among many rows.
+        state => state.to_uppercase(),
+    };
+    if let Some(seconds) = server.silent_seconds {
+        state += &format!(" for {}", age(seconds));
+    }
+    if server.role == Some(ServerRole::Probe) {
+        state += " (probe)";
+    }
+    let mut revision = String::new();
+    revision.extend(
+        server
+            .revision
+            .iter()
+            .flat_map(|it| it.chars().take(DIGITS)),
+    );
+    if server.odd_revision {
+        revision.push('*');
+    }
+    let mut orders = text(server.orders_revision);
+    if server.orders_current == Some(false) {
+        orders += " (stale)";
+    }
+    let differing = match server.differing {
+        0 => String::new(),
+        differing => counted(differing, "check"),
+    };
+    vec![
+        server.name.clone(),
+        server.group.clone(),
+        state,
+        server.version.clone().unwrap_or_default(),
+        revision,
+        server.uptime_seconds.map(age).unwrap_or_default(),
+        server.clock.map(clock_text).unwrap_or_default(),
+        server.queries_per_second.map(rate).unwrap_or_default(),
+        orders,
+        differing,
+    ]
+}
+
+/// `+0.3 ms ± 0.4`, or `at least -0.1 ms` while the way back is not known.
+fn clock_text(clock: ClockDifference) -> String {
+    // Adding nothing turns a negative zero into a positive one.
+    let ahead = (clock.ahead_ms * 10.0).round() / 10.0 + 0.0;
+    match clock.uncertainty_ms {
+        Some(bound) => format!("{ahead:+.1} ms ± {bound:.1}"),
+        None => format!("at least {ahead:+.1} ms"),
+    }
+}
+
+fn print_rates(output: &TextOutput, rates: &FleetRates) {
+    let mut results = Vec::new();
+    for (result, rate) in &rates.queries {
+        results.push(format!("{} {rate:.1}", shown(result)));
+    }
+    say!();
+    let servers = counted(rates.servers, "nameserver");
+    say!(
+        "{:.1} queries/s on {servers}{}",
+        rates.queries_per_second,
+        if results.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", results.join(", "))
+        }
+    );
+    let mut sum = 0.0;
+    for answers in rates.regions.values() {
+        sum += answers;
+    }
+    let mut rows = Vec::new();
+    for (region, answers) in &rates.regions {
+        let share = if sum > 0.0 {
+            answers / sum * 100.0
+        } else {
+            0.0
+        };
+        rows.push(vec![region.clone(), rate(*answers), percent(share)]);
+    }
+    if sum > 0.0 {
+        output.table(&["region", "answers/s", "share"], &rows);
+    }
+}
+
+fn differing_row(differing: &DifferingCheck) -> Vec<String> {
+    let agreed = match differing.agreed_seconds {
+        Some(seconds) => format!("{} for {}", differing.agreed, age(seconds)),
+        None => "nothing".to_owned(),
+    };
+    let (mut otherwise, mut agrees) = (Vec::new(), Vec::new());
+    for says in &differing.says {
+        match says.seconds {
+            Some(seconds) => {
+                otherwise.push(format!(
+                    "{}: {} for {}",
+                    says.server,
+                    says.vote,
+                    age(seconds)
+                ));
+            }
+            None if says.vote == differing.agreed => agrees.push(says.server.clone()),
+            None => otherwise.push(format!("{}: {}", says.server, says.vote)),
+        }
+    }
+    vec![
+        differing.check.clone(),
+        differing.endpoint.clone(),
+        agreed,
+        list(&otherwise, MOST_NAMES),
+        list(&agrees, MOST_NAMES),
+    ]
+}
+
+fn order_row(order: &FleetOrderStatus) -> Vec<String> {
+    let left = match order.seconds_left {
+        Some(seconds) => age(seconds),
+        None => "until lifted".to_owned(),
+    };
+    vec![
+        order.order.clone(),
+        order.by.clone(),
+        left,
+        order.reason.clone(),
+        text(order.revision),
+        places(order),
+    ]
+}
+
+/// `all 3`, or `2 of 4, NOT on sin, unknown on lax`.
+fn places(order: &FleetOrderStatus) -> String {
+    let here = order.in_force.len();
+    let all = here + order.missing.len() + order.unknown.len();
+    if order.revision.is_none() {
+        return order.in_force.join(", ");
+    }
+    if here == all {
+        return format!("all {all}");
+    }
+    let mut places = format!("{here} of {all}");
+    for (word, names) in [("NOT on", &order.missing), ("unknown on", &order.unknown)] {
+        if !names.is_empty() {
+            places += &format!(", {word} {}", list(names, MOST_NAMES));
+        }
+    }
+    places
+}
+
+/// Orders of other servers only; those of the server that was asked are among its orders.
+fn print_here_only(output: &TextOutput, status: &FleetStatus) {
+    let mut rows = Vec::new();
+    for server in &status.servers {
+        if server.name != status.server {
+            for sentence in &server.here_only {
+                rows.push(vec![server.name.clone(), sentence.clone()]);
+            }
+        }
+    }
+    if !rows.is_empty() {
+        say!();
+        output.table(&["server", "order of this server only"], &rows);
+    }
+}
+
+fn age(seconds: u64) -> String {
+    duration_text(Duration::from_secs(seconds))
+}
+
+fn rate(rate: f64) -> String {
+    format!("{rate:.1}")
+}
+
+fn text(number: Option<u64>) -> String {
+    number.map(|number| number.to_string()).unwrap_or_default()
+}

@@ -1,0 +1,24 @@
+//! The answers per second of each region, added up over the services that have it.
+//!
+//! Views and reports tell the fleet these numbers. They come from the counters that the workers keep
+//! anyway, over the last seconds.
+
+use std::collections::BTreeMap;
+
+use super::clock::BootTime;
+use super::controller::StateView;
+
+/// The answers per second, by the index of the region in the configuration.
+pub(super) fn region_rates(view: &StateView) -> BTreeMap<usize, f64> {
+    let config = &view.derived.config;
+    let catalog = &view.snapshot.catalog;
+    let rates = view.traffic.rates(catalog, BootTime::now().elapsed());
+    let mut sums: BTreeMap<usize, f64> = BTreeMap::new();
+    for (key, rate) in rates.iter() {
+        let service = config.services.get(key.service);
+        if let Some(region) = service.and_then(|service| service.regions.get(key.region)) {
+            *sums.entry(usize::from(region.region.0)).or_default() += *rate;
+        }
+    }
+    sums
+}
