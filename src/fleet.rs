@@ -6,7 +6,8 @@
 //!
 //! Votes need no leader, no disk and no order of messages. What the engine loses costs a second; when
 //! it is gone, what was agreed last holds. Orders are values in a bucket of the engine; [`desired`] is
-//! the state machine that follows it and never goes back.
+//! the state machine that follows it and never goes back. Releases of the configuration pass from ring
+//! to ring ([`rings`]); [`release_member`] is what a server does with them.
 
 pub mod announcement;
 pub mod board;
@@ -18,6 +19,8 @@ pub mod member;
 pub mod nats;
 pub mod nats_kv;
 pub mod order_carrier;
+pub mod release_member;
+pub mod rings;
 mod speakers;
 pub mod view;
 pub mod view_error;
