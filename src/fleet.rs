@@ -10,6 +10,7 @@
 //! to ring ([`rings`]); [`release_member`] is what a server does with them.
 
 pub mod announcement;
+pub mod answer_shares;
 pub mod board;
 pub mod bounds;
 pub mod check_list;
@@ -19,6 +20,8 @@ pub mod member;
 pub mod nats;
 pub mod nats_kv;
 pub mod order_carrier;
+pub mod release;
+pub mod release_archive;
 pub mod release_member;
 pub mod rings;
 mod speakers;

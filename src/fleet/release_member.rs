@@ -328,10 +328,7 @@ impl ReleaseMember {
         {
             return verdict.why.clone();
         }
-        let is_open = matches!(
-            self.state(),
-            ReleaseState::Waiting | ReleaseState::Checked
-        );
+        let is_open = matches!(self.state(), ReleaseState::Waiting | ReleaseState::Checked);
         let Some(target) = self.target.as_ref().filter(|_| is_open) else {
             return String::new();
         };
