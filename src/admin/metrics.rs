@@ -6,6 +6,7 @@
 //! `docs/admin-api.md` and never change.
 
 mod fleet;
+mod releases;
 mod signatures;
 mod writer;
 

@@ -137,6 +137,7 @@ pub fn run_loaded(
     if let Some(predecessor) = predecessor {
         replace(predecessor, &server, &control)?;
     }
+    control.start_releases(server.stats())?;
     let tasks = spawn_tasks(&control, &runtime, &mut signals)?;
     announce(&server, &admin);
     notify::notify("READY=1");

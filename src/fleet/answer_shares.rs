@@ -4,6 +4,9 @@
 //! grew by more than a limit, and by more than chance explains: four standard deviations of the
 //! difference of two shares. Too few queries say nothing.
 
+use std::collections::VecDeque;
+use std::time::Duration;
+
 use crate::answer::Disposition;
 
 /// Fewer queries than this, before or after, say nothing.
@@ -49,6 +52,69 @@ impl AnswerCounts {
             missing: self.missing.saturating_sub(earlier.missing),
             failed: self.failed.saturating_sub(earlier.failed),
         }
+    }
+}
+
+/// How often counts are noted, and the time whose answers are compared with those before.
+const NOTE: Duration = Duration::from_secs(1);
+/// A jump late in a long trial is seen in the answers of this time.
+const WINDOW: Duration = Duration::from_secs(10);
+/// Most notes that are kept, which is the time before a trial that it is compared with.
+const MOST_NOTES: usize = 600;
+
+/// Watches the answers of a server: before a release is served, and while it is on trial.
+#[derive(Debug, Default)]
+pub struct ShareWatch {
+    notes: VecDeque<(Duration, AnswerCounts)>,
+    trial: Option<ShareTrial>,
+}
+
+/// What a trial is compared with, and where it began.
+#[derive(Debug)]
+struct ShareTrial {
+    before: AnswerCounts,
+    start: AnswerCounts,
+}
+
+impl ShareWatch {
+    /// Notes the counts at a time.
+    pub fn note(&mut self, now: Duration, counts: AnswerCounts) {
+        let last = self.notes.back().map(|(at, _)| *at);
+        if last.is_some_and(|last| now.saturating_sub(last) < NOTE) {
+            return;
+        }
+        self.notes.push_back((now, counts));
+        if self.notes.len() > MOST_NOTES {
+            self.notes.pop_front();
+        }
+    }
+
+    /// A release is served on trial from now on.
+    pub fn begin(&mut self, now: Duration, counts: AnswerCounts) {
+        let oldest = self.notes.front().map_or(counts, |(_, oldest)| *oldest);
+        self.trial = Some(ShareTrial {
+            before: counts.since(&oldest),
+            start: counts,
+        });
+        self.notes.clear();
+        self.notes.push_back((now, counts));
+    }
+
+    /// The trial is over.
+    pub fn end(&mut self) {
+        self.trial = None;
+    }
+
+    /// The share that has jumped since the trial began, or lately, as a clause.
+    pub fn jumped(&self, now: Duration, counts: &AnswerCounts, limit: f64) -> Option<String> {
+        let trial = self.trial.as_ref()?;
+        let whole = counts.since(&trial.start);
+        if let Some(clause) = jump(&trial.before, &whole, limit) {
+            return Some(clause);
+        }
+        let late = |(at, _): &&(Duration, AnswerCounts)| now.saturating_sub(*at) >= WINDOW;
+        let (_, noted) = self.notes.iter().rev().find(late)?;
+        jump(&trial.before, &counts.since(noted), limit)
     }
 }
 
@@ -121,6 +187,34 @@ mod tests {
         assert_eq!(AnswerCounts::of(&sums), counts(100, 10));
         let earlier = counts(40, 10);
         assert_eq!(AnswerCounts::of(&sums).since(&earlier), counts(60, 0));
+    }
+
+    #[test]
+    fn a_jump_is_seen_at_once_and_also_late_in_a_trial() {
+        let mut watch = ShareWatch::default();
+        let second = Duration::from_secs(1);
+        let at = |seconds: u64, bad: u64| counts(seconds * 100, bad);
+        for seconds in 0..60 {
+            watch.note(second * seconds as u32, at(seconds, seconds));
+        }
+        assert_eq!(
+            watch.jumped(second * 59, &at(59, 59), 0.05),
+            None,
+            "no trial"
+        );
+        watch.begin(second * 60, at(60, 60));
+        let soon = Duration::from_millis(60_500);
+        assert!(watch.jumped(soon, &counts(6050, 110), 0.05).is_some());
+        for seconds in 61..400 {
+            let counts = at(seconds, seconds);
+            watch.note(second * seconds as u32, counts);
+            assert_eq!(watch.jumped(second * seconds as u32, &counts, 0.05), None);
+        }
+        // A tenth of the last ten seconds: little of the whole trial.
+        let late = counts(40_900, 399 + 130);
+        assert!(watch.jumped(second * 409, &late, 0.05).is_some());
+        watch.end();
+        assert_eq!(watch.jumped(second * 409, &late, 0.05), None);
     }
 
     proptest! {

@@ -78,6 +78,24 @@ pub struct ReleaseMemory {
     pub proven: Vec<String>,
 }
 
+impl ReleaseMemory {
+    /// Takes the digest of the archive that the server has started with. It is another one than is
+    /// remembered if the server ended between two writes.
+    pub fn find_served(&mut self, served: Option<String>) {
+        let known = self.serving.as_ref().map(|serving| &serving.digest);
+        if known == served.as_ref() {
+            return;
+        }
+        let home = self.home.as_ref().map(|home| &home.digest);
+        if home == served.as_ref() {
+            self.serving = self.home.clone();
+            return;
+        }
+        let number = self.trying.unwrap_or(self.seen);
+        self.serving = served.map(|digest| ServedRelease { number, digest });
+    }
+}
+
 /// What to do next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReleaseStep {

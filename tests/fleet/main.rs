@@ -9,5 +9,6 @@ mod init;
 mod orders;
 mod probe;
 mod real;
+mod releases;
 mod rights;
 mod simulation;

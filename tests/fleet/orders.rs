@@ -15,8 +15,8 @@ const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 const STREAM: &str = "KV_meridian_world_orders";
 
 /// NATS servers with JetStream, and a folder for what they keep.
-struct Engines {
-    servers: Vec<Engine>,
+pub struct Engines {
+    pub servers: Vec<Engine>,
     /// What each of them is configured with.
     texts: Vec<String>,
     _folder: tempfile::TempDir,
@@ -28,7 +28,7 @@ pub fn nats_server() -> PathBuf {
 }
 
 impl Engines {
-    fn start(count: usize) -> Engines {
+    pub fn start(count: usize) -> Engines {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let ports: Vec<(u16, u16)> = (0..count).map(|_| (free_port(), free_port())).collect();
         let mut routes = Vec::new();
@@ -59,7 +59,7 @@ impl Engines {
         }
     }
 
-    fn urls(&self) -> String {
+    pub fn urls(&self) -> String {
         let mut urls = Vec::new();
         for engine in &self.servers {
             urls.push(format!("\"nats://127.0.0.1:{}\"", engine.port));
@@ -68,7 +68,7 @@ impl Engines {
     }
 
     /// Somebody who may do everything.
-    fn root(&self) -> RawVoter {
+    pub fn root(&self) -> RawVoter {
         RawVoter::at(self.servers[0].port, "root")
     }
 }
@@ -77,13 +77,22 @@ impl Engines {
 fn users() -> String {
     let mut users = "{ user: root, password: \"secret of root\" }\n".to_owned();
     for voter in VOTERS {
+        let mut publish = vec![format!("\"meridian.world.votes.{voter}\"")];
+        for bucket in ["orders", "releases", "archives"] {
+            let stream = format!("KV_meridian_world_{bucket}");
+            publish.push(format!(
+                "\"$KV.meridian_world_{bucket}.>\", \"$JS.API.STREAM.INFO.{stream}\", \
+                 \"$JS.API.STREAM.CREATE.{stream}\", \"$JS.API.STREAM.MSG.GET.{stream}\", \
+                 \"$JS.API.DIRECT.GET.{stream}.>\", \"$JS.API.CONSUMER.CREATE.{stream}\", \
+                 \"$JS.API.CONSUMER.CREATE.{stream}.>\", \"$JS.API.CONSUMER.DELETE.{stream}.>\", \
+                 \"$JS.FC.{stream}.>\""
+            ));
+        }
         users.push_str(&format!(
             "{{ user: {voter}, password: \"secret of {voter}\", permissions: {{\n\
-             publish: [\"meridian.world.votes.{voter}\", \"$KV.meridian_world_orders.>\", \
-             \"$JS.API.STREAM.INFO.{STREAM}\", \"$JS.API.STREAM.CREATE.{STREAM}\", \
-             \"$JS.API.STREAM.MSG.GET.{STREAM}\", \"$JS.API.CONSUMER.CREATE.{STREAM}\", \
-             \"$JS.API.CONSUMER.CREATE.{STREAM}.>\", \"$JS.API.CONSUMER.DELETE.{STREAM}.>\", \"$JS.FC.{STREAM}.>\"]\n\
-             subscribe: [\"meridian.world.votes.*\", \"_INBOX.meridian.{voter}.>\"] }} }}\n"
+             publish: [{}]\n\
+             subscribe: [\"meridian.world.votes.*\", \"_INBOX.meridian.{voter}.>\"] }} }}\n",
+            publish.join(", ")
         ));
     }
     users
@@ -110,7 +119,7 @@ pub fn start_with_token(setup: Setup) -> Server {
     setup.start()
 }
 
-fn write_secret(setup: &Setup, name: &str, text: &str) {
+pub fn write_secret(setup: &Setup, name: &str, text: &str) {
     let file = setup.folder().join(name);
     std::fs::write(&file, text).expect("it can be written");
     let owner_only = std::os::unix::fs::PermissionsExt::from_mode(0o600);
@@ -163,7 +172,7 @@ pub fn say(server: &Server, arguments: &[&str]) -> String {
 }
 
 #[track_caller]
-fn fail(server: &Server, arguments: &[&str]) -> String {
+pub fn fail(server: &Server, arguments: &[&str]) -> String {
     let output = meridian(server, arguments);
     let text = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(1), "{text}\n{}", server.log());
@@ -234,7 +243,7 @@ fn an_order_through_one_server_is_in_force_on_all_within_300_milliseconds() {
 }
 
 /// Status and body of a call.
-fn change(port: u16, method: &str, path: &str, body: &str) -> (u16, String) {
+pub fn change(port: u16, method: &str, path: &str, body: &str) -> (u16, String) {
     use std::io::{Read, Write};
     let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).expect("it listens");
     write!(

@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use super::releases;
 use super::writer::{MetricSample, MetricsWriter};
 use crate::control::fleet::orders::report::OrdersReport;
 use crate::control::fleet::report::FleetReport;
@@ -72,8 +73,11 @@ pub fn write(page: &mut MetricsWriter<'_>, report: &FleetReport) -> fmt::Result 
         "Messages that were not counted, by reason",
         refused,
     )?;
-    match &report.orders {
-        Some(orders) => write_orders(page, orders),
+    if let Some(orders) = &report.orders {
+        write_orders(page, orders)?;
+    }
+    match &report.releases {
+        Some(report) => releases::write(page, report),
         None => Ok(()),
     }
 }

@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::orders::report::OrdersReport;
+use crate::control::releases::ReleasesReport;
 use crate::fleet::announcement::{AnnounceCount, AnnounceState};
 use crate::fleet::member::FleetMember;
 use crate::fleet::view_error::HearError;
@@ -62,6 +63,9 @@ pub struct FleetReport {
     /// The orders of the fleet; absent: without NATS servers, orders are each server's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub orders: Option<OrdersReport>,
+    /// The releases of its configuration; absent: the configuration is each server's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub releases: Option<ReleasesReport>,
 }
 
 /// Another server.
@@ -99,6 +103,13 @@ pub struct DifferenceReport {
     pub agreed: String,
     /// Since how many seconds they differ.
     pub seconds: u64,
+}
+
+impl VoterReport {
+    /// Whether its view counts.
+    pub fn is_fresh(&self) -> bool {
+        self.state == FRESH
+    }
 }
 
 impl FleetReport {
@@ -195,6 +206,7 @@ pub(super) fn of(
         views: link.counts.views,
         refused: link.counts.refused(),
         orders: None,
+        releases: None,
     }
 }
 

@@ -322,9 +322,19 @@ fn a_release_that_ends_the_server_is_not_tried_again() {
     assert_eq!(member.step(Duration::ZERO), ReleaseStep::Serve);
     member.begin(1);
     let memory = member.memory().clone();
+    let mut member = ReleaseMember::new(settings(0), memory.clone(), Duration::ZERO);
+    assert!(member.take_release(facts.clone(), true));
+    assert_eq!(member.step(Duration::ZERO), ReleaseStep::Rest);
+    assert_eq!(member.report().state, ReleaseState::Failed);
+    // It had been named as the served one already.
+    let mut memory = memory;
+    memory.find_served(Some("archive 1".to_owned()));
     let mut member = ReleaseMember::new(settings(0), memory, Duration::ZERO);
     assert!(member.take_release(facts, true));
-    assert_eq!(member.step(Duration::ZERO), ReleaseStep::Rest);
+    assert_eq!(member.report().serving, 1);
+    assert_eq!(member.step(Duration::ZERO), ReleaseStep::GoBack);
+    member.returned();
+    assert_eq!(member.report().serving, 0);
     assert_eq!(member.report().state, ReleaseState::Failed);
     assert!(member.report().why.contains("ended while"));
 }
