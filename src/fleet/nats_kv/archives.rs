@@ -3,6 +3,7 @@
 //! A piece is never changed, because its key has the digest of its archive; writing it again repairs
 //! it. The bucket has a size, and the oldest pieces go first.
 
+use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::context::PublishErrorKind;
 use async_nats::jetstream::stream::{self, DiscardPolicy, LastRawMessageErrorKind, StorageType};
 use tokio::time::timeout;
@@ -78,15 +79,24 @@ impl KvLink {
             let stream = stream.map_err(|error| error.to_string())?;
             match stream.get_last_raw_message_by_subject(&subject).await {
                 Ok(message) => Ok(Some(message.payload.to_vec())),
-                Err(error) => match error.kind() {
-                    LastRawMessageErrorKind::NoMessageFound => Ok(None),
-                    _ => Err(error.to_string()),
-                },
+                Err(error) if is_missing(error.kind()) => Ok(None),
+                Err(error) => Err(error.to_string()),
             }
         };
         timeout(REQUEST, reading)
             .await
             .unwrap_or_else(|_| Err(no_answer()))
+    }
+}
+
+/// Whether there is no such piece, or no bucket of archives at all.
+fn is_missing(kind: LastRawMessageErrorKind) -> bool {
+    match kind {
+        LastRawMessageErrorKind::NoMessageFound => true,
+        LastRawMessageErrorKind::JetStream(answer) => {
+            answer.error_code() == ErrorCode::STREAM_NOT_FOUND
+        }
+        _ => false,
     }
 }
 
