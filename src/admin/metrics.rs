@@ -6,7 +6,6 @@
 //! `docs/admin-api.md` and never change.
 
 mod fleet;
-mod releases;
 mod signatures;
 mod writer;
 

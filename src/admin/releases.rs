@@ -8,9 +8,8 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::Method;
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing;
 use axum::{Extension, Json};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -21,9 +20,6 @@ use super::bodies::read_body;
 use super::changes::{ChangeAuthor, RoutineCall};
 use super::context::AdminContext;
 use super::error::{ApiError, AuditNote};
-use super::openapi::{RequestBody, ResponseKind};
-use super::overrides::ChangeDone;
-use super::routes::{AdminRoute, run_to_end};
 use crate::control::releases::{ReleasesHandle, ReleasesReport};
 use crate::fleet::release::{PIECE, SignedRelease, is_digest, piece_key};
 
@@ -39,41 +35,15 @@ pub struct PieceRequest {
     pub octets: String,
 }
 
-/// The calls of this module.
-pub fn routes() -> [AdminRoute; 3] {
-    let list = AdminRoute::read(
-        "/v1/releases",
-        "The releases of the fleet's configuration: which server serves which, and what halts one",
-        ResponseKind::json::<ReleasesReport>(),
-        routing::get(list),
-    );
-    let piece = AdminRoute {
-        body: Some(RequestBody::needed::<PieceRequest>()),
-        errors: &[409],
-        ..AdminRoute::change(
-            Method::PUT,
-            "/v1/releases/pieces",
-            "Hands over a piece of the archive of a release; nothing serves it before the release \
-             is published",
-            ResponseKind::json::<ChangeDone>(),
-            routing::put(put_piece),
-        )
-    };
-    let publish = AdminRoute {
-        body: Some(RequestBody::needed::<SignedRelease>()),
-        errors: &[409, 504],
-        ..AdminRoute::change(
-            Method::POST,
-            "/v1/releases",
-            "Publishes a signed release whose archive was handed over, to ring 0 first",
-            ResponseKind::json::<ChangeDone>(),
-            routing::post(publish),
-        )
-    };
-    [list, piece, publish]
+/// What is true after a call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ReleaseDone {
+    /// It as a sentence.
+    pub sentence: String,
 }
 
-async fn list(State(context): State<Arc<AdminContext>>) -> Json<ReleasesReport> {
+/// What is served where.
+pub async fn list(State(context): State<Arc<AdminContext>>) -> Json<ReleasesReport> {
     let releases = context.control.releases();
     let report = releases.map(|releases| ReleasesReport::clone(&releases.report()));
     Json(report.unwrap_or_default())
@@ -86,58 +56,59 @@ async fn list(State(context): State<Arc<AdminContext>>) -> Json<ReleasesReport> 
 fn releases_of(context: &AdminContext) -> Result<&ReleasesHandle, ApiError> {
     context.control.releases().ok_or_else(|| {
         let sentence = "this server follows no releases: its configuration has no [fleet.releases]";
-        ApiError::new(axum::http::StatusCode::CONFLICT, sentence)
+        ApiError::new(StatusCode::CONFLICT, sentence)
     })
 }
 
-async fn put_piece(
+/// Takes a piece of an archive.
+///
+/// # Errors
+/// It is none, or the engine does not take it.
+pub async fn put_piece(
     State(context): State<Arc<AdminContext>>,
     body: Bytes,
 ) -> Result<Response, ApiError> {
     let request: PieceRequest = read_body(&body)?;
-    releases_of(&context)?;
-    let octets = STANDARD.decode(&request.octets).unwrap_or_default();
-    if !is_digest(&request.digest) || octets.is_empty() || octets.len() > PIECE {
-        return Err(ApiError::bad_request(
-            "the digest, or the octets of the piece, are not what the API wants",
-        ));
-    }
-    let key = piece_key(&request.digest, request.piece as usize);
-    run_to_end(async move {
-        releases_of(&context)?
-            .put_piece(key, octets)
-            .await
-            .map_err(ApiError::from)
-    })
-    .await??;
-    let done = ChangeDone {
+    let releases = releases_of(&context)?;
+    let (key, octets) = request.read()?;
+    releases.put_piece(key, octets).await?;
+    let done = ReleaseDone {
         sentence: "the piece is there".to_owned(),
-        kept: true,
     };
     // One call for each piece would hide everything else in the audit log.
     Ok((Extension(RoutineCall), Json(done)).into_response())
 }
 
-async fn publish(
+impl PieceRequest {
+    /// The key of the piece in the engine, and its octets.
+    fn read(self) -> Result<(String, Vec<u8>), ApiError> {
+        let octets = STANDARD.decode(&self.octets).unwrap_or_default();
+        if !is_digest(&self.digest) || octets.is_empty() || octets.len() > PIECE {
+            return Err(ApiError::bad_request(
+                "the digest, or the octets of the piece, are not what the API wants",
+            ));
+        }
+        Ok((piece_key(&self.digest, self.piece as usize), octets))
+    }
+}
+
+/// Takes a release. What is published is so even if the client leaves.
+///
+/// # Errors
+/// It is none, its signature does not count, or the engine does not take it.
+pub async fn publish(
     State(context): State<Arc<AdminContext>>,
     body: Bytes,
 ) -> Result<Response, ApiError> {
     let release: SignedRelease = read_body(&body)?;
-    releases_of(&context)?;
+    let releases = releases_of(&context)?;
     let author = author_of(&release);
-    let pushing = async move {
-        releases_of(&context)?
-            .push(release)
-            .await
-            .map_err(ApiError::from)
-    };
-    let response = match run_to_end(pushing).await? {
+    let response = match releases.push(release).await {
         Ok(sentence) => {
             let note = AuditNote(sentence.clone());
-            let kept = true;
-            (Extension(note), Json(ChangeDone { sentence, kept })).into_response()
+            (Extension(note), Json(ReleaseDone { sentence })).into_response()
         }
-        Err(error) => error.into_response(),
+        Err(refusal) => ApiError::from(refusal).into_response(),
     };
     Ok((Extension(author), response).into_response())
 }

@@ -32,7 +32,7 @@ use super::read_threads::ReadThreads;
 use super::selection::{self, StatusSelection};
 use super::status::{LastReload, ReloadBody, ServerStatus};
 use super::token::TokenGate;
-use super::{host_check, metrics, overrides, page, releases, shares, stream};
+use super::{host_check, metrics, overrides, page, shares, stream};
 use crate::control::comparison::ConfigComparison;
 use crate::control::guard::ConfirmedRisks;
 use crate::control::{ReloadResult, any_draw};
@@ -150,7 +150,6 @@ pub fn routes() -> Vec<AdminRoute> {
         ));
     }
     routes.extend(overrides::routes());
-    routes.extend(releases::routes());
     routes
 }
 

@@ -18,7 +18,7 @@ use reqwest::Method;
 use super::arguments::{PushArgs, ReleasesArgs};
 use super::client::AdminClient;
 use super::orders;
-use crate::admin::{ChangeDone, PieceRequest, ReleasesReport, ServerRelease};
+use crate::admin::{PieceRequest, ReleaseDone, ReleasesReport, ServerRelease};
 use crate::disk;
 use crate::files::FilePrint;
 use crate::fleet::release::{ArchiveFacts, PIECE, ReleaseManifest, ReleaseSigner};
@@ -225,14 +225,14 @@ impl<'a> Pusher<'a> {
                 octets: STANDARD.encode(octets),
             };
             let parts = ["releases", "pieces"];
-            let _: ChangeDone = self.client.change(Method::PUT, &parts, &body)?;
+            let _: ReleaseDone = self.client.change(Method::PUT, &parts, &body)?;
         }
         Ok(())
     }
 
     fn publish(&self, manifest: &ReleaseManifest) -> Result<String, String> {
         let signed = self.signer.sign(manifest)?;
-        let done: ChangeDone = self.client.post("/v1/releases", &signed)?;
+        let done: ReleaseDone = self.client.post("/v1/releases", &signed)?;
         Ok(done.sentence)
     }
 }

@@ -29,7 +29,7 @@ use super::worker::NotDone;
 use crate::config::FleetConfig;
 use crate::config::ReleasesConfig;
 use crate::fleet::answer_shares::{AnswerCounts, ShareWatch};
-use crate::fleet::desired::BucketEntry;
+use crate::fleet::desired::{BucketEntry, BucketSnapshot};
 use crate::fleet::nats_kv::KvBucket;
 use crate::fleet::order_carrier::{OrderCarrier, OrderCommander, OrderNews};
 use crate::fleet::release::{ArchiveFacts, ReleaseFault, ReleaseManifest, SignedRelease};
@@ -38,6 +38,7 @@ use crate::fleet::release_member::{
 };
 use crate::fleet::rings::ReleaseReport;
 use crate::server::ServerStats;
+use crate::text::shown;
 
 /// How often the task looks at the time and at what clients are told.
 const TICK: Duration = Duration::from_millis(100);
@@ -205,25 +206,29 @@ impl ReleaseRunner {
             OrderNews::Unlinked => self.is_linked = false,
             OrderNews::Refused(sentence) => {
                 self.is_current = false;
-                let sentence = crate::text::shown(&sentence);
+                let sentence = shown(&sentence);
                 tracing::warn!("fleet {}: releases: NATS: {sentence}", self.fleet);
             }
-            OrderNews::Missing => {
-                self.is_current = false;
-                self.revisions.clear();
-                let commander = self.commander.clone();
-                tokio::spawn(async move { commander.make().await });
-            }
-            OrderNews::Snapshot(snapshot) => {
-                self.revisions.clear();
-                self.is_current = true;
-                self.told = None;
-                self.told_at = None;
-                for entry in &snapshot.entries {
-                    self.take_entry(entry);
-                }
-            }
+            OrderNews::Missing => self.make_bucket(),
+            OrderNews::Snapshot(snapshot) => self.take_snapshot(&snapshot),
             OrderNews::Entry(entry) => self.take_entry(&entry),
+        }
+    }
+
+    fn make_bucket(&mut self) {
+        self.is_current = false;
+        self.revisions.clear();
+        let commander = self.commander.clone();
+        tokio::spawn(async move { commander.make().await });
+    }
+
+    fn take_snapshot(&mut self, snapshot: &BucketSnapshot) {
+        self.revisions.clear();
+        self.is_current = true;
+        self.told = None;
+        self.told_at = None;
+        for entry in &snapshot.entries {
+            self.take_entry(entry);
         }
     }
 
@@ -248,30 +253,11 @@ impl ReleaseRunner {
 
     /// Takes the newest release, if it counts.
     fn take_release(&mut self, value: Option<&[u8]>) {
-        let read = match value {
-            Some(octets) => SignedRelease::read(octets),
-            None => Err(ReleaseFault::NoRelease),
-        };
-        let read = read.and_then(|it| it.verify(&self.config.trusted_keys, &self.fleet));
-        let taken = read.and_then(|manifest| {
-            let facts = facts_of(&manifest);
-            let is_here = self.store.has(&facts.digest);
-            let number = facts.number;
-            if self.member.take_release(facts, is_here) {
-                return Ok(manifest);
-            }
-            Err(ReleaseFault::Older {
-                theirs: number,
-                seen: self.member.memory().seen,
-            })
-        });
-        match taken {
+        match self.read_release(value) {
             Ok(manifest) => {
                 self.fault = None;
                 if self.manifest.as_ref() != Some(&manifest) {
-                    let (number, by) = (manifest.number, crate::text::shown(&manifest.author));
-                    let reason = crate::text::shown(&manifest.reason);
-                    tracing::info!("fleet {}: release {number} by {by}: {reason}", self.fleet);
+                    self.say_new(&manifest);
                 }
                 self.manifest = Some(manifest);
             }
@@ -287,6 +273,27 @@ impl ReleaseRunner {
         }
     }
 
+    /// Reads the newest release, and hands it to the state machine.
+    fn read_release(&mut self, value: Option<&[u8]>) -> Result<ReleaseManifest, ReleaseFault> {
+        let signed = SignedRelease::read(value.unwrap_or_default())?;
+        let manifest = signed.verify(&self.config.trusted_keys, &self.fleet)?;
+        let facts = facts_of(&manifest);
+        let is_here = self.store.has(&facts.digest);
+        if self.member.take_release(facts, is_here) {
+            return Ok(manifest);
+        }
+        Err(ReleaseFault::Older {
+            theirs: manifest.number,
+            seen: self.member.memory().seen,
+        })
+    }
+
+    fn say_new(&self, manifest: &ReleaseManifest) {
+        let (number, by) = (manifest.number, shown(&manifest.author));
+        let reason = shown(&manifest.reason);
+        tracing::info!("fleet {}: release {number} by {by}: {reason}", self.fleet);
+    }
+
     fn note(&mut self, fault: &ReleaseFault) {
         *self.refused.entry(fault.word()).or_default() += 1;
     }
@@ -294,18 +301,8 @@ impl ReleaseRunner {
     /// Watches answers, and begins the next step.
     async fn turn(&mut self) {
         let now = self.now();
-        let counts = AnswerCounts::of(&self.stats.sums());
         self.member.take_touch(self.in_touch());
-        if self.member.is_soaking() {
-            let limit = self.config.max_jump;
-            if let Some(clause) = self.shares.jumped(now, &counts, limit) {
-                self.say_failed(&clause);
-                self.member.fail(clause);
-            }
-        } else {
-            self.shares.end();
-        }
-        self.shares.note(now, counts);
+        self.watch_answers(now);
         if self.is_busy || Instant::now() < self.pause_until {
             return;
         }
@@ -323,11 +320,26 @@ impl ReleaseRunner {
         self.is_busy = true;
     }
 
+    /// Takes back a release on trial if what clients are told has jumped.
+    fn watch_answers(&mut self, now: Duration) {
+        let counts = AnswerCounts::of(&self.stats.sums());
+        if self.member.is_soaking() {
+            let limit = self.config.max_jump;
+            if let Some(clause) = self.shares.jumped(now, &counts, limit) {
+                self.say_failed(&clause);
+                self.member.fail(clause);
+            }
+        } else {
+            self.shares.end();
+        }
+        self.shares.note(now, counts);
+    }
+
     fn fetch(&self, number: u64, archive: ArchiveFacts) {
         let (commander, store) = (self.commander.clone(), self.store.clone());
-        let finish = self.finish.clone();
+        let (control, finish) = (self.control.clone(), self.finish.clone());
         tokio::spawn(async move {
-            let fetched = fetch::fetch(&commander, store, archive).await;
+            let fetched = fetch::fetch(&control, &commander, store, archive).await;
             let _ = finish.send(StepEnd::Fetched(number, fetched)).await;
         });
     }
@@ -346,10 +358,7 @@ impl ReleaseRunner {
         self.save().await;
         let manifest = self.manifest.as_ref();
         let may_move = manifest.is_some_and(|it| it.may_move || it.is_return);
-        let confirmed = ConfirmedRisks {
-            moves: may_move,
-            uncovers: may_move,
-        };
+        let confirmed = confirmed(may_move);
         let (control, finish) = (self.control.clone(), self.finish.clone());
         let store = self.store.clone();
         tokio::spawn(async move {
@@ -364,12 +373,8 @@ impl ReleaseRunner {
         let (control, finish) = (self.control.clone(), self.finish.clone());
         let store = self.store.clone();
         tokio::spawn(async move {
-            let confirmed = ConfirmedRisks {
-                moves: true,
-                uncovers: true,
-            };
             let digest = home.map(|home| home.digest);
-            let served = control.serve_release(store, digest, confirmed).await;
+            let served = control.serve_release(store, digest, confirmed(true)).await;
             let _ = finish.send(StepEnd::WentBack(served)).await;
         });
     }
@@ -444,16 +449,9 @@ impl ReleaseRunner {
     async fn prune(&self) {
         let (store, memory) = (self.store.clone(), self.member.memory().clone());
         let target = self.member.target().cloned();
-        let pruning = move || {
-            let mut kept = BTreeSet::new();
-            kept.extend(target.as_ref().map(|target| target.digest.as_str()));
-            for served in [&memory.serving, &memory.home].into_iter().flatten() {
-                kept.insert(served.digest.as_str());
-            }
-            kept.extend(memory.proven.iter().map(String::as_str));
-            store.keep_only(&kept);
-        };
-        let _ = tokio::task::spawn_blocking(pruning).await;
+        let workers = &self.control.threads.releases;
+        let pruned = workers.run(move || prune(&store, &memory, target.as_ref()));
+        let _ = pruned.await;
     }
 
     /// Saves what has to outlive a restart.
@@ -463,11 +461,32 @@ impl ReleaseRunner {
         }
         let (store, memory) = (self.store.clone(), self.member.memory().clone());
         self.saved = memory.clone();
-        let saved = tokio::task::spawn_blocking(move || store.save(&memory)).await;
-        let saved = saved.unwrap_or_else(|error| Err(std::io::Error::other(error)));
-        if let Err(error) = saved {
-            tracing::error!("fleet {}: releases are not remembered: {error}", self.fleet);
-        }
+        let workers = &self.control.threads.releases;
+        let saved = match workers.run(move || store.save(&memory)).await {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => error.to_string(),
+            Err(not_done) => not_done.to_string(),
+        };
+        tracing::error!("fleet {}: releases are not remembered: {saved}", self.fleet);
+    }
+}
+
+/// Keeps the releases that are served, were proven, or come next.
+fn prune(store: &ReleaseStore, memory: &ReleaseMemory, target: Option<&ReleaseFacts>) {
+    let mut kept = BTreeSet::new();
+    kept.extend(target.map(|target| target.digest.as_str()));
+    for served in [&memory.serving, &memory.home].into_iter().flatten() {
+        kept.insert(served.digest.as_str());
+    }
+    kept.extend(memory.proven.iter().map(String::as_str));
+    store.keep_only(&kept);
+}
+
+/// Whether clients may move however far.
+fn confirmed(may_move: bool) -> ConfirmedRisks {
+    ConfirmedRisks {
+        moves: may_move,
+        uncovers: may_move,
     }
 }
 

@@ -112,9 +112,19 @@ impl ShareWatch {
         if let Some(clause) = jump(&trial.before, &whole, limit) {
             return Some(clause);
         }
-        let late = |(at, _): &&(Duration, AnswerCounts)| now.saturating_sub(*at) >= WINDOW;
-        let (_, noted) = self.notes.iter().rev().find(late)?;
-        jump(&trial.before, &counts.since(noted), limit)
+        let noted = self.noted_before(now.checked_sub(WINDOW)?)?;
+        jump(&trial.before, &counts.since(&noted), limit)
+    }
+
+    /// The last counts that were noted before a time.
+    fn noted_before(&self, time: Duration) -> Option<AnswerCounts> {
+        let mut last = None;
+        for (at, counts) in &self.notes {
+            if *at <= time {
+                last = Some(*counts);
+            }
+        }
+        last
     }
 }
 

@@ -80,8 +80,11 @@ pub fn digest_text(octets: &[u8]) -> String {
 
 /// Whether a text is a digest as [`digest_text`] writes it.
 pub fn is_digest(text: &str) -> bool {
-    let is_digit = |octet: u8| octet.is_ascii_digit() || (b'a'..=b'f').contains(&octet);
     text.len() == 64 && text.bytes().all(is_digit)
+}
+
+fn is_digit(octet: u8) -> bool {
+    octet.is_ascii_digit() || (b'a'..=b'f').contains(&octet)
 }
 
 /// What the author of a release has signed. Keys are added, never changed.

@@ -3,9 +3,10 @@
 //! See `docs/admin-api.md` for the list. Ages are those of the last turn of the fleet's task, which is
 //! at most a second ago.
 
+mod releases;
+
 use std::fmt;
 
-use super::releases;
 use super::writer::{MetricSample, MetricsWriter};
 use crate::control::fleet::orders::report::OrdersReport;
 use crate::control::fleet::report::FleetReport;

@@ -268,7 +268,9 @@ mod tests {
                 "[fleet.releases] needs `trusted_keys`",
             ),
             (
-                &format!("{LEAST}\n[fleet.releases]\ntrusted_keys = [\"abc\"]"),
+                &format!(
+                    "{LEAST}\n[fleet.releases]\ntrusted_keys = [\"abc\"]\n[state]\ndirectory = \"s\""
+                ),
                 "a public key of 44 characters",
             ),
             (

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use super::store::ReleaseStore;
+use crate::control::running::Control;
 use crate::fleet::order_carrier::OrderCommander;
 use crate::fleet::release::{ArchiveFacts, ReleaseFault, piece_key};
 use crate::health::probe::reasons::innermost;
@@ -20,6 +21,7 @@ const TIME: Duration = Duration::from_secs(60);
 /// # Errors
 /// It cannot be had yet, is another one, or cannot be unpacked.
 pub(super) async fn fetch(
+    control: &Control,
     commander: &OrderCommander,
     store: ReleaseStore,
     facts: ArchiveFacts,
@@ -29,9 +31,11 @@ pub(super) async fn fetch(
         None => gather(commander, &facts).await?,
     };
     facts.check(&archive)?;
-    let unpacking = move || store.unpack(&facts.digest, &archive);
-    let unpacked = tokio::task::spawn_blocking(unpacking).await;
-    unpacked.unwrap_or_else(|error| Err(ReleaseFault::Incomplete(error.to_string())))
+    let workers = &control.threads.releases;
+    let unpacked = workers.run(move || store.unpack(&facts.digest, &archive));
+    unpacked
+        .await
+        .unwrap_or_else(|not_done| Err(ReleaseFault::Incomplete(not_done.to_string())))
 }
 
 /// All pieces of an archive.
@@ -60,34 +64,37 @@ async fn gather(commander: &OrderCommander, facts: &ArchiveFacts) -> Result<Vec<
     Ok(archive)
 }
 
+fn unreachable(url: &str, error: &reqwest::Error) -> ReleaseFault {
+    ReleaseFault::Incomplete(format!("{url}: {}", innermost(error)))
+}
+
 /// The archive at an HTTPS address.
 async fn download(url: &str, facts: &ArchiveFacts) -> Result<Vec<u8>, ReleaseFault> {
-    let unreachable =
-        |error: &reqwest::Error| ReleaseFault::Incomplete(format!("{url}: {}", innermost(error)));
-    let trust = TrustStore::from_system()
-        .map_err(ReleaseFault::Incomplete)?
-        .0;
+    let response = client()?.get(url).send().await;
+    let response = response.and_then(reqwest::Response::error_for_status);
+    let mut response = response.map_err(|error| unreachable(url, &error))?;
+    let mut archive = Vec::new();
+    loop {
+        match response.chunk().await {
+            Ok(Some(octets)) => archive.extend_from_slice(&octets),
+            Ok(None) => return Ok(archive),
+            Err(error) => return Err(unreachable(url, &error)),
+        }
+        if archive.len() as u64 > facts.octets {
+            return Err(ReleaseFault::WrongDigest);
+        }
+    }
+}
+
+/// A client that speaks HTTPS only, with the authorities of the system.
+fn client() -> Result<reqwest::Client, ReleaseFault> {
+    let (trust, _) = TrustStore::from_system().map_err(ReleaseFault::Incomplete)?;
     let tls = (*trust.settings(true, AlpnProtocol::Http1)).clone();
     let client = reqwest::Client::builder()
         .tls_backend_preconfigured(tls)
         .https_only(true)
         .no_proxy()
         .timeout(TIME)
-        .build()
-        .map_err(|error| unreachable(&error))?;
-    let response = client.get(url).send().await;
-    let response = response.and_then(reqwest::Response::error_for_status);
-    let mut response = response.map_err(|error| unreachable(&error))?;
-    let mut archive = Vec::new();
-    while let Some(chunk) = response
-        .chunk()
-        .await
-        .map_err(|error| unreachable(&error))?
-    {
-        archive.extend_from_slice(&chunk);
-        if archive.len() as u64 > facts.octets {
-            return Err(ReleaseFault::WrongDigest);
-        }
-    }
-    Ok(archive)
+        .build();
+    client.map_err(|error| ReleaseFault::Incomplete(innermost(&error).to_string()))
 }

@@ -1,6 +1,6 @@
 //! What the task of releases says: to the fleet, to readers of its report, and as events.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -8,7 +8,7 @@ use super::handle::{ReleaseHalt, ReleasesReport, ServerRelease};
 use super::{PAUSE, REPORT, ReleaseRunner};
 use crate::control::events::{EventDraft, EventTopic};
 use crate::fleet::order_carrier::{KeyWrite, OrderCommand, WriteFault};
-use crate::fleet::release::ReleaseFault;
+use crate::fleet::release::{ReleaseFault, ReleaseManifest};
 use crate::fleet::rings::ReleaseState;
 
 impl ReleaseRunner {
@@ -68,10 +68,31 @@ impl ReleaseRunner {
     }
 
     fn view(&self) -> ReleasesReport {
-        let own = self.member.report();
+        let manifest = self.manifest.clone();
+        let servers = self.servers();
+        let halt = self.member.halt();
+        let halted = halt.map(|(by, why)| ReleaseHalt { by, why });
+        ReleasesReport {
+            fleet: self.fleet.clone(),
+            server: self.settings.server.clone(),
+            ring: self.settings.ring,
+            ready: self.is_linked && self.is_current,
+            serving: self.member.report().serving,
+            next: self.member.memory().seen + 1,
+            state: state_of(manifest.as_ref(), halted.as_ref(), &servers).to_owned(),
+            release: manifest,
+            halted,
+            fault: self.fault.as_ref().map(ToString::to_string),
+            servers,
+            refused: self.refused(),
+        }
+    }
+
+    /// What every server says, by ring.
+    fn servers(&self) -> Vec<ServerRelease> {
         let in_touch = self.in_touch();
         let mut reports = self.member.reports().clone();
-        reports.insert(self.settings.server.clone(), own.clone());
+        reports.insert(self.settings.server.clone(), self.member.report());
         let mut servers = Vec::new();
         for (name, report) in reports {
             servers.push(ServerRelease {
@@ -85,36 +106,42 @@ impl ReleaseRunner {
             });
         }
         servers.sort_by(|one, other| (one.ring, &one.name).cmp(&(other.ring, &other.name)));
-        let halt = self.member.halt();
-        let halted = halt.map(|(by, why)| ReleaseHalt { by, why });
-        let number = self.manifest.as_ref().map(|manifest| manifest.number);
-        let is_done = |server: &ServerRelease| {
-            Some(server.release) == number && server.state == ReleaseState::Proven
-        };
-        let state = match (number, &halted) {
-            (None, _) => "none",
-            (_, Some(_)) => "halted",
-            _ if servers.iter().all(is_done) => "done",
-            _ => "rolling",
-        };
-        let mut refused = std::collections::BTreeMap::new();
+        servers
+    }
+
+    /// How many were not taken, by every reason.
+    fn refused(&self) -> BTreeMap<String, u64> {
+        let mut refused = BTreeMap::new();
         for word in ReleaseFault::WORDS {
             let count = self.refused.get(word).copied().unwrap_or_default();
             refused.insert(word.to_owned(), count);
         }
-        ReleasesReport {
-            fleet: self.fleet.clone(),
-            server: self.settings.server.clone(),
-            ring: self.settings.ring,
-            ready: self.is_linked && self.is_current,
-            serving: own.serving,
-            next: self.member.memory().seen + 1,
-            release: self.manifest.clone(),
-            state: state.to_owned(),
-            halted,
-            fault: self.fault.as_ref().map(ToString::to_string),
-            servers,
-            refused,
+        refused
+    }
+}
+
+/// How far the newest release is, in a word.
+fn state_of(
+    manifest: Option<&ReleaseManifest>,
+    halted: Option<&ReleaseHalt>,
+    servers: &[ServerRelease],
+) -> &'static str {
+    let Some(manifest) = manifest else {
+        return "none";
+    };
+    if halted.is_some() {
+        return "halted";
+    }
+    for server in servers {
+        if !server.has_proven(manifest.number) {
+            return "rolling";
         }
+    }
+    "done"
+}
+
+impl ServerRelease {
+    fn has_proven(&self, number: u64) -> bool {
+        self.release == number && self.state == ReleaseState::Proven
     }
 }

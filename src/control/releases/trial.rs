@@ -10,11 +10,12 @@ use std::sync::Arc;
 use super::store::ReleaseStore;
 use crate::control::guard::ConfirmedRisks;
 use crate::control::load::ConfigOrigin;
-use crate::control::reloads::ReloadResult;
 use crate::control::running::Control;
 use crate::control::signing::LoadPurpose;
 use crate::control::worker::NotDone;
 
+/// So many mistakes stand in a report.
+const MOST_TOLD: usize = 3;
 /// What `[guard]` says about a reload, and what it means for a push.
 const CONFIRMATIONS: [(&str, &str); 2] = [
     ("`meridian reload --yes-move`", "`meridian push --yes`"),
@@ -22,14 +23,14 @@ const CONFIRMATIONS: [(&str, &str); 2] = [
 ];
 
 impl Control {
-    /// The own file with a release; `None`: this server has no file.
-    fn with_release(&self, release: Option<PathBuf>) -> Option<ConfigOrigin> {
+    /// The own file with a release.
+    fn with_release(&self, release: Option<PathBuf>) -> Result<ConfigOrigin, String> {
         match self.origin() {
-            ConfigOrigin::File(file) => Some(ConfigOrigin::Released {
+            ConfigOrigin::File(file) => Ok(ConfigOrigin::Released {
                 file: file.clone(),
                 release,
             }),
-            _ => None,
+            _ => Err("this server has no configuration file".to_owned()),
         }
     }
 
@@ -39,15 +40,15 @@ impl Control {
         folder: PathBuf,
     ) -> Result<Result<(), String>, NotDone> {
         let control = self.clone();
-        let check = move || {
-            let Some(origin) = control.with_release(Some(folder)) else {
-                return Err("this server has no configuration file".to_owned());
-            };
-            let state = control.state();
-            let loaded = origin.load_for(LoadPurpose::Inspect, Some(&state.files.atlas));
-            loaded.map(drop).map_err(|mistakes| told(&mistakes))
-        };
-        self.threads.reload.run(check).await
+        let workers = &self.threads.reload;
+        workers.run(move || control.check_now(folder)).await
+    }
+
+    fn check_now(&self, folder: PathBuf) -> Result<(), String> {
+        let origin = self.with_release(Some(folder))?;
+        let state = self.state();
+        let loaded = origin.load_for(LoadPurpose::Inspect, Some(&state.files.atlas));
+        loaded.map(drop).map_err(|mistakes| told(&mistakes))
     }
 
     /// Serves a release, or the server's own files, as a reload does; a clause says why not.
@@ -58,38 +59,38 @@ impl Control {
         confirmed: ConfirmedRisks,
     ) -> Result<Result<(), String>, NotDone> {
         let control = self.clone();
-        let serve = move || {
-            let folder = digest.as_ref().map(|digest| store.folder_of(digest));
-            let Some(origin) = control.with_release(folder) else {
-                return Err("this server has no configuration file".to_owned());
-            };
-            let mut files = control.file_memory();
-            let result = control.reload_now(&origin, &mut files, confirmed);
-            result.log();
-            let ReloadResult { ok, messages, .. } = result;
-            if !ok {
-                return Err(told(&messages));
-            }
-            if let Err(error) = store.mark_served(digest.as_deref()) {
-                tracing::error!("the release that is served is forgotten by a restart: {error}");
-            }
-            Ok(())
-        };
-        self.threads.reload.run(serve).await
+        let workers = &self.threads.reload;
+        let served = workers.run(move || control.serve_now(&store, digest.as_deref(), confirmed));
+        served.await
+    }
+
+    fn serve_now(
+        &self,
+        store: &ReleaseStore,
+        digest: Option<&str>,
+        confirmed: ConfirmedRisks,
+    ) -> Result<(), String> {
+        let origin = self.with_release(digest.map(|digest| store.folder_of(digest)))?;
+        let mut files = self.file_memory();
+        let result = self.reload_now(&origin, &mut files, confirmed);
+        result.log();
+        if !result.ok {
+            return Err(told(&result.messages));
+        }
+        // Before another reload can begin.
+        if let Err(error) = store.mark_served(digest) {
+            tracing::error!("the release that is served is forgotten by a restart: {error}");
+        }
+        Ok(())
     }
 }
 
 /// The first mistakes as a clause.
 fn told(mistakes: &[String]) -> String {
-    const MOST: usize = 3;
-    let mut clause = mistakes
-        .iter()
-        .take(MOST)
-        .map(String::as_str)
-        .collect::<Vec<_>>()
-        .join("; ");
-    if mistakes.len() > MOST {
-        clause += &format!("; and {} more mistakes", mistakes.len() - MOST);
+    let (first, others) = mistakes.split_at(mistakes.len().min(MOST_TOLD));
+    let mut clause = first.join("; ");
+    if !others.is_empty() {
+        clause += &format!("; and {} more mistakes", others.len());
     }
     for (reload, push) in CONFIRMATIONS {
         clause = clause.replace(reload, push);

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::writer::{MetricSample, MetricsWriter};
+use crate::admin::metrics::writer::{MetricSample, MetricsWriter};
 use crate::control::releases::ReleasesReport;
 
 /// Writes the metrics of releases.
