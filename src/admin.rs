@@ -31,6 +31,7 @@ mod per_address;
 mod query;
 mod read_threads;
 mod refusal_log;
+mod releases;
 mod routes;
 mod rules;
 mod selection;
@@ -50,6 +51,7 @@ use tokio::sync::oneshot;
 use crate::config;
 use crate::server::PassedSockets;
 
+pub use crate::control::releases::{ReleasesReport, ServerRelease};
 pub use announcement::{AnnouncementAnswer, AnnouncementRequest, FleetStanding};
 pub use bodies::{
     DrainRequest, EndpointDrainRequest, ForceRequest, ForcedState, ReturnRequest, ShiftRequest,
@@ -64,6 +66,7 @@ pub use forms::{OrderTime, PlainText, read_bias, read_weight};
 pub use health::{EndpointHealth, ProbeTimes, RegionHealth, ServiceStatus};
 pub use overrides::ChangeDone;
 pub use page::WORLD;
+pub use releases::{PieceRequest, ReleaseDone};
 pub use rules::{EndpointRules, RegionRules, ServiceRules};
 pub use status::{LastReload, ReloadBody, ReloadStatus, ServerStatus, SignedStatus, ZoneStatus};
 

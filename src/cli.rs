@@ -19,6 +19,7 @@ pub mod keys;
 pub mod locate;
 pub mod orders;
 pub mod plan;
+pub mod push;
 pub mod remote;
 pub mod sign;
 pub mod simulate;
@@ -75,6 +76,8 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Force(force) => orders::force(&force),
         Command::Weight(weight) => orders::weight(&weight),
         Command::Orders(command) => fleet_orders::run(&command),
+        Command::Push(push) => push::run(&push),
+        Command::Releases(releases) => push::list(&releases),
         Command::Reload(reload) => remote::reload(&reload),
         Command::Locate(locate) => locate::run(&locate),
         Command::Geodata(geodata) => geodata::run(&geodata),

@@ -16,6 +16,7 @@ use toml::de::{DeTable, DeValue};
 
 mod document;
 mod include;
+pub mod released;
 mod tables;
 mod truth;
 pub mod values;
@@ -27,6 +28,7 @@ pub use truth::{EncryptedListen, IdentityFiles, is_name};
 
 use crate::files::{self, FileContent, FileKind, FileRead};
 use document::{ConfigReport, DocumentItem, ReadValue};
+use released::{ReleaseChoice, SharedTables};
 use tables::{IncludedConfig, RawConfig};
 
 /// The longest configuration file, in octets.
@@ -49,14 +51,26 @@ pub struct LoadedConfig {
     pub sources: Vec<SourceFile>,
 }
 
-/// Reads a configuration file and the files that it includes.
+/// Reads a configuration file and the files that it includes, or those of the release that the server
+/// serves.
 ///
 /// # Errors
 /// Every mistake, in the order of the files.
 pub fn load(file: &Path) -> Result<LoadedConfig, Vec<ConfigError>> {
+    load_with(file, ReleaseChoice::Served)
+}
+
+/// Like [`load`], with this release.
+///
+/// # Errors
+/// Every mistake, in the order of the files.
+pub fn load_with(
+    file: &Path,
+    release: ReleaseChoice<'_>,
+) -> Result<LoadedConfig, Vec<ConfigError>> {
     let (text, read) =
         read_text(file).map_err(|sentence| vec![ConfigError::whole_file(file, sentence)])?;
-    let mut loaded = parse(&text, file)?;
+    let mut loaded = parse_with(&text, file, release)?;
     loaded.files.insert(0, read);
     Ok(loaded)
 }
@@ -67,6 +81,18 @@ pub fn load(file: &Path) -> Result<LoadedConfig, Vec<ConfigError>> {
 /// # Errors
 /// Every mistake, in the order of the files.
 pub fn parse(text: &str, file: &Path) -> Result<LoadedConfig, Vec<ConfigError>> {
+    parse_with(text, file, ReleaseChoice::Own)
+}
+
+/// Like [`parse`], with this release.
+///
+/// # Errors
+/// Every mistake, in the order of the files.
+pub fn parse_with(
+    text: &str,
+    file: &Path,
+    release: ReleaseChoice<'_>,
+) -> Result<LoadedConfig, Vec<ConfigError>> {
     if text.len() as u64 > MAX_FILE {
         let sentence = format!("the file {}", files::ReadError::TooLarge(MAX_FILE));
         return Err(vec![ConfigError::whole_file(file, sentence)]);
@@ -76,8 +102,11 @@ pub fn parse(text: &str, file: &Path) -> Result<LoadedConfig, Vec<ConfigError>> 
         file: file.into(),
         text: text.into(),
     };
-    let raw = parse_files(main, &mut report);
-    let config = raw.map(|raw| truth::resolve::resolve(raw, file, &mut report));
+    let raw = parse_files(main, release, &mut report);
+    let config = raw.map(|(raw, shared)| {
+        let folders = shared.folders(file);
+        truth::resolve::resolve(raw, file, &folders, &mut report)
+    });
     let files = std::mem::take(&mut report.files);
     let sources = report.sources();
     let warnings = report.finish()?;
@@ -90,10 +119,27 @@ pub fn parse(text: &str, file: &Path) -> Result<LoadedConfig, Vec<ConfigError>> 
     })
 }
 
-/// The tables of the file and of those that it includes. `None`: one of them cannot be read or is
-/// no TOML, which is reported. Names that it declares would be missed, so nothing is resolved then.
-fn parse_files(main: SourceFile, report: &mut ConfigReport) -> Option<RawConfig> {
-    let mut raw: RawConfig = parse_document(main.clone(), report)?;
+/// The tables of the file and of those that it includes, or of a release. `None`: one of them cannot
+/// be read or is no TOML, which is reported. Names that it declares would be missed, so nothing is
+/// resolved then.
+fn parse_files(
+    main: SourceFile,
+    release: ReleaseChoice<'_>,
+    report: &mut ConfigReport,
+) -> Option<(RawConfig, SharedTables)> {
+    let raw: RawConfig = parse_document(main.clone(), report)?;
+    match release.folder(&raw, &main.file, report)? {
+        None => Some((parse_included(raw, &main, report)?, SharedTables::Own)),
+        Some(folder) => released::join(raw, folder, report),
+    }
+}
+
+/// The tables of a file, with those of the files that it includes.
+fn parse_included(
+    mut raw: RawConfig,
+    main: &SourceFile,
+    report: &mut ConfigReport,
+) -> Option<RawConfig> {
     let patterns = std::mem::take(&mut raw.include.value.0);
     let mut is_whole = true;
     for found in include::find(&patterns, &main.file, report) {

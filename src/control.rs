@@ -88,6 +88,7 @@ mod order_scope;
 mod overlay;
 mod pace;
 mod prepared_order;
+pub mod releases;
 
 pub mod events;
 mod webhook;

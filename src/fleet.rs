@@ -6,10 +6,12 @@
 //!
 //! Votes need no leader, no disk and no order of messages. What the engine loses costs a second; when
 //! it is gone, what was agreed last holds. Orders are values in a bucket of the engine; [`desired`] is
-//! the state machine that follows it and never goes back. For people, servers report what they are
-//! and do ([`server_report`]); nothing decides by that.
+//! the state machine that follows it and never goes back. Releases of the configuration pass from ring
+//! to ring ([`rings`]); [`release_member`] is what a server does with them. For people, servers report
+//! what they are and do ([`server_report`]); nothing decides by that.
 
 pub mod announcement;
+pub mod answer_shares;
 pub mod board;
 pub mod bounds;
 pub mod check_list;
@@ -22,7 +24,11 @@ pub mod nats;
 pub mod nats_kv;
 mod nats_status;
 pub mod order_carrier;
+pub mod release;
+pub mod release_archive;
+pub mod release_member;
 pub mod report_board;
+pub mod rings;
 pub mod server_report;
 mod speakers;
 pub mod status_carrier;

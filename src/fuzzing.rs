@@ -16,6 +16,7 @@ use tokio::runtime::Runtime;
 use crate::admin::{AdminContext, router};
 use crate::answer::{Snapshot, Transport, answer as answer_message};
 use crate::catalog::signed::ZoneSigners;
+use crate::config::values::fleet::ReleaseKey;
 use crate::control::fleet_status::asked::{AskedAnswer, AskedQuestion};
 use crate::control::load::{compile, snapshot};
 use crate::control::{ConfigOrigin, Control, keep, leases, overrides};
@@ -26,6 +27,8 @@ use crate::dnssec::{KeyFile, SignatureBundle, SignatureStore, SigningKey};
 use crate::fleet::bounds::MOST_OCTETS;
 use crate::fleet::check_list::CheckList;
 use crate::fleet::lease_news::LeaseMessage;
+use crate::fleet::release::SignedRelease;
+use crate::fleet::release_archive as archives;
 use crate::fleet::report_board::ReportBoard;
 use crate::fleet::server_report::{LONGEST_REPORT, ServerReport};
 use crate::fleet::view::{self as views, VoterView};
@@ -40,7 +43,7 @@ use crate::{config, geo, zone};
 pub type FuzzTarget = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [FuzzTarget; 17] = [
+pub const TARGETS: [FuzzTarget; 18] = [
     ("query", query),
     ("client_subnet", client_subnet),
     ("cookie", cookie),
@@ -52,6 +55,7 @@ pub const TARGETS: [FuzzTarget; 17] = [
     ("report", report),
     ("key", key),
     ("bundle", bundle),
+    ("release", release),
     ("state", state),
     ("request", request),
     ("zone", zone),
@@ -131,6 +135,33 @@ pub fn bundle(octets: &[u8]) {
     }
     if let Some(store) = SignatureStore::from_octets(octets) {
         assert_eq!(store.as_octets(), octets);
+    }
+}
+
+/// Reads the archive of a release, as it is and packed, and a signed release.
+pub fn release(octets: &[u8]) {
+    let packed = zstd::stream::encode_all(octets, 1).expect("memory is there");
+    for archive in [octets, &packed] {
+        let mut files = Vec::new();
+        let read = archives::unpack(archive, |file| {
+            files.push(file);
+            Ok(())
+        });
+        if read.is_ok() {
+            let again = archives::pack(&files).expect("every file was admitted");
+            let mut count = 0;
+            archives::unpack(&again, |_| {
+                count += 1;
+                Ok(())
+            })
+            .expect("it was packed here");
+            assert_eq!(count, files.len());
+        }
+    }
+    if let Ok(signed) = SignedRelease::read(octets) {
+        signed
+            .verify(&[ReleaseKey([0; 32])], "world")
+            .expect_err("nobody has signed with this key");
     }
 }
 

@@ -30,6 +30,7 @@ use super::forms::{self, ParameterForm};
 use super::listener::AdminPeer;
 use super::openapi::{RequestBody, ResponseKind};
 use super::query::QueryPairs;
+use super::releases::{self, PieceRequest, ReleaseDone};
 use super::routes::{AdminRoute, run_to_end};
 use crate::control::clock::{BootTime, ClockReading, Deadline};
 use crate::control::leases::{Lease, LeaseKey};
@@ -37,7 +38,9 @@ use crate::control::operate::{ChangeOutcome, ChangeRefusal};
 use crate::control::overrides::{
     ChangePace, OrderScope, Override, OverrideAction, OverrideKind, OverrideLift, OverrideSubject,
 };
+use crate::control::releases::ReleasesReport;
 use crate::dns::Name;
+use crate::fleet::release::SignedRelease;
 
 /// The result of a change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -112,6 +115,7 @@ pub fn routes() -> Vec<AdminRoute> {
         )
     });
     routes.extend(fleet_routes());
+    routes.extend(release_routes());
     routes
 }
 
@@ -134,6 +138,40 @@ fn fleet_routes() -> [AdminRoute; 2] {
         routing::post(restore),
     );
     [log, restore]
+}
+
+/// The calls for releases of the fleet's configuration.
+fn release_routes() -> [AdminRoute; 3] {
+    let list = AdminRoute::read(
+        "/v1/releases",
+        "The releases of the fleet's configuration: which server serves which, and what halts one",
+        ResponseKind::json::<ReleasesReport>(),
+        routing::get(releases::list),
+    );
+    let piece = AdminRoute {
+        body: Some(RequestBody::needed::<PieceRequest>()),
+        errors: &[409],
+        ..AdminRoute::change(
+            Method::PUT,
+            "/v1/releases/pieces",
+            "Hands over a piece of the archive of a release; nothing serves it before the release \
+             is published",
+            ResponseKind::json::<ReleaseDone>(),
+            routing::put(releases::put_piece),
+        )
+    };
+    let publish = AdminRoute {
+        body: Some(RequestBody::needed::<SignedRelease>()),
+        errors: &[409, 504],
+        ..AdminRoute::change(
+            Method::POST,
+            "/v1/releases",
+            "Publishes a signed release whose archive was handed over, to ring 0 first",
+            ResponseKind::json::<ReleaseDone>(),
+            routing::post(releases::publish),
+        )
+    };
+    [list, piece, publish]
 }
 
 impl PathSubject {

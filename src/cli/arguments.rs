@@ -7,6 +7,7 @@ mod authoring;
 mod fleet;
 mod keys;
 mod orders;
+mod push;
 mod running;
 
 use std::net::IpAddr;
@@ -35,6 +36,7 @@ pub use orders::{
     AuditArgs, DrainArgs, ForceArgs, ForceTo, OrdersCommand, OrdersLogArgs, RestoreArgs, ShiftArgs,
     SubjectArgs, UndrainArgs, UnshiftArgs, WeightArgs,
 };
+pub use push::{PushArgs, ReleasesArgs};
 pub use running::{AnnounceArgs, ReloadArgs, StatusArguments};
 
 /// The arguments of `meridian`.
@@ -106,6 +108,10 @@ pub enum Command {
     /// Show what a fleet was ordered, or restore its orders
     #[command(subcommand)]
     Orders(OrdersCommand),
+    /// Publish the configuration of a fleet as a signed release, from ring to ring, or take it back
+    Push(PushArgs),
+    /// Show the releases of a fleet: which server serves which, and what halts one
+    Releases(ReleasesArgs),
     /// Reload configuration, zones and geodata of a running server
     Reload(ReloadArgs),
     /// Print shell completions

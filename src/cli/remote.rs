@@ -15,6 +15,7 @@ use crate::config::values::duration_text;
 use crate::control::fleet::orders::report::OrdersReport;
 use crate::control::fleet::report::FleetReport;
 use crate::control::overrides::OrderRecord;
+use crate::control::releases::ReleasesReport;
 use crate::explain::{SourceFacts, percent};
 use crate::foresight::coverage::Coverage;
 use crate::terminal::{TextOutput, say, say_json};
@@ -162,7 +163,27 @@ fn fleet_line(fleet: &FleetReport) -> String {
     if let Some(orders) = &fleet.orders {
         line += &orders_clause(orders);
     }
+    if let Some(releases) = &fleet.releases {
+        line += &releases_clause(releases);
+    }
     line
+}
+
+/// `; release 7 of 8, halted by ns1`
+fn releases_clause(releases: &ReleasesReport) -> String {
+    let mut clause = match releases.serving {
+        0 => "; own files".to_owned(),
+        number => format!("; release {number}"),
+    };
+    if let Some(newest) = &releases.release
+        && newest.number != releases.serving
+    {
+        clause += &format!(" of {}", newest.number);
+    }
+    if let Some(halt) = &releases.halted {
+        clause += &format!(", halted by {}: {}", shown(&halt.by), shown(&halt.why));
+    }
+    clause
 }
 
 /// `; orders of revision 17`, and what is wrong with them.

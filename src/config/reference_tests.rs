@@ -29,7 +29,7 @@ type DeclaredTable = (&'static str, &'static [Key], fn());
 
 /// Every declared table.
 const TABLES: &[DeclaredTable] = every_table!(
-    RawConfig IncludedConfig Server Tls Limits Admin State Events Guard Fleet Announce Traffic Zones AccessEntry Dnssec SigningPolicy Resolver Geo Network Region Check Damping
+    RawConfig IncludedConfig Server Tls Limits Admin State Events Guard Fleet Releases Announce Traffic Zones AccessEntry Dnssec SigningPolicy Resolver Geo Network Region Check Damping
     Expect JsonExpect HeaderFile Service Policy TtlRange Endpoint Fence FenceClients
 );
 

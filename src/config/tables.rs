@@ -28,7 +28,7 @@ mod zones;
 pub use announce::Announce;
 pub use checks::{Check, Expect, HeaderEntry, HeaderFile, JsonExpect};
 pub use endpoints::{Endpoint, EndpointEntry, Resolver};
-pub use fleet::Fleet;
+pub use fleet::{Fleet, Releases};
 pub use guard::Guard;
 pub use server::{Limits, Server, Tls};
 pub use services::{Fence, FenceClients, Policy, Service, TtlEntry};

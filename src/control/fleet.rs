@@ -8,8 +8,8 @@
 //!
 //! Deciding takes at most a tenth of a core: after a long turn the next one waits.
 
-pub mod leases;
 pub mod differing;
+pub mod leases;
 mod news;
 mod now;
 pub mod orders;
@@ -36,7 +36,7 @@ use super::process;
 use crate::config::FleetConfig;
 use crate::fleet::member::{FleetMember, MemberSettings};
 use crate::fleet::nats::NatsSettings;
-use crate::fleet::nats_kv::KvSettings;
+use crate::fleet::nats_kv::{KvBucket, KvSettings};
 use crate::fleet::votes::VoteCarrier;
 use crate::health::check::TargetKey;
 use crate::health::monitor::TargetHealth;
@@ -168,14 +168,15 @@ fn overrule(target: &mut TargetHealth, agreed: AgreedVote) {
     target.held = false;
 }
 
-/// The way to the bucket of a fleet's orders.
+/// The way to a bucket of a fleet.
 ///
 /// # Errors
 /// A sentence: this server has no name that others could know it by, or TLS cannot be used.
-pub(super) fn kv_settings(config: &FleetConfig) -> Result<KvSettings, String> {
+pub(super) fn kv_settings(config: &FleetConfig, bucket: KvBucket) -> Result<KvSettings, String> {
     Ok(KvSettings {
         nats: nats_settings(config, &voter_of(config)?)?,
         replicas: config.servers.len().clamp(1, MOST_REPLICAS),
+        bucket,
     })
 }
 

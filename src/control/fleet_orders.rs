@@ -26,6 +26,7 @@ use super::fleet::{kv_settings, random_number};
 use super::overrides::FleetOrder;
 use super::running::Control;
 use crate::fleet::desired::{BucketNeed, DesiredChange, DesiredNews, DesiredState, MARK};
+use crate::fleet::nats_kv::KvBucket;
 use crate::fleet::order_carrier::{
     KeyWrite, OrderCarrier, OrderCommand, OrderCommander, OrderNews, WriteFault,
 };
@@ -50,7 +51,7 @@ impl Control {
         let Some(fleet) = fleet.filter(|fleet| fleet.keeps_orders()) else {
             return Ok(());
         };
-        let settings = kv_settings(fleet)?;
+        let settings = kv_settings(fleet, KvBucket::Orders)?;
         let server = settings.nats.voter.clone();
         let (handle, ends) = OrdersHandle::new(&fleet.name);
         let seen = state.seen.as_deref().cloned();

@@ -23,6 +23,7 @@ use super::hold;
 use super::keep::{self, RAMPS};
 use super::leases::LeaseTable;
 use super::overrides::{OrderScope, Override};
+use super::releases::ReleasesReport;
 use super::running::Control;
 use super::targets::{Evidence, ProbePlan, ProbeRef};
 use crate::balance::traffic_rates::{self, MovedRates};
@@ -193,6 +194,8 @@ impl Control {
             report.orders = Some(orders);
         }
         report.leases = self.fleet_leases().map(LeasesHandle::report);
+        let releases = self.releases();
+        report.releases = releases.map(|it| ReleasesReport::clone(&it.report()));
         Some(report)
     }
 

@@ -26,6 +26,7 @@ use crate::answer::policy::{ServerPolicy, ZoneAccess};
 use crate::answer::{RoundRobinCounters, Snapshot};
 use crate::catalog::signed::ZoneSigners;
 use crate::catalog::{Availability, Catalog, CatalogError, LiveState};
+use crate::config::released::{self, ReleaseChoice};
 use crate::config::{self, Config, EncryptedListen, SourceFile};
 use crate::dns::cookie::CookieSecrets;
 use crate::files::{self, FilePrint, FileRead, QUIET, ReadError};
@@ -143,6 +144,15 @@ pub enum ConfigOrigin {
     File(PathBuf),
     /// A file of which only the checks count, with the services that use them.
     Checks(PathBuf),
+    /// A file with a release, whether that is the one that is served or not.
+    Released {
+        /// The server's own file.
+        file: PathBuf,
+        /// The folder of the release; `None`: the own file alone.
+        release: Option<PathBuf>,
+    },
+    /// A folder that is to become a release, without any server's own file.
+    Pushed(PathBuf),
     /// Texts in the program: a configuration, and one zone instead of a folder of zones.
     BuiltIn {
         /// The text of the configuration.
@@ -155,7 +165,10 @@ pub enum ConfigOrigin {
 impl std::fmt::Display for ConfigOrigin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            ConfigOrigin::File(file) | ConfigOrigin::Checks(file) => file.display().fmt(f),
+            ConfigOrigin::File(file)
+            | ConfigOrigin::Checks(file)
+            | ConfigOrigin::Released { file, .. }
+            | ConfigOrigin::Pushed(file) => file.display().fmt(f),
             ConfigOrigin::BuiltIn { .. } => f.write_str("built-in"),
         }
     }
@@ -211,9 +224,19 @@ impl ConfigOrigin {
                 if let Some(loaded) = before.and_then(|before| edited::load(&read, before)) {
                     return Ok(loaded);
                 }
-                load_config(read, before, purpose, |config| {
-                    zone::load_directory(&config.zones_directory)
-                })
+                load_config(read, before, purpose, zones_of)
+            }
+            ConfigOrigin::Released { file, release } => {
+                let release = release.as_deref();
+                let choice = release.map_or(ReleaseChoice::Own, ReleaseChoice::Folder);
+                let read = config::load_with(file, choice).map_err(|it| lines(&it))?;
+                load_config(read, before, purpose, zones_of)
+            }
+            ConfigOrigin::Pushed(folder) => {
+                let file = folder.join(released::MAIN);
+                let choice = ReleaseChoice::Folder(folder);
+                let read = config::parse_with("", &file, choice).map_err(|it| lines(&it))?;
+                load_config(read, before, purpose, zones_of)
             }
             ConfigOrigin::Checks(file) => {
                 let mut read = config::load(file).map_err(|it| lines(&it))?;
@@ -240,6 +263,10 @@ impl ConfigOrigin {
 /// Every mistake, one line each.
 pub fn load(file: &Path, before: Option<&AtlasCache>) -> Result<LoadedState, Vec<String>> {
     ConfigOrigin::File(file.to_owned()).load(before)
+}
+
+fn zones_of(config: &Config) -> Result<zone::LoadedZones, Vec<zone::ZoneError>> {
+    zone::load_directory(&config.zones_directory)
 }
 
 /// Loads everything that a configuration names and compiles it.

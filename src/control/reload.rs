@@ -14,7 +14,7 @@ use super::clock::BootTime;
 use super::events::{EventDraft, EventTopic};
 use super::guard::{self, ConfirmedRisks};
 use super::inputs::{ControlInputs, Derived};
-use super::load::{LoadedState, needs_restart, prints};
+use super::load::{ConfigOrigin, LoadedState, needs_restart, prints};
 use super::memory;
 use super::probed::ProbeAccount;
 use super::reloads::ReloadResult;
@@ -38,7 +38,7 @@ impl Control {
         let control = self.clone();
         self.threads
             .reload
-            .run(move || control.reload_now(&mut control.file_memory(), confirmed))
+            .run(move || control.reload_now(&control.origin, &mut control.file_memory(), confirmed))
             .await
     }
 
@@ -65,21 +65,27 @@ impl Control {
             || files.files_changed(&config)
             || signing::is_due(files.signing_due)
         {
-            self.reload_now(&mut files, ConfirmedRisks::default()).log();
+            let confirmed = ConfirmedRisks::default();
+            self.reload_now(&self.origin, &mut files, confirmed).log();
         } else {
             self.renew_identity(&mut files.identity, &config);
         }
     }
 
-    fn file_memory(&self) -> MutexGuard<'_, FileMemory> {
+    pub(super) fn file_memory(&self) -> MutexGuard<'_, FileMemory> {
         self.files.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reloads on this thread. The thread must be allowed to block, because this waits for the
-    /// first probes of new endpoints.
-    fn reload_now(&self, files: &mut FileMemory, confirmed: ConfirmedRisks) -> ReloadResult {
+    /// Reloads from `origin` on this thread. The thread must be allowed to block, because this waits
+    /// for the first probes of new endpoints.
+    pub(super) fn reload_now(
+        &self,
+        origin: &ConfigOrigin,
+        files: &mut FileMemory,
+        confirmed: ConfirmedRisks,
+    ) -> ReloadResult {
         let start = Instant::now();
-        let result = self.replace(files, confirmed);
+        let result = self.replace(origin, files, confirmed);
         let ok = result.is_ok();
         if !ok {
             // A database that was refused is not read again until it changes again.
@@ -119,6 +125,7 @@ impl Control {
     /// Returns the warnings, or every mistake.
     fn replace(
         &self,
+        origin: &ConfigOrigin,
         files: &mut FileMemory,
         confirmed: ConfirmedRisks,
     ) -> Result<Vec<String>, Vec<String>> {
@@ -126,9 +133,7 @@ impl Control {
         let config = &state.derived.config;
         // Fingerprints are taken before reading, so a file that changes meanwhile is read again.
         let databases = prints(config);
-        let mut loaded = self
-            .origin
-            .load_settled(&state.files.atlas, LoadPurpose::Serve)?;
+        let mut loaded = origin.load_settled(&state.files.atlas, LoadPurpose::Serve)?;
         let mut warnings = std::mem::take(&mut loaded.warnings);
         warnings.extend(loaded.prints.same_serials(&state.files.prints.zones()));
         if needs_restart(&loaded.config, config) {

@@ -29,6 +29,7 @@ use super::kept_demands::KeptDemands;
 use super::load::{ConfigOrigin, LoadedState, prints};
 use super::memory;
 use super::process;
+use super::releases::ReleasesHandle;
 use super::reloads::ReloadHistory;
 use super::resolving::BackgroundResolver;
 use super::rolls::{ParentBoard, RollBoard};
@@ -60,6 +61,8 @@ pub struct Control {
     pub(super) reloads: Mutex<ReloadHistory>,
     /// Absent until names are resolved.
     pub(super) names: OnceLock<BackgroundResolver>,
+    /// Absent unless the fleet has releases.
+    pub(super) releases: OnceLock<ReleasesHandle>,
     pub(super) coverage: CoverageCache,
     pub(super) signed_ahead: SignedAhead,
     /// What the parents of zones have answered.
@@ -170,6 +173,7 @@ impl Control {
             files: Mutex::new(files),
             reloads: Mutex::default(),
             names: OnceLock::new(),
+            releases: OnceLock::new(),
             coverage: CoverageCache::default(),
             signed_ahead: SignedAhead::default(),
             parents: ParentBoard::default(),

@@ -25,6 +25,8 @@ pub(super) struct WorkerThreads {
     pub(super) foresight: WorkerPool,
     /// Reads the token of the webhook.
     pub(super) secrets: WorkerPool,
+    /// Unpacks releases and writes what is remembered of them.
+    pub(super) releases: WorkerPool,
     /// Hands the sockets over to the next server.
     pub(super) hand_over: WorkerPool,
 }
@@ -42,6 +44,7 @@ impl WorkerThreads {
             coverage: WorkerPool::start("coverage", 1, 1)?,
             foresight: WorkerPool::start("foresight", 1, MOST_ORDERS)?,
             secrets: WorkerPool::start("secrets", 1, 1)?,
+            releases: WorkerPool::start("releases", 1, 4)?,
             hand_over: WorkerPool::start("hand-over", 1, 1)?,
         })
     }

@@ -143,6 +143,7 @@ pub fn run_loaded(
         stats: server.stats(),
         started: Instant::now(),
     })?;
+    control.start_releases(server.stats())?;
     let tasks = spawn_tasks(&control, &runtime, &mut signals)?;
     announce(&server, &admin);
     notify::notify("READY=1");

@@ -1,6 +1,7 @@
-//! Orders over NATS: one bucket of JetStream's key-value store for each fleet.
+//! Orders and releases over NATS: a bucket of JetStream's key-value store for each, in every fleet.
 //!
-//! The bucket is named `meridian_FLEET_orders` and keeps the last 64 values of each key. A session
+//! A bucket is named `meridian_FLEET_orders` or `meridian_FLEET_releases`, and keeps the last 64 values
+//! of each key. A session
 //! reads all of it and then follows it; it begins anew when the link was lost, when the bucket says
 //! something else than what arrived, and every few minutes. So neither a consumer that has died nor a
 //! bucket that was replaced goes unnoticed for longer than two seconds. Every request has a deadline.
@@ -21,16 +22,19 @@ use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio::time::timeout;
 
 use self::session::SessionEnd;
-use super::desired::{BucketEntry, MOST_KEYS, MOST_OCTETS};
+use super::desired::{BucketEntry, MOST_KEYS};
 use super::nats::NatsSettings;
 use super::order_carrier::{KeyWrite, OrderCommand, OrderNews, PastValue, WriteFault};
+use super::release::MOST_RELEASE;
 
+mod archives;
 mod session;
 
 /// How many values of each key are kept; the most that JetStream's key-value stores allow.
 pub const HISTORY: i64 = 64;
-/// The longest message of the bucket, in octets: a value, its key, and the headers of a write.
-const LONGEST_MESSAGE: i32 = MOST_OCTETS as i32 + 2_048;
+/// The longest message of a bucket, in octets: an order or a release, its key, and the headers of a
+/// write.
+const LONGEST_MESSAGE: i32 = MOST_RELEASE as i32 + 2_048;
 /// The deadline of a request.
 const REQUEST: Duration = Duration::from_millis(1500);
 /// The deadline of reading past values.
@@ -49,11 +53,31 @@ pub struct KvSettings {
     pub nats: NatsSettings,
     /// How many NATS servers keep a bucket that this server makes, 1 to 3.
     pub replicas: usize,
+    /// What is in it.
+    pub bucket: KvBucket,
 }
 
-/// The bucket of a fleet.
-fn bucket(fleet: &str) -> String {
-    format!("meridian_{fleet}_orders")
+/// What is in a bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KvBucket {
+    /// The orders of a fleet.
+    Orders,
+    /// The newest release of its configuration, and what servers report of it.
+    Releases,
+}
+
+impl KvBucket {
+    fn word(self) -> &'static str {
+        match self {
+            KvBucket::Orders => "orders",
+            KvBucket::Releases => "releases",
+        }
+    }
+}
+
+/// A bucket of a fleet.
+fn bucket(fleet: &str, word: &str) -> String {
+    format!("meridian_{fleet}_{word}")
 }
 
 /// What the two halves of the adapter share.
@@ -61,6 +85,9 @@ struct KvLink {
     client: Client,
     context: Context,
     bucket: String,
+    word: &'static str,
+    /// The bucket of the archives of releases, which is not followed.
+    archives: String,
     replicas: usize,
     news: mpsc::Sender<OrderNews>,
     /// The bucket is to be read again.
@@ -90,7 +117,8 @@ pub(super) async fn carry(
     commands: mpsc::Receiver<OrderCommand>,
 ) {
     let (changed, changes) = watch::channel(0_u64);
-    let Some(client) = connect(&settings.nats, &news, changed).await else {
+    let word = settings.bucket.word();
+    let Some(client) = connect(&settings.nats, word, &news, changed).await else {
         return;
     };
     let link = Arc::new(KvLink {
@@ -99,7 +127,9 @@ pub(super) async fn carry(
             .ack_timeout(REQUEST)
             .build(client.clone()),
         client,
-        bucket: bucket(&settings.nats.fleet),
+        bucket: bucket(&settings.nats.fleet, word),
+        word,
+        archives: bucket(&settings.nats.fleet, "archives"),
         replicas: settings.replicas,
         news,
         reread: Notify::new(),
@@ -114,6 +144,7 @@ pub(super) async fn carry(
 /// The client, which connects in the background. Only addresses that cannot be used at all end this.
 async fn connect(
     settings: &NatsSettings,
+    word: &str,
     news: &mpsc::Sender<OrderNews>,
     changed: watch::Sender<u64>,
 ) -> Option<Client> {
@@ -124,7 +155,7 @@ async fn connect(
     }
     let tell = news.clone();
     let options = settings
-        .connection(&format!("meridian {} orders", settings.voter))
+        .connection(&format!("meridian {} {word}", settings.voter))
         .custom_inbox_prefix(format!("_INBOX.meridian.{}", settings.voter))
         .event_callback(move |event| {
             match event {
@@ -201,6 +232,10 @@ async fn obey(link: &Arc<KvLink>, mut commands: mpsc::Receiver<OrderCommand>) {
                 OrderCommand::Write { reply, .. } if reply.is_closed() => {}
                 OrderCommand::Write { write, reply } => drop(reply.send(link.write(write).await)),
                 OrderCommand::Make(reply) => drop(reply.send(link.make().await)),
+                OrderCommand::Store { key, octets, reply } => {
+                    drop(reply.send(link.store(&key, octets).await));
+                }
+                OrderCommand::Load { key, reply } => drop(reply.send(link.load(&key).await)),
                 OrderCommand::Reread => link.reread.notify_one(),
                 OrderCommand::History { key, reply } => {
                     let reading = timeout(HISTORY_TIME, link.history(key.as_deref()));
@@ -280,7 +315,10 @@ impl KvLink {
     async fn make(&self) -> Result<(), WriteFault> {
         let config = stream::Config {
             name: self.stream(),
-            description: Some("The orders of a fleet of Meridian nameservers".to_owned()),
+            description: Some(format!(
+                "The {} of a fleet of Meridian nameservers",
+                self.word
+            )),
             subjects: vec![self.subject(">")],
             max_messages_per_subject: HISTORY,
             max_message_size: LONGEST_MESSAGE,

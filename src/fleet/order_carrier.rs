@@ -1,7 +1,7 @@
-//! What carries the orders of a fleet between its servers.
+//! What carries the orders of a fleet between its servers, and in the same way its releases.
 //!
 //! [`OrderCarrier`] has an adapter for each engine: none, for a server whose orders are its own, and
-//! NATS. An adapter knows nothing of orders. It tells what is in the bucket as [`OrderNews`], and
+//! NATS. An adapter knows nothing of orders or releases. It tells what is in the bucket as [`OrderNews`], and
 //! carries out [`OrderCommand`]s, each within its deadline.
 
 use tokio::sync::{mpsc, oneshot};
@@ -41,6 +41,22 @@ pub enum OrderCommand {
     },
     /// Make the bucket.
     Make(oneshot::Sender<Result<(), WriteFault>>),
+    /// Write a piece of an archive, which is kept beside the bucket.
+    Store {
+        /// Its key.
+        key: String,
+        /// The piece.
+        octets: Vec<u8>,
+        /// Receives a clause if it was not written.
+        reply: oneshot::Sender<Result<(), String>>,
+    },
+    /// Read a piece of an archive.
+    Load {
+        /// Its key.
+        key: String,
+        /// Receives it; `None`: it is not there.
+        reply: oneshot::Sender<Result<Option<Vec<u8>>, String>>,
+    },
     /// Read the bucket again.
     Reread,
     /// Read past values, the last 64 of each key.
@@ -157,6 +173,26 @@ impl OrderCommander {
         result.await.unwrap_or_else(|_| Err(not_taken()))
     }
 
+    /// Writes a piece of an archive and waits for the result.
+    ///
+    /// # Errors
+    /// A clause: it was not written.
+    pub async fn store(&self, key: String, octets: Vec<u8>) -> Result<(), String> {
+        let (reply, result) = oneshot::channel();
+        self.command(OrderCommand::Store { key, octets, reply });
+        result.await.unwrap_or_else(|_| Err(NOT_TAKEN.to_owned()))
+    }
+
+    /// Reads a piece of an archive; `None`: it is not there.
+    ///
+    /// # Errors
+    /// A clause: it cannot be read now.
+    pub async fn load(&self, key: String) -> Result<Option<Vec<u8>>, String> {
+        let (reply, result) = oneshot::channel();
+        self.command(OrderCommand::Load { key, reply });
+        result.await.unwrap_or_else(|_| Err(NOT_TAKEN.to_owned()))
+    }
+
     /// Makes the bucket and waits for the result.
     ///
     /// # Errors
@@ -168,6 +204,9 @@ impl OrderCommander {
     }
 }
 
+/// Why a command was dropped.
+const NOT_TAKEN: &str = "too many orders wait already";
+
 fn not_taken() -> WriteFault {
-    WriteFault::NotMade("too many orders wait already".to_owned())
+    WriteFault::NotMade(NOT_TAKEN.to_owned())
 }

@@ -17,6 +17,7 @@ mod orders;
 mod partitions;
 mod probe;
 mod real;
+mod releases;
 mod rights;
 mod simulation;
 mod status;

@@ -60,7 +60,7 @@ impl Engines {
         }
     }
 
-    fn urls(&self) -> String {
+    pub fn urls(&self) -> String {
         let mut urls = Vec::new();
         for engine in &self.servers {
             urls.push(format!("\"nats://127.0.0.1:{}\"", engine.port));
@@ -69,7 +69,7 @@ impl Engines {
     }
 
     /// Somebody who may do everything.
-    fn root(&self) -> RawVoter {
+    pub fn root(&self) -> RawVoter {
         RawVoter::at(self.servers[0].port, "root")
     }
 }
@@ -78,15 +78,26 @@ impl Engines {
 fn users() -> String {
     let mut users = "{ user: root, password: \"secret of root\" }\n".to_owned();
     for voter in VOTERS {
+        let mut publish = vec![
+            format!("\"meridian.world.votes.{voter}\""),
+            may_report(voter),
+        ];
+        for bucket in ["orders", "releases", "archives"] {
+            let stream = format!("KV_meridian_world_{bucket}");
+            publish.push(format!(
+                "\"$KV.meridian_world_{bucket}.>\", \"$JS.API.STREAM.INFO.{stream}\", \
+                 \"$JS.API.STREAM.CREATE.{stream}\", \"$JS.API.STREAM.MSG.GET.{stream}\", \
+                 \"$JS.API.DIRECT.GET.{stream}.>\", \"$JS.API.CONSUMER.CREATE.{stream}\", \
+                 \"$JS.API.CONSUMER.CREATE.{stream}.>\", \"$JS.API.CONSUMER.DELETE.{stream}.>\", \
+                 \"$JS.FC.{stream}.>\""
+            ));
+        }
         users.push_str(&format!(
             "{{ user: {voter}, password: \"secret of {voter}\", permissions: {{\n\
-             publish: [\"meridian.world.votes.{voter}\", \"$KV.meridian_world_orders.>\", \
-             \"$JS.API.STREAM.INFO.{STREAM}\", \"$JS.API.STREAM.CREATE.{STREAM}\", \
-             \"$JS.API.STREAM.MSG.GET.{STREAM}\", \"$JS.API.CONSUMER.CREATE.{STREAM}\", \
-             \"$JS.API.CONSUMER.CREATE.{STREAM}.>\", \"$JS.API.CONSUMER.DELETE.{STREAM}.>\", \"$JS.FC.{STREAM}.>\", {}]\n\
+             publish: [{}]\n\
              subscribe: [\"meridian.world.votes.*\", {}]\n\
              allow_responses: {{ max: 1, expires: \"5s\" }} }} }}\n",
-            may_report(voter),
+            publish.join(", "),
             may_hear_reports(voter)
         ));
     }
@@ -119,7 +130,7 @@ pub fn with_token(setup: Setup) -> Setup {
     setup
 }
 
-fn write_secret(setup: &Setup, name: &str, text: &str) {
+pub fn write_secret(setup: &Setup, name: &str, text: &str) {
     let file = setup.folder().join(name);
     std::fs::write(&file, text).expect("it can be written");
     let owner_only = std::os::unix::fs::PermissionsExt::from_mode(0o600);

@@ -3,6 +3,8 @@
 //! See `docs/admin-api.md` for the list. Ages are those of the last turn of the fleet's task, which is
 //! at most a second ago.
 
+mod releases;
+
 use std::fmt;
 
 use super::writer::{MetricSample, MetricsWriter};
@@ -96,7 +98,10 @@ pub fn write(page: &mut MetricsWriter<'_>, report: &FleetReport, control: &Contr
     if let Some(leases) = &report.leases {
         write_leases(page, leases)?;
     }
-    Ok(())
+    match &report.releases {
+        Some(report) => releases::write(page, report),
+        None => Ok(()),
+    }
 }
 
 /// Writes the metrics of the fleet's orders.

@@ -2,8 +2,8 @@
 //!
 //! Each nameserver is a user who may publish its own votes, leases and reports and hear those of all. It may
 //! ask any other to explain an answer, and answer one message to whoever has asked it. Orders are
-//! values in a bucket of JetStream, so a user may also do with that bucket, and no other, what a client
-//! of a key-value store does. Paths are relative to the folder that the server is started in.
+//! values in a bucket of JetStream, and so are releases of the configuration. A user may also do with
+//! these buckets, and no others, what a client of a key-value store does. Paths are relative to the folder that the server is started in.
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
@@ -48,7 +48,7 @@ jetstream {{
   max_file_store: 1GB
 }}
 
-# Nobody votes or leases as somebody else, and nobody touches another stream than that of the orders.
+# Nobody votes or leases as somebody else, and nobody touches other streams than those of orders and releases.
 authorization {{ users: [
 "#,
         routes
@@ -60,9 +60,15 @@ authorization {{ users: [
     text
 }
 
-/// The bucket that keeps the orders of a fleet.
-fn bucket(fleet: &str) -> String {
-    format!("meridian_{fleet}_orders")
+/// What the buckets of a fleet keep: its orders; its newest release and what servers report of it;
+/// and the archives of releases. Each with the keys that a server may write.
+fn buckets(server: &str) -> [(&'static str, Vec<String>); 3] {
+    let reports = vec!["release".to_owned(), format!("report.{server}")];
+    [
+        ("orders", vec![">".to_owned()]),
+        ("releases", reports),
+        ("archives", vec![">".to_owned()]),
+    ]
 }
 
 /// The ways of a NATS server to all of them.
@@ -81,14 +87,36 @@ fn route(server: &NatsGiven) -> String {
 /// A user with its rights.
 fn user_conf(fleet: &str, user: &NatsUser) -> String {
     let NatsUser { name, password } = user;
-    let bucket = bucket(fleet);
     let mut publish = vec![
         format!("meridian.{fleet}.votes.{name}"),
         format!("meridian.{fleet}.leases.{name}"),
         format!("meridian.{fleet}.reports.{name}"),
         format!("meridian.{fleet}.explain.*"),
-        format!("$KV.{bucket}.>"),
     ];
+    for (bucket, keys) in buckets(name) {
+        publish.extend(rights_on(&format!("meridian_{fleet}_{bucket}"), &keys));
+    }
+    let subscribe = [
+        format!("meridian.{fleet}.votes.*"),
+        format!("meridian.{fleet}.leases.*"),
+        format!("meridian.{fleet}.reports.*"),
+        format!("meridian.{fleet}.explain.{name}"),
+        format!("_INBOX.meridian.{name}.>"),
+    ];
+    format!(
+        "  {{ user: \"{name}\", password: \"{password}\", permissions: {{\n    publish: [{}]\n    \
+         subscribe: [{}]\n    allow_responses: {{ max: 1, expires: \"5s\" }} }} }}\n",
+        quoted(&publish),
+        quoted(&subscribe)
+    )
+}
+
+/// The subjects that a client of a bucket publishes on.
+fn rights_on(bucket: &str, keys: &[String]) -> Vec<String> {
+    let mut publish = Vec::new();
+    for key in keys {
+        publish.push(format!("$KV.{bucket}.{key}"));
+    }
     for request in [
         "STREAM.INFO.",
         "STREAM.CREATE.",
@@ -107,19 +135,7 @@ fn user_conf(fleet: &str, user: &NatsUser) -> String {
     ] {
         publish.push(format!("$JS.{request}KV_{bucket}.>"));
     }
-    let subscribe = [
-        format!("meridian.{fleet}.votes.*"),
-        format!("meridian.{fleet}.leases.*"),
-        format!("meridian.{fleet}.reports.*"),
-        format!("meridian.{fleet}.explain.{name}"),
-        format!("_INBOX.meridian.{name}.>"),
-    ];
-    format!(
-        "  {{ user: \"{name}\", password: \"{password}\", permissions: {{\n    publish: [{}]\n    \
-         subscribe: [{}]\n    allow_responses: {{ max: 1, expires: \"5s\" }} }} }}\n",
-        quoted(&publish),
-        quoted(&subscribe)
-    )
+    publish
 }
 
 fn quoted(texts: &[String]) -> String {

@@ -57,6 +57,11 @@ impl<T> TableField<T> {
         }
     }
 
+    /// A value as if it stood at this place.
+    pub fn given_at(at: usize, value: T) -> Self {
+        TableField::Given(WithOffset { at, value })
+    }
+
     /// Whether the key is missing.
     pub fn is_absent(&self) -> bool {
         matches!(self, TableField::Absent)

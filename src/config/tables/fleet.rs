@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use crate::config::document::{SpannedList, tables};
-use crate::config::values::fleet::{EngineAddress, MemberName, QuorumValue};
-use crate::config::values::plain::{SingleLine, WholeNumber};
+use crate::config::values::fleet::{EngineAddress, MemberName, QuorumValue, ReleaseKey};
+use crate::config::values::plain::{BoundedDuration, SingleLine, WholeNumber};
+use crate::config::values::services::Percentage;
 
 tables! {
     /// The servers that share votes about health and orders, and the NATS servers that carry both.
@@ -35,5 +36,21 @@ tables! {
         quorum: QuorumValue = "majority",
         /// With fewer groups in touch, nothing is decided and the last agreed health holds, 1 to 512.
         min_groups: WholeNumber<1, 512> = 1,
+        /// Releases of the configuration, which `meridian push` makes.
+        releases: Releases => "none, so the configuration is this server's own",
+    }
+
+    /// Releases of the configuration: whose this server serves, and when.
+    Releases {
+        /// The public keys of the authors, at most 16, as `meridian push --new-key` prints them.
+        trusted_keys: SpannedList<ReleaseKey> => "none; *needed* in `[fleet.releases]`",
+        /// The ring of this server, 0 to 15. Ring 0 serves a release first; every ring from 0 to the
+        /// last needs a server.
+        ring: WholeNumber<0, 15> = 1,
+        /// How long this server serves a release before the next ring may.
+        soak: BoundedDuration<0, 604_800_000> = "5m",
+        /// By how much the share of REFUSED, NXDOMAIN or SERVFAIL may grow meanwhile, `"0%"` to
+        /// `"100%"` of all answers.
+        max_jump: Percentage = "5%",
     }
 }

@@ -5,22 +5,25 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use zeroize::Zeroizing;
 
 use super::certificates;
 use crate::config::document::{ConfigReport, TableField, WithOffset, values_of};
 use crate::config::tables;
-use crate::config::values::fleet::{EngineAddress, QuorumValue};
+use crate::config::values::fleet::{EngineAddress, QuorumValue, ReleaseKey};
 use crate::files::FileKind;
 use crate::health::probe::{CheckAuthorities, ClientIdentity};
 use crate::health::quorum::QuorumSettings;
 
 /// Most NATS servers.
 const MOST_SERVERS: usize = 16;
+/// Most keys of authors.
+const MOST_KEYS: usize = 16;
 
 /// `[fleet]`
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct FleetConfig {
     /// The name of the fleet.
     pub name: String,
@@ -38,6 +41,21 @@ pub struct FleetConfig {
     pub login: Option<EngineLogin>,
     /// When votes decide.
     pub quorum: QuorumSettings,
+    /// Whose releases this server serves; absent: its configuration is its own.
+    pub releases: Option<ReleasesConfig>,
+}
+
+/// `[fleet.releases]`
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReleasesConfig {
+    /// The keys of the authors.
+    pub trusted_keys: Vec<ReleaseKey>,
+    /// The ring of this server.
+    pub ring: u8,
+    /// How long it serves a release before the next ring may.
+    pub soak: Duration,
+    /// By how much a share of bad answers may grow, 0.0 to 1.0.
+    pub max_jump: f64,
 }
 
 /// A user of the engine. `Debug` does not show the password.
@@ -96,6 +114,7 @@ pub fn resolve(
         report.error(surplus.at, sentence);
     }
     let servers = values_of(servers);
+    let releases = resolve_releases(raw.releases, servers.is_empty(), report);
     Some(FleetConfig {
         name: name?.value.0,
         voter: raw.voter.value().map(|voter| voter.0),
@@ -105,6 +124,31 @@ pub fn resolve(
         identity,
         login,
         quorum: QuorumSettings { rule, min_groups },
+        releases,
+    })
+}
+
+fn resolve_releases(
+    raw: TableField<tables::Releases>,
+    is_alone: bool,
+    report: &mut ConfigReport,
+) -> Option<ReleasesConfig> {
+    let WithOffset { at, value: raw } = raw.given()?;
+    if is_alone {
+        let sentence = "releases travel through NATS servers; state `servers` in [fleet]";
+        report.error(at, sentence.to_owned());
+    }
+    let sentence = "[fleet.releases] needs `trusted_keys`: whose releases are served here";
+    let keys = raw.trusted_keys.required(at, sentence, report)?;
+    if keys.value.is_empty() || keys.value.len() > MOST_KEYS {
+        let sentence = format!("state 1 to {MOST_KEYS} keys of authors");
+        report.error(keys.at, sentence);
+    }
+    Some(ReleasesConfig {
+        trusted_keys: values_of(keys.value),
+        ring: raw.ring.value.as_u8(),
+        soak: raw.soak.value.0,
+        max_jump: raw.max_jump.value.0,
     })
 }
 
@@ -167,6 +211,7 @@ mod tests {
         }
     }
 
+    const KEY: &str = "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";
     const LEAST: &str = "name = \"world\"\nservers = [\"nats://127.0.0.1\"]";
 
     #[test]
@@ -217,6 +262,24 @@ mod tests {
             (
                 &format!("{LEAST}\nuser = \"a\"\npassword_file = \"none\""),
                 "none: the file",
+            ),
+            (
+                &format!("{LEAST}\n[fleet.releases]"),
+                "[fleet.releases] needs `trusted_keys`",
+            ),
+            (
+                &format!(
+                    "{LEAST}\n[fleet.releases]\ntrusted_keys = [\"abc\"]\n[state]\ndirectory = \"s\""
+                ),
+                "a public key of 44 characters",
+            ),
+            (
+                &format!("{LEAST}\n[fleet.releases]\ntrusted_keys = [\"{KEY}\"]"),
+                "releases are kept in the [state] directory",
+            ),
+            (
+                &format!("name = \"world\"\n[fleet.releases]\ntrusted_keys = [\"{KEY}\"]"),
+                "releases travel through NATS servers",
             ),
             (
                 &format!("{LEAST}\nca_file = \"none.pem\""),

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 pub use super::announce::{AnnounceConfig, AnnounceRules, SpeakerConfig};
 pub use super::endpoints::{Endpoint, EndpointTarget};
-pub use super::fleet::{EngineLogin, FleetConfig};
+pub use super::fleet::{EngineLogin, FleetConfig, ReleasesConfig};
 pub use super::listen::AdminConfig;
 use super::listen::EncryptedListen;
 pub use crate::config::document::error::SourceLine;

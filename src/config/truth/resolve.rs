@@ -34,13 +34,28 @@ use crate::geo::{PlaceCode, locations};
 use crate::resolve::ResolverSettings;
 use crate::steering::{Bias, Point};
 
+/// Where relative paths start.
+pub struct ConfigFolders<'p> {
+    /// Those of the server's own tables.
+    pub own: &'p Path,
+    /// Those of the tables that a release brings, if one counts.
+    pub shared: &'p Path,
+    /// Those of `[zones.dnssec]`.
+    pub dnssec: &'p Path,
+}
+
 /// Resolves everything and reports every mistake and warning.
-pub fn resolve(raw: RawConfig, file: &Path, report: &mut ConfigReport) -> Config {
-    let folder = file.parent().unwrap_or(Path::new(""));
+pub fn resolve(
+    raw: RawConfig,
+    file: &Path,
+    folders: &ConfigFolders<'_>,
+    report: &mut ConfigReport,
+) -> Config {
+    let folder = folders.own;
     let raw_regions = raw.regions.or_default().0;
     let raw_checks = raw.checks.or_default().0;
     let raw_lists = raw.fences.or_default().0;
-    let geo = resolve_geo(raw.geo.or_default(), folder, report);
+    let geo = resolve_geo(raw.geo.or_default(), folders.shared, report);
     let mut check_names = DeclaredNames::declare("check", &raw_checks, report);
     let checks = checks::resolve(raw_checks, &mut check_names, report);
     let mut region_names = DeclaredNames::declare("region", &raw_regions, report);
@@ -66,6 +81,14 @@ pub fn resolve(raw: RawConfig, file: &Path, report: &mut ConfigReport) -> Config
     let services = resolver.services(raw.services.or_default(), report);
     resolver.warn_unused(report);
     let zones = raw.zones.or_default();
+    let state_directory = raw.state.or_default().directory.path_in(folder);
+    let fleet = fleet::resolve(raw.fleet.clone(), folder, report);
+    if let Some(at) = raw.fleet.get().and_then(|fleet| fleet.releases.at())
+        && state_directory.is_none()
+    {
+        let sentence = "releases are kept in the [state] directory; state one";
+        report.error(at, sentence.to_owned());
+    }
     let guard = raw.guard.or_default();
     let limits = raw.limits.or_default();
     let server = resolve_server(raw.server.or_default(), raw.tls, folder, report);
@@ -75,7 +98,6 @@ pub fn resolve(raw: RawConfig, file: &Path, report: &mut ConfigReport) -> Config
         listen: &server.listen,
         admin: &admin,
     };
-    let state_directory = raw.state.or_default().directory.path_in(folder);
     let dnssec = zones.dnssec.or_default();
     let announce = announce::resolve(raw.announce, &surroundings, folder, report);
     Config {
@@ -85,16 +107,16 @@ pub fn resolve(raw: RawConfig, file: &Path, report: &mut ConfigReport) -> Config
         max_memory: limits.memory.get().map(|size| size.0),
         limits: resolve_limits(limits, report),
         admin,
-        dnssec: resolve_dnssec(dnssec, folder, state_directory.is_some(), report),
+        dnssec: resolve_dnssec(dnssec, folders.dnssec, state_directory.is_some(), report),
         state_directory,
         events: resolve_events(raw.events.or_default(), folder, report),
         resolver: resolve_resolver(raw.resolver.or_default(), report),
         max_move: guard.max_move.value().map(|part| part.0),
         min_covered: guard.min_covered.value().map(|part| part.0),
-        fleet: fleet::resolve(raw.fleet, folder, report),
+        fleet,
         traffic_sample: resolve_traffic(raw.traffic.or_default()),
         zones_watch: zones.watch.value,
-        zones_directory: folder.join(zones.directory.value),
+        zones_directory: folders.shared.join(zones.directory.value),
         zone_access: resolve_access(zones.access.value, report),
         regions,
         geo,

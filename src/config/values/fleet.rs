@@ -1,8 +1,10 @@
-//! Values of `[fleet]`: names of members, addresses of NATS servers, and quorums.
+//! Values of `[fleet]`: names of members, addresses of NATS servers, keys of releases, and quorums.
 //!
 //! Names become parts of NATS subjects, so they are letters, digits, `-` and `_`. An address holds no
 //! user and no password: those have keys of their own, and the password a file of its own.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use schemars::{Schema, SchemaGenerator, json_schema};
 
 use super::plain::integer;
@@ -94,6 +96,32 @@ impl TextValue for EngineAddress {
 
     fn schema() -> Schema {
         json_schema!({ "type": "string", "pattern": "^(nats|tls)://[A-Za-z0-9._:\\[\\]-]+$" })
+    }
+}
+
+/// The public half of an Ed25519 key that releases are signed with (RFC 8032 section 5.1.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReleaseKey(pub [u8; 32]);
+
+impl ReleaseKey {
+    /// The key in base64; `None`: it is none.
+    pub fn of(text: &str) -> Option<ReleaseKey> {
+        let octets = STANDARD.decode(text).ok()?;
+        octets.try_into().ok().map(ReleaseKey)
+    }
+}
+
+impl TextValue for ReleaseKey {
+    fn expected() -> String {
+        "a public key of 44 characters, as `meridian push --new-key` prints it".to_owned()
+    }
+
+    fn from_text(text: &str) -> Result<Self, ValueError> {
+        ReleaseKey::of(text).ok_or_else(ValueError::default)
+    }
+
+    fn schema() -> Schema {
+        json_schema!({ "type": "string", "pattern": "^[A-Za-z0-9+/]{43}=$" })
     }
 }
 

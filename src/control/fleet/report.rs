@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::differing::vote_word;
 use super::leases::LeasesReport;
 use super::orders::report::OrdersReport;
+use crate::control::releases::ReleasesReport;
 use crate::fleet::announcement::{AnnounceCount, AnnounceState};
 use crate::fleet::member::FleetMember;
 use crate::fleet::view_error::HearError;
@@ -73,6 +74,9 @@ pub struct FleetReport {
     /// What is known of the leases of others; absent where leases are each server's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leases: Option<LeasesReport>,
+    /// The releases of its configuration; absent: the configuration is each server's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub releases: Option<ReleasesReport>,
 }
 
 /// Another server.
@@ -211,6 +215,7 @@ pub(super) fn of(
         refused: link.counts.refused(),
         orders: None,
         leases: None,
+        releases: None,
     }
 }
 

@@ -1,0 +1,81 @@
+//! The key that releases are signed with: Ed25519 in PKCS#8 and PEM (RFC 8410, RFC 7468).
+
+use std::path::Path;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use ring::rand::SystemRandom;
+use ring::signature::Ed25519KeyPair;
+use zeroize::Zeroizing;
+
+use crate::files::{self, FileKind};
+use crate::fleet::release::ReleaseSigner;
+use crate::new_files::{NewFile, write_new};
+
+const BEGIN: &str = "-----BEGIN PRIVATE KEY-----";
+const END: &str = "-----END PRIVATE KEY-----";
+/// Characters of base64 on a line (RFC 7468 section 2).
+const LINE: usize = 64;
+
+/// Makes a key and writes it to a file that only its owner may read. Returns its public half.
+///
+/// # Errors
+/// A sentence: the file exists already, or cannot be written.
+pub fn make(path: &Path) -> Result<String, String> {
+    let der = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new())
+        .map_err(|_| "the system has no random octets for a key".to_owned())?;
+    let signer = ReleaseSigner::from_pkcs8(der.as_ref())?;
+    let mut text = format!("{BEGIN}\n");
+    let base64 = Zeroizing::new(STANDARD.encode(der.as_ref()));
+    let mut left = base64.as_str();
+    while !left.is_empty() {
+        let (line, rest) = left.split_at(left.len().min(LINE));
+        text.push_str(line);
+        text.push('\n');
+        left = rest;
+    }
+    text.push_str(END);
+    text.push('\n');
+    write_new(&[NewFile::secret(path.to_owned(), text)])?;
+    Ok(signer.public())
+}
+
+/// Reads a key.
+///
+/// # Errors
+/// A sentence: the file cannot be read, others may read it, or it holds no such key.
+pub fn read(path: &Path) -> Result<ReleaseSigner, String> {
+    let name = path.display();
+    let (octets, _) = files::read_secret(path, FileKind::Key)
+        .map_err(|error| format!("{name}: the file {error}"))?;
+    let text = String::from_utf8_lossy(&octets);
+    let body = text
+        .split_once(BEGIN)
+        .and_then(|(_, after)| after.split_once(END));
+    let Some((body, _)) = body else {
+        return Err(format!(
+            "{name}: there is no PRIVATE KEY block; `meridian push --new-key FILE` makes a key"
+        ));
+    };
+    let mut base64 = Zeroizing::new(Vec::with_capacity(body.len()));
+    base64.extend(body.bytes().filter(|octet| !octet.is_ascii_whitespace()));
+    let der = STANDARD.decode(&base64[..]).map(Zeroizing::new);
+    let der = der.map_err(|_| format!("{name}: the PRIVATE KEY block is not base64"))?;
+    ReleaseSigner::from_pkcs8(&der).map_err(|sentence| format!("{name}: {sentence}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_written_once_and_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("release.key");
+        let public = make(&path).unwrap();
+        assert_eq!(read(&path).unwrap().public(), public);
+        assert!(make(&path).unwrap_err().contains("is there already"));
+        std::fs::write(&path, "no key").unwrap();
+        assert!(read(&path).unwrap_err().contains("no PRIVATE KEY block"));
+    }
+}
