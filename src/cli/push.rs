@@ -28,6 +28,8 @@ use folder::{PackedFolder, pack_folder};
 
 /// How often a folder that is watched is looked at.
 const LOOK: Duration = Duration::from_secs(1);
+/// The columns of `meridian releases`.
+const HEADS: [&str; 6] = ["ring", "server", "serves", "newest", "state", "why"];
 /// How many digits of a digest are shown.
 const SHOWN_DIGITS: usize = 12;
 
@@ -82,23 +84,8 @@ fn watch(arguments: &PushArgs, folder: &Path) -> Result<ExitCode, String> {
     loop {
         let mut now = Vec::new();
         look(folder, &mut now);
-        let is_settled = now == seen && now != pushed;
-        if is_settled {
+        if now == seen && now != pushed && pusher.push_found(folder) {
             pushed.clone_from(&now);
-            match pack_folder(folder) {
-                Ok(packed) => {
-                    warn_of(&packed);
-                    match pusher.push(&packed) {
-                        Ok(sentence) => say!("{}", shown(&sentence)),
-                        Err(sentence) => {
-                            complain(format_args!("meridian: {sentence}"));
-                            // A server that cannot be reached is asked again.
-                            pushed.clear();
-                        }
-                    }
-                }
-                Err(sentence) => complain(format_args!("meridian: {sentence}")),
-            }
         }
         seen = now;
         std::thread::sleep(LOOK);
@@ -179,6 +166,26 @@ impl<'a> Pusher<'a> {
         self.publish(&manifest)
     }
 
+    /// Pushes a folder that was found changed; false: the server is to be asked again.
+    fn push_found(&self, folder: &Path) -> bool {
+        let packed = match pack_folder(folder) {
+            Ok(packed) => packed,
+            Err(sentence) => {
+                complain(format_args!("meridian: {sentence}"));
+                return true;
+            }
+        };
+        warn_of(&packed);
+        match self.push(&packed) {
+            Ok(sentence) => say!("{}", shown(&sentence)),
+            Err(sentence) => {
+                complain(format_args!("meridian: {sentence}"));
+                return false;
+            }
+        }
+        true
+    }
+
     fn go_back(&self) -> Result<String, String> {
         let report = self.releases()?;
         let Some(before) = last_done(&report, false) else {
@@ -256,13 +263,16 @@ pub fn list(arguments: &ReleasesArgs) -> Result<ExitCode, String> {
     let report: ReleasesReport = client.get("/v1/releases", &[])?;
     if arguments.json {
         say_json(serde_json::to_value(&report).map_err(|error| error.to_string())?);
-        return Ok(ExitCode::SUCCESS);
-    }
-    if report.fleet.is_empty() {
+    } else if report.fleet.is_empty() {
         say!("this server follows no releases");
-        return Ok(ExitCode::SUCCESS);
+    } else {
+        print_releases(&report);
     }
-    say!("{}", shown(&headline(&report)));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print_releases(report: &ReleasesReport) {
+    say!("{}", shown(&headline(report)));
     if let Some(fault) = &report.fault {
         say!("what was published last does not count: {}", shown(fault));
     }
@@ -270,9 +280,7 @@ pub fn list(arguments: &ReleasesArgs) -> Result<ExitCode, String> {
     for server in &report.servers {
         rows.push(row(server));
     }
-    let heads = ["ring", "server", "serves", "newest", "state", "why"];
-    TextOutput::stdout().table(&heads, &rows);
-    Ok(ExitCode::SUCCESS)
+    TextOutput::stdout().table(&HEADS, &rows);
 }
 
 /// `release 7 of world by ops (more names): halted by ns1: …`
@@ -294,20 +302,27 @@ fn headline(report: &ReleasesReport) -> String {
 }
 
 fn row(server: &ServerRelease) -> Vec<String> {
-    let serving = match server.serving {
-        0 => "own files".to_owned(),
-        number => number.to_string(),
-    };
-    let state = match server.in_touch {
-        true => server.state.word().to_owned(),
-        false => format!("{}, away", server.state.word()),
-    };
     vec![
         server.ring.to_string(),
         server.name.clone(),
-        serving,
+        serving_text(server.serving),
         server.release.to_string(),
-        state,
+        state_text(server),
         server.why.clone(),
     ]
+}
+
+fn serving_text(number: u64) -> String {
+    match number {
+        0 => "own files".to_owned(),
+        number => number.to_string(),
+    }
+}
+
+fn state_text(server: &ServerRelease) -> String {
+    let word = server.state.word();
+    match server.in_touch {
+        true => word.to_owned(),
+        false => format!("{word}, away"),
+    }
 }

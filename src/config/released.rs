@@ -85,35 +85,40 @@ impl ReleaseChoice<'_> {
 
 /// The folder of the release that a server serves.
 fn served(own: &RawConfig, file: &Path, report: &mut ConfigReport) -> Option<Option<PathBuf>> {
-    let fleet = own.fleet.get();
-    let state = own.state.get().and_then(|state| state.directory.get());
-    let (Some(fleet), Some(state)) = (fleet, state) else {
+    let Some((at, state)) = releases_of(own) else {
         return Some(None);
     };
-    if fleet.releases.is_absent() {
-        return Some(None);
-    }
     let folder = file.parent().unwrap_or(Path::new(""));
     let folder = folder.join(state).join(FOLDER);
-    let path = folder.join(SERVED);
-    match files::read(&path, FileKind::Secret) {
-        Ok(content) => {
-            let digest = String::from_utf8_lossy(&content.octets).trim().to_owned();
-            let is_digest = !digest.is_empty() && digest.bytes().all(|it| it.is_ascii_hexdigit());
-            if is_digest {
-                return Some(Some(folder.join(digest)));
-            }
-            let at = fleet.releases.at().unwrap_or(0);
-            report.error(at, format!("{}: the file holds no digest", path.display()));
-            None
-        }
-        Err(error) if error.is_missing() => Some(None),
-        Err(error) => {
-            let at = fleet.releases.at().unwrap_or(0);
-            report.error(at, format!("{}: the file {error}", path.display()));
+    match read_served(&folder.join(SERVED)) {
+        Ok(digest) => Some(digest.map(|digest| folder.join(digest))),
+        Err(sentence) => {
+            let path = folder.join(SERVED);
+            report.error(at, format!("{}: the file {sentence}", path.display()));
             None
         }
     }
+}
+
+/// Where `[fleet.releases]` stands, and the state directory; `None`: the server follows none.
+fn releases_of(own: &RawConfig) -> Option<(usize, &Path)> {
+    let at = own.fleet.get()?.releases.at()?;
+    let state = own.state.get()?.directory.get()?;
+    Some((at, state))
+}
+
+/// The digest in the file that names the served release; `None`: there is no such file.
+fn read_served(path: &Path) -> Result<Option<String>, String> {
+    let content = match files::read(path, FileKind::Secret) {
+        Ok(content) => content,
+        Err(error) if error.is_missing() => return Ok(None),
+        Err(error) => return Err(error.to_string()),
+    };
+    let digest = String::from_utf8_lossy(&content.octets).trim().to_owned();
+    if digest.is_empty() || !digest.bytes().all(|it| it.is_ascii_hexdigit()) {
+        return Err("holds no digest".to_owned());
+    }
+    Ok(Some(digest))
 }
 
 /// The own tables of a file, and the others of a release.
@@ -122,21 +127,7 @@ pub(super) fn join(
     folder: PathBuf,
     report: &mut ConfigReport,
 ) -> Option<(RawConfig, SharedTables)> {
-    let file = folder.join(MAIN);
-    let text = match read_text(&file) {
-        Ok((text, read)) => {
-            report.files.push(read);
-            text
-        }
-        Err(sentence) => {
-            report.error(0, format!("{}: {sentence}", file.display()));
-            return None;
-        }
-    };
-    let main = SourceFile {
-        file: file.into(),
-        text: text.into(),
-    };
+    let main = read_main(&folder, report)?;
     let released = parse_document(main.clone(), report)?;
     let mut released = parse_included(released, &main, report)?;
     let own_zones = own.zones.or_default();
@@ -164,6 +155,24 @@ pub(super) fn join(
         keeps_dnssec,
     };
     Some((joined, shared))
+}
+
+/// The configuration of a release.
+fn read_main(folder: &Path, report: &mut ConfigReport) -> Option<SourceFile> {
+    let file = folder.join(MAIN);
+    match read_text(&file) {
+        Ok((text, read)) => {
+            report.files.push(read);
+            Some(SourceFile {
+                file: file.into(),
+                text: text.into(),
+            })
+        }
+        Err(sentence) => {
+            report.error(0, format!("{}: {sentence}", file.display()));
+            None
+        }
+    }
 }
 
 /// A release has no private keys, so those that it names must be elsewhere.

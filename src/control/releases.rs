@@ -9,10 +9,11 @@ mod calls;
 mod fetch;
 mod handle;
 mod report;
+mod steps;
 mod store;
 mod trial;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -23,16 +24,15 @@ pub use self::handle::{ReleaseHalt, ReleasesHandle, ReleasesReport, ServerReleas
 use self::handle::ReleasesEnds;
 use self::store::ReleaseStore;
 use super::fleet::kv_settings;
-use super::guard::ConfirmedRisks;
 use super::running::Control;
 use super::worker::NotDone;
 use crate::config::FleetConfig;
 use crate::config::ReleasesConfig;
-use crate::fleet::answer_shares::{AnswerCounts, ShareWatch};
+use crate::fleet::answer_shares::ShareWatch;
 use crate::fleet::desired::{BucketEntry, BucketSnapshot};
 use crate::fleet::nats_kv::KvBucket;
 use crate::fleet::order_carrier::{OrderCarrier, OrderCommander, OrderNews};
-use crate::fleet::release::{ArchiveFacts, ReleaseFault, ReleaseManifest, SignedRelease};
+use crate::fleet::release::{ReleaseFault, ReleaseManifest, SignedRelease};
 use crate::fleet::release_member::{
     ReleaseFacts, ReleaseMember, ReleaseMemory, ReleaseStep, RingSettings,
 };
@@ -187,12 +187,16 @@ impl ReleaseRunner {
                 Some(end) = self.done.recv() => self.take_end(end).await,
                 _ = tick.tick() => {}
             }
-            // While another server takes over, that one does all of this.
-            if !self.control.is_closed() {
-                self.turn().await;
-                self.save().await;
-                self.tell().await;
-            }
+            self.after().await;
+        }
+    }
+
+    /// What may follow from anything. While another server takes over, that one does all of this.
+    async fn after(&mut self) {
+        if !self.control.is_closed() {
+            self.turn().await;
+            self.save().await;
+            self.tell().await;
         }
     }
 
@@ -322,7 +326,7 @@ impl ReleaseRunner {
 
     /// Takes back a release on trial if what clients are told has jumped.
     fn watch_answers(&mut self, now: Duration) {
-        let counts = AnswerCounts::of(&self.stats.sums());
+        let counts = self.counts();
         if self.member.is_soaking() {
             let limit = self.config.max_jump;
             if let Some(clause) = self.shares.jumped(now, &counts, limit) {
@@ -333,125 +337,6 @@ impl ReleaseRunner {
             self.shares.end();
         }
         self.shares.note(now, counts);
-    }
-
-    fn fetch(&self, number: u64, archive: ArchiveFacts) {
-        let (commander, store) = (self.commander.clone(), self.store.clone());
-        let (control, finish) = (self.control.clone(), self.finish.clone());
-        tokio::spawn(async move {
-            let fetched = fetch::fetch(&control, &commander, store, archive).await;
-            let _ = finish.send(StepEnd::Fetched(number, fetched)).await;
-        });
-    }
-
-    fn check(&self, facts: ReleaseFacts) {
-        let (control, finish) = (self.control.clone(), self.finish.clone());
-        let folder = self.store.folder_of(&facts.digest);
-        tokio::spawn(async move {
-            let checked = control.check_release(folder).await;
-            let _ = finish.send(StepEnd::Checked(facts.number, checked)).await;
-        });
-    }
-
-    async fn serve(&mut self, facts: ReleaseFacts) {
-        self.member.begin(facts.number);
-        self.save().await;
-        let manifest = self.manifest.as_ref();
-        let may_move = manifest.is_some_and(|it| it.may_move || it.is_return);
-        let confirmed = confirmed(may_move);
-        let (control, finish) = (self.control.clone(), self.finish.clone());
-        let store = self.store.clone();
-        tokio::spawn(async move {
-            let digest = Some(facts.digest.clone());
-            let served = control.serve_release(store, digest, confirmed).await;
-            let _ = finish.send(StepEnd::Served(facts, served)).await;
-        });
-    }
-
-    fn go_back(&self) {
-        let home = self.member.memory().home.clone();
-        let (control, finish) = (self.control.clone(), self.finish.clone());
-        let store = self.store.clone();
-        tokio::spawn(async move {
-            let digest = home.map(|home| home.digest);
-            let served = control.serve_release(store, digest, confirmed(true)).await;
-            let _ = finish.send(StepEnd::WentBack(served)).await;
-        });
-    }
-
-    /// Takes in what became of a step.
-    async fn take_end(&mut self, end: StepEnd) {
-        self.is_busy = false;
-        match end {
-            StepEnd::Fetched(number, Ok(())) => self.member.fetched(number),
-            StepEnd::Fetched(number, Err(fault)) => self.not_fetched(number, fault),
-            StepEnd::Checked(number, Ok(Ok(()))) => self.member.checked(number),
-            StepEnd::Served(facts, Ok(Ok(()))) => {
-                let now = self.now();
-                self.shares.begin(now, AnswerCounts::of(&self.stats.sums()));
-                self.member.served(&facts, now);
-                tracing::info!("fleet {}: release {} is served", self.fleet, facts.number);
-                self.prune().await;
-            }
-            StepEnd::Checked(number, Ok(Err(clause)))
-            | StepEnd::Served(ReleaseFacts { number, .. }, Ok(Err(clause))) => {
-                self.refuse(number, ReleaseFault::Unfit(clause));
-            }
-            StepEnd::WentBack(Ok(Ok(()))) => {
-                self.member.returned();
-                let serving = self.member.report().serving;
-                tracing::warn!("fleet {}: went back to release {serving}", self.fleet);
-            }
-            StepEnd::WentBack(Ok(Err(clause))) => {
-                tracing::error!("fleet {}: cannot go back: {clause}", self.fleet);
-                self.pause_until = Instant::now() + PAUSE;
-            }
-            StepEnd::Checked(_, Err(not_done))
-            | StepEnd::Served(_, Err(not_done))
-            | StepEnd::WentBack(Err(not_done)) => {
-                self.member.not_begun();
-                tracing::warn!("fleet {}: a release waits: {not_done}", self.fleet);
-                self.pause_until = Instant::now() + PAUSE;
-            }
-        }
-    }
-
-    fn not_fetched(&mut self, number: u64, fault: ReleaseFault) {
-        let ReleaseFault::Incomplete(clause) = &fault else {
-            self.refuse(number, fault);
-            return;
-        };
-        let clause = clause.clone();
-        if self.member.report().why != clause {
-            self.note(&fault);
-            tracing::warn!("fleet {}: release {number} waits: {clause}", self.fleet);
-        }
-        self.member.not_fetched(number, clause);
-        self.pause_until = Instant::now() + PAUSE;
-    }
-
-    fn refuse(&mut self, number: u64, fault: ReleaseFault) {
-        self.note(&fault);
-        let sentence = format!("release {number} is refused: {fault}");
-        tracing::error!("fleet {}: {sentence}", self.fleet);
-        self.tell_event(sentence);
-        self.member.refuse(number, fault.to_string());
-    }
-
-    fn say_failed(&self, clause: &str) {
-        let number = self.member.memory().seen;
-        let sentence = format!("release {number} is taken back: {clause}");
-        tracing::error!("fleet {}: {sentence}", self.fleet);
-        self.tell_event(sentence);
-    }
-
-    /// Removes releases that nothing goes back to.
-    async fn prune(&self) {
-        let (store, memory) = (self.store.clone(), self.member.memory().clone());
-        let target = self.member.target().cloned();
-        let workers = &self.control.threads.releases;
-        let pruned = workers.run(move || prune(&store, &memory, target.as_ref()));
-        let _ = pruned.await;
     }
 
     /// Saves what has to outlive a restart.
@@ -468,25 +353,6 @@ impl ReleaseRunner {
             Err(not_done) => not_done.to_string(),
         };
         tracing::error!("fleet {}: releases are not remembered: {saved}", self.fleet);
-    }
-}
-
-/// Keeps the releases that are served, were proven, or come next.
-fn prune(store: &ReleaseStore, memory: &ReleaseMemory, target: Option<&ReleaseFacts>) {
-    let mut kept = BTreeSet::new();
-    kept.extend(target.map(|target| target.digest.as_str()));
-    for served in [&memory.serving, &memory.home].into_iter().flatten() {
-        kept.insert(served.digest.as_str());
-    }
-    kept.extend(memory.proven.iter().map(String::as_str));
-    store.keep_only(&kept);
-}
-
-/// Whether clients may move however far.
-fn confirmed(may_move: bool) -> ConfirmedRisks {
-    ConfirmedRisks {
-        moves: may_move,
-        uncovers: may_move,
     }
 }
 

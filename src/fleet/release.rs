@@ -305,28 +305,42 @@ impl SignedRelease {
         if self.format > FORMAT {
             return Err(ReleaseFault::NewerFormat(self.format));
         }
-        let key = STANDARD
-            .decode(&self.key)
-            .map_err(|_| ReleaseFault::NoRelease)?;
-        if !trusted.iter().any(|trusted| trusted.0[..] == key[..]) {
-            return Err(ReleaseFault::UnknownKey);
-        }
-        let signature = STANDARD.decode(&self.signature);
-        let signature = signature.map_err(|_| ReleaseFault::WrongSignature)?;
-        UnparsedPublicKey::new(&ED25519, key)
-            .verify(&signed_octets(&self.manifest), &signature)
-            .map_err(|_| ReleaseFault::WrongSignature)?;
+        self.check_signature(&self.trusted_key(trusted)?)?;
         let manifest: ReleaseManifest =
             serde_json::from_str(&self.manifest).map_err(|_| ReleaseFault::NoRelease)?;
         if manifest.fleet != fleet {
             return Err(ReleaseFault::OtherFleet(manifest.fleet));
         }
-        let archive = &manifest.archive;
-        let fits = archive.octets <= MOST_ARCHIVE as u64 && is_digest(&archive.digest);
-        if !fits || manifest.number == 0 {
-            return Err(ReleaseFault::NoRelease);
+        if manifest.is_sound() {
+            Ok(manifest)
+        } else {
+            Err(ReleaseFault::NoRelease)
         }
-        Ok(manifest)
+    }
+
+    /// The key, if it is one of these.
+    fn trusted_key(&self, trusted: &[ReleaseKey]) -> Result<ReleaseKey, ReleaseFault> {
+        let key = ReleaseKey::of(&self.key).ok_or(ReleaseFault::NoRelease)?;
+        if trusted.contains(&key) {
+            Ok(key)
+        } else {
+            Err(ReleaseFault::UnknownKey)
+        }
+    }
+
+    fn check_signature(&self, key: &ReleaseKey) -> Result<(), ReleaseFault> {
+        let signature = STANDARD.decode(&self.signature).unwrap_or_default();
+        UnparsedPublicKey::new(&ED25519, key.0)
+            .verify(&signed_octets(&self.manifest), &signature)
+            .map_err(|_| ReleaseFault::WrongSignature)
+    }
+}
+
+impl ReleaseManifest {
+    /// Whether its numbers and its archive can be.
+    fn is_sound(&self) -> bool {
+        let fits = self.archive.octets <= MOST_ARCHIVE as u64;
+        self.number > 0 && fits && is_digest(&self.archive.digest)
     }
 }
 

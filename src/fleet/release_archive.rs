@@ -153,6 +153,19 @@ fn holds_key(octets: &[u8]) -> bool {
     is_key
 }
 
+/// Whether a path leads to a place below the folder, and is written in the one way.
+fn is_plain(path: &str) -> bool {
+    let mut parts = 0;
+    for part in Path::new(path).components() {
+        if !matches!(part, Component::Normal(_)) {
+            return false;
+        }
+        parts += 1;
+    }
+    let is_short = path.len() <= MOST_PATH && parts <= MOST_PARTS;
+    parts == path.split('/').count() && is_short && !path.contains(char::is_control)
+}
+
 /// What an archive has so far.
 #[derive(Default)]
 struct ArchiveBounds {
@@ -165,32 +178,38 @@ impl ArchiveBounds {
     /// Counts a file, if its path is a plain one and there is room for it.
     fn admit(&mut self, path: &str, octets: u64) -> Result<(), String> {
         let shown = crate::text::shown(path).to_string();
-        let parts: Vec<Component<'_>> = Path::new(path).components().collect();
-        let is_plain = parts
-            .iter()
-            .all(|part| matches!(part, Component::Normal(_)));
-        let is_short = path.len() <= MOST_PATH && parts.len() <= MOST_PARTS;
-        let is_written = path.split('/').count() == parts.len() && !path.contains(char::is_control);
-        if parts.is_empty() || !is_plain || !is_short || !is_written {
+        if !is_plain(path) {
             return Err(format!("the path \"{shown}\" cannot be in a release"));
         }
         if !self.files.insert(path.to_owned()) || self.folders.contains(path) {
             return Err(format!("the path \"{shown}\" is there twice"));
         }
+        if !self.admit_folders(path) {
+            return Err(format!("the path \"{shown}\" lies in a file"));
+        }
+        self.octets = self.octets.saturating_add(octets);
+        if self.has_room() {
+            return Ok(());
+        }
+        Err(format!(
+            "has more than {MOST_FILES} files, or {MOST_UNPACKED} octets of files"
+        ))
+    }
+
+    /// Notes the folders of a path; false: one of them is a file.
+    fn admit_folders(&mut self, path: &str) -> bool {
         for (at, _) in path.match_indices('/') {
             let folder = path.get(..at).unwrap_or_default();
             if self.files.contains(folder) {
-                return Err(format!("the path \"{shown}\" lies in a file"));
+                return false;
             }
             self.folders.insert(folder.to_owned());
         }
-        self.octets = self.octets.saturating_add(octets);
-        if self.files.len() > MOST_FILES || self.octets > MOST_UNPACKED {
-            return Err(format!(
-                "has more than {MOST_FILES} files, or {MOST_UNPACKED} octets of files"
-            ));
-        }
-        Ok(())
+        true
+    }
+
+    fn has_room(&self) -> bool {
+        self.files.len() <= MOST_FILES && self.octets <= MOST_UNPACKED
     }
 }
 

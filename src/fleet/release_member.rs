@@ -339,17 +339,16 @@ impl ReleaseMember {
     }
 
     fn why(&self) -> String {
-        let verdict = self.memory.verdict.as_ref();
-        let verdict = verdict.filter(|verdict| verdict.number == self.memory.seen);
-        if let Some(verdict) = verdict
-            && !verdict.why.is_empty()
-        {
-            return verdict.why.clone();
-        }
+        let told = self.verdict().map(|verdict| verdict.why.as_str());
         let is_open = matches!(self.state(), ReleaseState::Waiting | ReleaseState::Checked);
-        let Some(target) = self.target.as_ref().filter(|_| is_open) else {
-            return String::new();
-        };
+        match (told.unwrap_or_default(), &self.target) {
+            ("", Some(target)) if is_open => self.waits_for(target),
+            (told, _) => told.to_owned(),
+        }
+    }
+
+    /// What a release waits for; empty: nothing.
+    fn waits_for(&self, target: &ReleaseFacts) -> String {
         match self.answer(target) {
             RingAnswer::Halt { by, .. } => format!("halted by {by}"),
             _ if !self.waits_for_parts.is_empty() => self.waits_for_parts.clone(),
@@ -387,9 +386,14 @@ impl ReleaseMember {
 
     /// What became of the newest release.
     fn state(&self) -> ReleaseState {
-        let verdict = self.memory.verdict.as_ref();
-        let verdict = verdict.filter(|verdict| verdict.number == self.memory.seen);
+        let verdict = self.verdict();
         verdict.map_or(ReleaseState::Waiting, |verdict| verdict.state)
+    }
+
+    /// The verdict about the newest release.
+    fn verdict(&self) -> Option<&ReleaseVerdict> {
+        let verdict = self.memory.verdict.as_ref();
+        verdict.filter(|verdict| verdict.number == self.memory.seen)
     }
 
     /// Remembers what became of the newest release. Others read it as this server's report, and so

@@ -25,19 +25,18 @@ pub fn make(path: &Path) -> Result<String, String> {
     let der = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new())
         .map_err(|_| "the system has no random octets for a key".to_owned())?;
     let signer = ReleaseSigner::from_pkcs8(der.as_ref())?;
-    let mut text = format!("{BEGIN}\n");
-    let base64 = Zeroizing::new(STANDARD.encode(der.as_ref()));
-    let mut left = base64.as_str();
-    while !left.is_empty() {
-        let (line, rest) = left.split_at(left.len().min(LINE));
-        text.push_str(line);
-        text.push('\n');
-        left = rest;
-    }
-    text.push_str(END);
-    text.push('\n');
-    write_new(&[NewFile::secret(path.to_owned(), text)])?;
+    write_new(&[NewFile::secret(path.to_owned(), pem(der.as_ref()))])?;
     Ok(signer.public())
+}
+
+fn pem(der: &[u8]) -> String {
+    let base64 = Zeroizing::new(STANDARD.encode(der));
+    let mut text = format!("{BEGIN}\n");
+    for line in base64.as_bytes().chunks(LINE) {
+        text.push_str(&String::from_utf8_lossy(line));
+        text.push('\n');
+    }
+    text + END + "\n"
 }
 
 /// Reads a key.
@@ -48,20 +47,29 @@ pub fn read(path: &Path) -> Result<ReleaseSigner, String> {
     let name = path.display();
     let (octets, _) = files::read_secret(path, FileKind::Key)
         .map_err(|error| format!("{name}: the file {error}"))?;
-    let text = String::from_utf8_lossy(&octets);
-    let body = text
-        .split_once(BEGIN)
-        .and_then(|(_, after)| after.split_once(END));
-    let Some((body, _)) = body else {
-        return Err(format!(
-            "{name}: there is no PRIVATE KEY block; `meridian push --new-key FILE` makes a key"
-        ));
+    let signer = der_of(&octets).and_then(|der| ReleaseSigner::from_pkcs8(&der));
+    signer.map_err(|sentence| format!("{name}: {sentence}"))
+}
+
+/// The key in a text.
+fn der_of(octets: &[u8]) -> Result<Zeroizing<Vec<u8>>, String> {
+    let text = str::from_utf8(octets).unwrap_or_default();
+    let Some(body) = body_of(text) else {
+        let sentence = "there is no PRIVATE KEY block; `meridian push --new-key FILE` makes a key";
+        return Err(sentence.to_owned());
     };
     let mut base64 = Zeroizing::new(Vec::with_capacity(body.len()));
     base64.extend(body.bytes().filter(|octet| !octet.is_ascii_whitespace()));
-    let der = STANDARD.decode(&base64[..]).map(Zeroizing::new);
-    let der = der.map_err(|_| format!("{name}: the PRIVATE KEY block is not base64"))?;
-    ReleaseSigner::from_pkcs8(&der).map_err(|sentence| format!("{name}: {sentence}"))
+    match STANDARD.decode(&base64[..]) {
+        Ok(der) => Ok(Zeroizing::new(der)),
+        Err(_) => Err("the PRIVATE KEY block is not base64".to_owned()),
+    }
+}
+
+fn body_of(text: &str) -> Option<&str> {
+    let (_, after) = text.split_once(BEGIN)?;
+    let (body, _) = after.split_once(END)?;
+    Some(body)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 use super::handle::ReleaseCall;
 use super::{RELEASE, ReleaseRunner};
 use crate::control::outcome::ChangeRefusal;
-use crate::fleet::order_carrier::{KeyWrite, WriteFault};
+use crate::fleet::order_carrier::{KeyWrite, OrderCommander, WriteFault};
 use crate::fleet::release::SignedRelease;
 
 impl ReleaseRunner {
@@ -17,36 +17,19 @@ impl ReleaseRunner {
             ReleaseCall::Piece { key, octets, reply } => {
                 tokio::spawn(async move {
                     let stored = commander.store(key, octets).await;
-                    drop(reply.send(stored.map_err(|clause| {
-                        ChangeRefusal::NotTaken(format!(
-                            "a piece of the archive was not written: {clause}; nothing has changed"
-                        ))
-                    })));
+                    drop(reply.send(stored.map_err(not_written)));
                 });
             }
             ReleaseCall::Push(release, reply) => {
                 let begun = self.begin_push(&release);
-                tokio::spawn(async move {
-                    let pushed = match begun {
-                        Ok((write, number)) => {
-                            let written = commander.write(write).await;
-                            written.map(|_| published(number)).map_err(refusal)
-                        }
-                        Err(refusal) => Err(refusal),
-                    };
-                    drop(reply.send(pushed));
-                });
+                tokio::spawn(async move { reply.send(push(&commander, begun).await) });
             }
         }
     }
 
     /// The value that publishes a release, and its number.
     fn begin_push(&self, release: &SignedRelease) -> Result<(KeyWrite, u64), ChangeRefusal> {
-        if !self.is_linked || !self.is_current {
-            let sentence = "no NATS server can be reached, or the releases of the fleet cannot be \
-                            read yet: the release was not published";
-            return Err(ChangeRefusal::NotTaken(sentence.to_owned()));
-        }
+        self.expect_ready()?;
         let manifest = release.verify(&self.config.trusted_keys, &self.fleet);
         let manifest = manifest.map_err(|fault| {
             ChangeRefusal::Unfit(format!("this server refuses the release: {fault}"))
@@ -64,6 +47,36 @@ impl ReleaseRunner {
         };
         Ok((write, manifest.number))
     }
+}
+
+impl ReleaseRunner {
+    /// Whether the newest release is known, so that the next one can be published.
+    fn expect_ready(&self) -> Result<(), ChangeRefusal> {
+        if self.is_linked && self.is_current {
+            return Ok(());
+        }
+        let sentence = "no NATS server can be reached, or the releases of the fleet cannot be read \
+                        yet: the release was not published";
+        Err(ChangeRefusal::NotTaken(sentence.to_owned()))
+    }
+}
+
+/// Writes a release, and says what is true then.
+async fn push(
+    commander: &OrderCommander,
+    begun: Result<(KeyWrite, u64), ChangeRefusal>,
+) -> Result<String, ChangeRefusal> {
+    let (write, number) = begun?;
+    match commander.write(write).await {
+        Ok(_) => Ok(published(number)),
+        Err(fault) => Err(refusal(fault)),
+    }
+}
+
+fn not_written(clause: String) -> ChangeRefusal {
+    ChangeRefusal::NotTaken(format!(
+        "a piece of the archive was not written: {clause}; nothing has changed"
+    ))
 }
 
 fn published(number: u64) -> String {

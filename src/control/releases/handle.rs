@@ -133,7 +133,7 @@ impl ReleasesHandle {
     pub async fn put_piece(&self, key: String, octets: Vec<u8>) -> Result<(), ChangeRefusal> {
         let (reply, result) = oneshot::channel();
         self.call(ReleaseCall::Piece { key, octets, reply })?;
-        result.await.unwrap_or_else(|_| Err(ended()))
+        result.await.unwrap_or_else(ended)
     }
 
     /// Publishes a release, and returns what is true then, as a sentence.
@@ -143,7 +143,7 @@ impl ReleasesHandle {
     pub async fn push(&self, release: SignedRelease) -> Result<String, ChangeRefusal> {
         let (reply, result) = oneshot::channel();
         self.call(ReleaseCall::Push(Box::new(release), reply))?;
-        result.await.unwrap_or_else(|_| Err(ended()))
+        result.await.unwrap_or_else(ended)
     }
 
     fn call(&self, call: ReleaseCall) -> Result<(), ChangeRefusal> {
@@ -153,6 +153,6 @@ impl ReleasesHandle {
     }
 }
 
-fn ended() -> ChangeRefusal {
-    ChangeRefusal::NotTaken("the server is ending".to_owned())
+fn ended<T>(_: oneshot::error::RecvError) -> Result<T, ChangeRefusal> {
+    Err(ChangeRefusal::NotTaken("the server is ending".to_owned()))
 }

@@ -6,7 +6,6 @@ use std::time::Instant;
 
 use super::handle::{ReleaseHalt, ReleasesReport, ServerRelease};
 use super::{PAUSE, REPORT, ReleaseRunner};
-use crate::control::events::{EventDraft, EventTopic};
 use crate::fleet::order_carrier::{KeyWrite, OrderCommand, WriteFault};
 use crate::fleet::release::{ReleaseFault, ReleaseManifest};
 use crate::fleet::rings::ReleaseState;
@@ -23,11 +22,6 @@ impl ReleaseRunner {
             }
         }
         names
-    }
-
-    pub(super) fn tell_event(&self, sentence: String) {
-        let draft = EventDraft::new(EventTopic::Reload, sentence);
-        self.control.events().tell(draft);
     }
 
     /// Writes the report of this server to the engine, if it says something new.

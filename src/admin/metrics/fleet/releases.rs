@@ -23,6 +23,10 @@ pub fn write(page: &mut MetricsWriter<'_>, report: &ReleasesReport) -> fmt::Resu
         "Whether the newest release is halted",
         i64::from(report.halted.is_some()),
     )?;
+    write_refused(page, report)
+}
+
+fn write_refused(page: &mut MetricsWriter<'_>, report: &ReleasesReport) -> fmt::Result {
     let mut refused = Vec::new();
     for (reason, count) in &report.refused {
         refused.push(MetricSample::new("reason", reason, *count));
