@@ -27,6 +27,7 @@ mod disposition;
 pub mod steered;
 
 mod additional;
+mod any;
 mod copies;
 mod denial;
 mod hints;
@@ -260,16 +261,22 @@ fn mark<'b>(
     query: &Query<'_>,
     transport: Transport,
 ) -> Reply<'b> {
-    if *error == ExtendedError::TOO_MANY_DENIALS {
-        reply.clear(HEADER.saturating_add(query.question.octets.len()));
-        reply.truncated = transport == Transport::Udp;
-        reply.authoritative = false;
-        reply.rcode = match transport {
-            Transport::Udp => Rcode::NoError,
-            Transport::Stream | Transport::Exchange => Rcode::ServFail,
-        };
+    if *error != ExtendedError::TOO_MANY_DENIALS {
+        return reply;
     }
+    reply.clear(HEADER.saturating_add(query.question.octets.len()));
+    reply.truncated = transport == Transport::Udp;
+    reply.authoritative = false;
+    reply.rcode = code_without_denial(transport);
     reply
+}
+
+/// The response code of a reply whose denial could not be signed.
+fn code_without_denial(transport: Transport) -> Rcode {
+    match transport {
+        Transport::Udp => Rcode::NoError,
+        Transport::Stream | Transport::Exchange => Rcode::ServFail,
+    }
 }
 
 /// Finishes the reply with an extended error (RFC 8914), if there is room for one, or with what stands

@@ -6,7 +6,7 @@
 //! signed ahead, and another one covers the next closer name and nothing else (RFC 4470). So answers of
 //! wildcards need no signatures of their own for each name.
 
-use super::on_demand::DenialToSign;
+use super::on_demand::{DenialSignatures, DenialToSign};
 use super::solve::{ChainName, RrsetOwner, Solver};
 use crate::catalog::NameNode;
 use crate::catalog::signed::SignedZone;
@@ -14,7 +14,7 @@ use crate::dns::edns::Edns;
 use crate::dns::name::MAX_NAME;
 use crate::dns::reply::{POINTER_REACH, Section};
 use crate::dns::reply_opt::ExtendedError;
-use crate::dns::{Rcode, RecordType, ReplyFull};
+use crate::dns::{Rcode, RecordType, ReplyFull, SearchName};
 use crate::dnssec::denial::{
     TYPES_OF_CHAIN, TYPES_OF_MISSING, name_before, name_below, name_beside,
 };
@@ -62,12 +62,7 @@ impl<'m, const SIGNED: bool> Solver<'m, '_, '_, '_, SIGNED> {
         if !zone.chain.is_compact() {
             return Ok(());
         }
-        // The next closer name has as many labels as the wildcard.
-        let skip = current
-            .name
-            .label_count()
-            .saturating_sub(wildcard.labels.into());
-        let closer = current.name.suffix(skip);
+        let closer = next_closer(current.name, wildcard);
         let (Some(before), Some(beside)) = (name_before(closer), name_beside(closer)) else {
             return Err(self.give_up());
         };
@@ -92,32 +87,35 @@ impl<'m, const SIGNED: bool> Solver<'m, '_, '_, '_, SIGNED> {
         current: &ChainName<'_>,
         record: &MadeRecord<'_>,
     ) -> Result<(), ReplyFull> {
-        let Some(signer) = self.context.on_demand else {
-            self.reply.error = Some(&ExtendedError::UNSIGNED_DENIAL);
-            return Err(ReplyFull);
-        };
         let mut room = [0; DATA];
         let rdata = joined(record, &mut room).ok_or(ReplyFull)?;
-        let signed = signer.sign(&DenialToSign {
+        let to_sign = DenialToSign {
             zone: zone.id,
             owner: record.owner,
             rdata,
             ttl: zone.chain.ttl,
-        });
-        let Some(signatures) = signed else {
-            return Err(self.give_up());
         };
-        let owner = self.put_made_record(zone, current, record.owner, rdata)?;
+        let signatures = self.sign_made(&to_sign)?;
+        let owner = self.put_made_record(zone, current, &to_sign)?;
         for signature in &*signatures {
-            self.reply.append_record(
-                Section::Authority,
-                owner,
-                RecordType::RRSIG,
-                zone.chain.ttl,
-                &[signature],
-            )?;
+            self.put_made_signature(owner, to_sign.ttl, signature)?;
         }
         Ok(())
+    }
+
+    /// Signs a record. If who answers has no keys, somebody else must answer.
+    fn sign_made(&mut self, record: &DenialToSign<'_>) -> Result<DenialSignatures, ReplyFull> {
+        let Some(signer) = self.context.on_demand else {
+            self.reply.error = Some(&ExtendedError::UNSIGNED_DENIAL);
+            return Err(ReplyFull);
+        };
+        signer.sign(record).ok_or_else(|| self.give_up())
+    }
+
+    fn put_made_signature(&mut self, owner: u16, ttl: u32, rdata: &[u8]) -> Result<(), ReplyFull> {
+        let (section, rtype) = (Section::Authority, RecordType::RRSIG);
+        self.reply
+            .append_record(section, owner, rtype, ttl, &[rdata])
     }
 
     /// Writes the record itself, and returns the position of its owner.
@@ -125,10 +123,12 @@ impl<'m, const SIGNED: bool> Solver<'m, '_, '_, '_, SIGNED> {
         &mut self,
         zone: &SignedZone,
         current: &ChainName<'_>,
-        owner: &[u8],
-        rdata: &[u8],
+        record: &DenialToSign<'_>,
     ) -> Result<u16, ReplyFull> {
-        let (rtype, ttl) = (RecordType::NSEC, zone.chain.ttl);
+        let &DenialToSign {
+            owner, rdata, ttl, ..
+        } = record;
+        let rtype = RecordType::NSEC;
         if owner == current.name.as_wire() {
             self.reply
                 .append_record(Section::Authority, current.at, rtype, ttl, &[rdata])?;
@@ -144,6 +144,13 @@ impl<'m, const SIGNED: bool> Solver<'m, '_, '_, '_, SIGNED> {
             .append_named(Section::Authority, (labels, apex), rtype, ttl, &[rdata])?;
         Ok(at as u16)
     }
+}
+
+/// The next closer name (RFC 5155 section 1.3) of a name that a wildcard stands for: it has as many
+/// labels as the wildcard.
+fn next_closer<'n>(name: &'n SearchName, wildcard: &NameNode) -> &'n [u8] {
+    let labels = usize::from(wildcard.labels);
+    name.suffix(name.label_count().saturating_sub(labels))
 }
 
 /// The data of a record: the next name, then the types (RFC 4034 section 4.1).

@@ -17,7 +17,7 @@ use crate::dns::name::MAX_NAME;
 use crate::dns::reply::{POINTER_REACH, Section};
 use crate::dns::{RecordType, ReplyFull};
 use crate::dnssec::denial::NextName;
-use crate::dnssec::nsec3::{NSEC3_HEAD, NSEC3_LABEL, nsec3_label};
+use crate::dnssec::nsec3::{NSEC3_HASH, NSEC3_HEAD, NSEC3_LABEL, nsec3_label};
 
 /// The records of one proof by their places in the chain.
 type ProofLinks = [Option<usize>; 3];
@@ -119,11 +119,12 @@ impl<'m, const SIGNED: bool> Solver<'m, '_, '_, '_, SIGNED> {
         current: &ChainName<'_>,
         encloser_labels: usize,
     ) -> Option<usize> {
+        let name = current.name;
         if !zone.chain.is_hashed() {
-            return self.link_at(zone, current.name.as_wire());
+            return self.link_at(zone, name.as_wire());
         }
-        let below = current.name.label_count().saturating_sub(encloser_labels);
-        self.link_at(zone, current.name.suffix(below.saturating_sub(1)))
+        let below = name.label_count().saturating_sub(encloser_labels);
+        self.link_at(zone, name.suffix(below.saturating_sub(1)))
     }
 
     /// Proves that the current name does not exist, nor a wildcard at its closest encloser.
@@ -164,8 +165,7 @@ impl<'m, const SIGNED: bool> Solver<'m, '_, '_, '_, SIGNED> {
             return Ok(());
         };
         let name = self.context.catalog().names.name_of(cut);
-        let link = self.link_at(zone, name);
-        self.put_links(zone, current, [link, None, None])
+        self.put_links(zone, current, [self.link_at(zone, name), None, None])
     }
 
     /// The link of a name, or the one that covers it.
@@ -297,12 +297,9 @@ impl<'m, const SIGNED: bool> Solver<'m, '_, '_, '_, SIGNED> {
         record: DenialRecord<'m>,
         apex: u16,
     ) -> Result<(), ReplyFull> {
-        let mut label = [NSEC3_LABEL as u8; NSEC3_LABEL + 1];
-        if let Some((_, letters)) = label.split_first_mut() {
-            letters.copy_from_slice(&nsec3_label(&zone.chain.hash(record.index)));
-        }
+        let label = hash_label(&zone.chain.hash(record.index));
         let next = zone.chain.hash(record.next);
-        let data = [&NSEC3_HEAD[..], &next, record.types];
+        let data = [&NSEC3_HEAD, &next[..], record.types];
         self.put_named(zone, &record, (&label, apex), &data)
     }
 
@@ -350,20 +347,23 @@ impl<'m, const SIGNED: bool> Solver<'m, '_, '_, '_, SIGNED> {
     where
         'm: 'r,
     {
-        let names = &self.context.catalog().names;
-        let chain = &zone.chain;
-        if chain.is_compact() {
-            let node = names.node(record.owner);
-            return match node.and_then(|node| chain.compact_next(node, names.name_of(node))) {
-                Some(next) => made.insert(next).as_wire(),
-                None => &[0],
-            };
+        if zone.chain.is_compact() {
+            *made = self.compact_next(zone, record);
+            return made.as_ref().map_or(&[0], NextName::as_wire);
         }
-        if let Some(next) = chain.spelled_next(record) {
+        if let Some(next) = zone.chain.spelled_next(record) {
             return next;
         }
-        let next = chain.node(record.next).and_then(|id| names.node(id));
+        let names = &self.context.catalog().names;
+        let next = zone.chain.node(record.next);
+        let next = next.and_then(|id| names.node(id));
         next.map_or(&[0], |node| names.name_of(node))
+    }
+
+    fn compact_next(&self, zone: &SignedZone, record: &DenialRecord<'m>) -> Option<NextName> {
+        let names = &self.context.catalog().names;
+        let node = names.node(record.owner)?;
+        zone.chain.compact_next(node, names.name_of(node))
     }
 
     fn put_link_signatures(
@@ -385,6 +385,15 @@ impl<'m, const SIGNED: bool> Solver<'m, '_, '_, '_, SIGNED> {
         }
         Ok(())
     }
+}
+
+/// A hash as the first label of an owner, with its length in front.
+fn hash_label(hash: &[u8; NSEC3_HASH]) -> [u8; NSEC3_LABEL + 1] {
+    let mut label = [NSEC3_LABEL as u8; NSEC3_LABEL + 1];
+    if let Some((_, letters)) = label.split_first_mut() {
+        letters.copy_from_slice(&nsec3_label(hash));
+    }
+    label
 }
 
 /// The wildcard right below a name; `None` if it would be too long.

@@ -329,27 +329,6 @@ impl<'m, 'q, 'r, 'b, const SIGNED: bool> Solver<'m, 'q, 'r, 'b, SIGNED> {
         self.no_data(current, zone)
     }
 
-    /// Answers ANY: with one record that stands for all (RFC 8482 section 4.2), which is not signed.
-    /// So a client that wants signatures gets one RRset of the name instead (section 4.1): a name that
-    /// has only a service gives its NSEC record.
-    #[cold]
-    fn solve_any(
-        &mut self,
-        current: &ChainName<'_>,
-        node: &NameNode,
-        rrsets: &'m [WireRrset],
-    ) -> Result<Step, ReplyFull> {
-        match (self.signatures(), rrsets.first()) {
-            (Some(_), Some(first)) => {
-                self.put(Section::Answer, first, current)?;
-            }
-            // A record of a wildcard's own is no record of the name that it stands for.
-            (Some(_), None) if self.expanded.is_none() && self.solve_nsec(current, node)? => {}
-            _ => self.put_any_hinfo(current.at)?,
-        }
-        Ok(Step::Done(Disposition::Static))
-    }
-
     /// Writes a CNAME and continues with its target.
     fn solve_alias(
         &mut self,
@@ -484,17 +463,6 @@ impl<'m, 'q, 'r, 'b, const SIGNED: bool> Solver<'m, 'q, 'r, 'b, SIGNED> {
             at,
             in_front,
         }
-    }
-
-    /// Writes the one record that answers ANY for a name with records (RFC 8482 section 4.2).
-    fn put_any_hinfo(&mut self, owner: u16) -> Result<(), ReplyFull> {
-        self.reply.append_record(
-            Section::Answer,
-            owner,
-            RecordType::HINFO,
-            3600,
-            &[b"\x07RFC8482\0"],
-        )
     }
 }
 

@@ -13,7 +13,7 @@ use moka::sync::Cache;
 use crate::answer::on_demand::{DenialSignatures, DenialSigner, DenialToSign};
 use crate::catalog::signed::ZoneSigners;
 use crate::dns::RecordType;
-use crate::dnssec::{RrsetHead, SigningRoom};
+use crate::dnssec::{MadeSignature, RrsetHead, SigningRoom};
 
 /// Records whose signatures are kept: some 6 MB.
 const KEPT: u64 = 10_000;
@@ -31,23 +31,24 @@ pub(super) struct OnDemandSigner {
 impl OnDemandSigner {
     /// A signer that makes at most `rate` signatures per second.
     pub(super) fn new(signers: ZoneSigners, rate: u32) -> OnDemandSigner {
-        let signed = Cache::builder()
-            .max_capacity(KEPT)
-            .time_to_live(KEPT_FOR)
-            .build();
+        let cache = Cache::builder().max_capacity(KEPT);
         OnDemandSigner {
             signers,
             bucket: Mutex::new(SignatureBucket::full(rate, Instant::now())),
-            signed,
+            signed: cache.time_to_live(KEPT_FOR).build(),
         }
     }
 
-    fn make(&self, record: &DenialToSign<'_>) -> Option<DenialSignatures> {
+    /// Takes one signature from the bucket.
+    fn may_sign(&self) -> bool {
         let mut bucket = self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
-        if !bucket.take(Instant::now()) {
+        bucket.take(Instant::now())
+    }
+
+    fn make(&self, record: &DenialToSign<'_>) -> Option<DenialSignatures> {
+        if !self.may_sign() {
             return None;
         }
-        drop(bucket);
         let signer = self.signers.of(record.zone.0 as usize)?;
         let rrset = RrsetHead {
             owner: record.owner,
@@ -60,13 +61,18 @@ impl OnDemandSigner {
             tracing::debug!(zone = %signer.apex(), %error, "a denial is not signed");
             return None;
         }
-        let mut signatures = Vec::new();
-        for made in &room.made {
-            let rdata = made.fields.rdata(made.octets.as_slice());
-            signatures.push(rdata.into_boxed_slice());
-        }
-        Some(signatures.into())
+        Some(rdatas(&room.made))
     }
+}
+
+/// The data of RRSIG records.
+fn rdatas(made: &[MadeSignature]) -> DenialSignatures {
+    let mut rdatas = Vec::new();
+    for signature in made {
+        let octets = signature.octets.as_slice();
+        rdatas.push(signature.fields.rdata(octets).into());
+    }
+    rdatas.into()
 }
 
 impl DenialSigner for OnDemandSigner {
@@ -111,11 +117,11 @@ impl SignatureBucket {
         let since = now.saturating_duration_since(self.at).as_secs_f64();
         self.at = now;
         self.left = (self.left + since * self.rate).min(self.rate);
-        if self.left < 1.0 {
-            return false;
+        let is_some = self.left >= 1.0;
+        if is_some {
+            self.left -= 1.0;
         }
-        self.left -= 1.0;
-        true
+        is_some
     }
 }
 

@@ -10,6 +10,7 @@
 //! `meridian sign` makes the bundle.
 
 mod bootstrap;
+mod denial;
 mod draft;
 mod selection;
 mod serials;
@@ -21,6 +22,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use self::denial::add_denial_records;
 pub use self::draft::BundleDraft;
 pub(super) use self::selection::is_selected;
 use self::selection::{not_foreseen, signed_on_demand, steered_zones, unknown_zones};
@@ -32,7 +34,6 @@ use crate::answer::on_demand::DenialSigner;
 use crate::catalog::signed::ZoneSigners;
 use crate::config::{Config, DnssecConfig, SigningRules};
 use crate::dns::{Name, RecordType};
-use crate::dnssec::nsec3::NSEC3PARAM;
 use crate::dnssec::rollover::KeyRoles;
 use crate::dnssec::zone_key::{CDNSKEY_DELETE, CDS_DELETE};
 use crate::dnssec::{
@@ -543,22 +544,8 @@ fn joined(stated: Vec<Vec<u8>>, made: Vec<Vec<u8>>, delete: &[u8]) -> Vec<Vec<u8
     joined
 }
 
-/// Adds the record that tells secondaries of the chain of hashes (RFC 5155 section 4). What the file
-/// says of a chain is not true of this one.
-fn add_denial_records(zone: &mut Zone, denial: ZoneDenial) -> Result<(), crate::zone::StoreFull> {
-    zone.take_at_apex(RecordType::NSEC3PARAM);
-    match denial {
-        ZoneDenial::Nsec | ZoneDenial::Compact => Ok(()),
-        ZoneDenial::Nsec3 => {
-            let ttl = zone.soa().map_or(3600, |soa| soa.ttl());
-            zone.add_at_apex(RecordType::NSEC3PARAM, ttl, &[NSEC3PARAM.to_vec()])
-        }
-    }
-}
-
 pub(super) fn rules_of(dnssec: &DnssecConfig, origin: &Name) -> SigningRules {
-    let own = dnssec.policies.iter().find(|(_, zone, _)| zone == origin);
-    own.map_or(dnssec.policy, |(_, _, rules)| *rules)
+    dnssec.rules_of(origin)
 }
 
 /// New keys of a zone, which are published and sign from now on.

@@ -136,11 +136,11 @@ impl<'d> ReplyOpt<'d> {
     /// An OPT record without options, with the query's DO; none for `None`.
     pub fn plain(dnssec_ok: Option<bool>) -> ReplyOpt<'static> {
         let size = if dnssec_ok.is_some() { OPT_FIXED } else { 0 };
+        let flags = dnssec_ok.map_or(0, |is_ok| u8::from(is_ok) * FLAG_DO);
         ReplyOpt {
             size,
-            flags: if dnssec_ok == Some(true) { FLAG_DO } else { 0 },
-            client_subnet: None,
-            extras: None,
+            flags,
+            ..ReplyOpt::default()
         }
     }
 

@@ -100,12 +100,11 @@ impl PostponedWorker {
     }
 
     fn run(&self) {
-        let mut draw = 0;
-        let mut scratch = QueryScratch::default();
+        let (mut draw, mut scratch) = (0, QueryScratch::default());
         let mut reply = [0; REPLY];
-        while let Ok(postponed) = self.queue.recv() {
+        while let Ok(query) = self.queue.recv() {
             draw = next_draw(draw);
-            self.answer(postponed, draw, &mut scratch, &mut reply);
+            self.answer(query, draw, &mut scratch, &mut reply);
         }
     }
 
@@ -121,6 +120,20 @@ impl PostponedWorker {
             mut path,
             socket,
         } = postponed;
+        let length = self.write(&query, draw, scratch, reply);
+        if let Some(octets) = reply.get_mut(..length).filter(|it| !it.is_empty()) {
+            path.send(&socket, octets);
+        }
+    }
+
+    /// Writes the reply to one query and counts it; returns its length.
+    fn write(
+        &self,
+        query: &KeptQuery,
+        draw: u64,
+        scratch: &mut QueryScratch,
+        reply: &mut [u8; REPLY],
+    ) -> usize {
         let snapshot = self.published.load();
         let context = snapshot.signing_context(self.stats.lane(), draw);
         let message = query.octets.get(..query.length).unwrap_or_default();
@@ -128,8 +141,6 @@ impl PostponedWorker {
         let answered = answer(message, query.source, transport, &context, scratch, reply);
         self.stats.count(answered.disposition);
         self.stats.note_proof(answered.proof);
-        if let Some(octets) = reply.get_mut(..answered.length).filter(|it| !it.is_empty()) {
-            path.send(&socket, octets);
-        }
+        answered.length
     }
 }

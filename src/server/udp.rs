@@ -26,7 +26,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use super::batch::{Datagram, DatagramBatch};
+use super::batch::{Datagram, DatagramBatch, ReturnPath};
 use super::conversation::PublishedSnapshot;
 use super::limit::RateLimiter;
 use super::postponed::{KeptQuery, PostponedQuery, PostponedQueue};
@@ -213,16 +213,8 @@ impl UdpWorker {
     ) {
         let mut answered = answered;
         if answered.is_postponed() {
-            if let (Some(query), Some(path)) = (query, batch.return_path(at)) {
-                let socket = self.socket.clone();
-                let postponed = PostponedQuery {
-                    query,
-                    path,
-                    socket,
-                };
-                if self.postponed.try_send(postponed).is_ok() {
-                    return;
-                }
+            if self.postpone(query, batch.return_path(at)) {
+                return;
             }
             answered = truncated(batch, at, context, scratch);
         }
@@ -231,6 +223,20 @@ impl UdpWorker {
         if answered.length > 0 {
             batch.reply(at, answered.length);
         }
+    }
+
+    /// Puts a query into the queue of the thread that signs; false: there is no room.
+    fn postpone(&self, query: Option<KeptQuery>, path: Option<ReturnPath>) -> bool {
+        let (Some(query), Some(path)) = (query, path) else {
+            return false;
+        };
+        let socket = self.socket.clone();
+        let postponed = PostponedQuery {
+            query,
+            path,
+            socket,
+        };
+        self.postponed.try_send(postponed).is_ok()
     }
 
     #[cold]

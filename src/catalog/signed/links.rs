@@ -42,6 +42,17 @@ struct RecordDraft {
     rdata: Vec<u8>,
 }
 
+impl RecordDraft {
+    /// Writes an NSEC3 record without its types.
+    fn write_hashes(&mut self, hash: &[u8; NSEC3_HASH], apex: &[u8], next: &[u8; NSEC3_HASH]) {
+        self.owner.push(NSEC3_LABEL as u8);
+        self.owner.extend_from_slice(&nsec3_label(hash));
+        self.owner.extend_from_slice(apex);
+        self.rdata.extend_from_slice(&NSEC3_HEAD);
+        self.rdata.extend_from_slice(next);
+    }
+}
+
 impl SigningInput<'_> {
     /// The names of all chains, by zone.
     pub(super) fn chain_drafts(&self) -> Vec<ChainDraft> {
@@ -86,15 +97,10 @@ impl SigningInput<'_> {
         let (Some(signer), Some(node)) = (self.signers.of(zone), self.names.node(id)) else {
             return;
         };
-        match signer.denial() {
-            ZoneDenial::Nsec if types.is_empty() => return,
-            ZoneDenial::Nsec | ZoneDenial::Compact => {
-                types.extend([RecordType::RRSIG, RecordType::NSEC]);
-            }
-            // The NSEC3 record has another owner, so it is not among the types, nor is its signature.
-            ZoneDenial::Nsec3 if is_any_signed(&types) => types.push(RecordType::RRSIG),
-            ZoneDenial::Nsec3 => {}
+        if signer.denial() == ZoneDenial::Nsec && types.is_empty() {
+            return;
         }
+        add_chain_types(signer.denial(), &mut types);
         let labels = self.zones[zone].origin.label_count();
         drafts[zone].links.push(LinkDraft {
             number: match signer.denial() {
@@ -184,16 +190,18 @@ impl SigningInput<'_> {
         Ok((chain, expiration))
     }
 
+    fn hashes_of(&self, drafts: &[LinkDraft]) -> Vec<[u8; NSEC3_HASH]> {
+        let mut hashes = Vec::with_capacity(drafts.len());
+        for draft in drafts {
+            hashes.push(nsec3_hash(self.name_of(draft.node)));
+        }
+        hashes
+    }
+
     /// Sets the hashes of names, on two threads.
     fn hash(&self, drafts: &mut [LinkDraft]) {
         let parts: Vec<&[LinkDraft]> = drafts.chunks(TOGETHER).collect();
-        let hashes = each(&parts, |part| {
-            let mut hashes = Vec::with_capacity(part.len());
-            for draft in *part {
-                hashes.push(nsec3_hash(self.name_of(draft.node)));
-            }
-            hashes
-        });
+        let hashes = each(&parts, |part| self.hashes_of(part));
         for (draft, hash) in drafts.iter_mut().zip(hashes.into_iter().flatten()) {
             draft.hash = hash;
             draft.number = u128::from(parts_of(&hash).0) << 64;
@@ -266,27 +274,23 @@ impl SigningInput<'_> {
         record.owner.clear();
         record.rdata.clear();
         if chain.is_hashed() {
-            record.owner.push(NSEC3_LABEL as u8);
-            record
-                .owner
-                .extend_from_slice(&nsec3_label(&chain.hash(link)));
-            record.owner.extend_from_slice(apex);
-            record.rdata.extend_from_slice(&NSEC3_HEAD);
-            record.rdata.extend_from_slice(&chain.hash(next));
-            return;
+            return record.write_hashes(&chain.hash(link), apex, &chain.hash(next));
         }
         let owner = self.name_of(chain.links[link].node);
         record.owner.extend_from_slice(owner);
         if chain.is_compact() {
-            if let Some(node) = self.names.node(chain.links[link].node)
-                && let Some(next) = chain.compact_next(node, owner)
-            {
-                record.rdata.extend_from_slice(next.as_wire());
-            }
-            return;
+            return self.write_compact_next(chain, link, record);
         }
         let next = self.name_of(chain.links[next].node);
         record.rdata.extend_from_slice(next);
+    }
+
+    fn write_compact_next(&self, chain: &DenialChain, link: usize, record: &mut RecordDraft) {
+        if let Some(node) = self.names.node(chain.links[link].node)
+            && let Some(next) = chain.compact_next(node, &record.owner)
+        {
+            record.rdata.extend_from_slice(next.as_wire());
+        }
     }
 
     fn name_of(&self, id: NodeId) -> &[u8] {
@@ -303,6 +307,18 @@ impl SigningInput<'_> {
             Some([a, b, c, d, ..]) => u32::from_be_bytes([*a, *b, *c, *d]),
             _ => 0,
         }
+    }
+}
+
+/// Adds the types of signing and of the chain to those of a name.
+fn add_chain_types(denial: ZoneDenial, types: &mut Vec<RecordType>) {
+    match denial {
+        ZoneDenial::Nsec | ZoneDenial::Compact => {
+            types.extend([RecordType::RRSIG, RecordType::NSEC]);
+        }
+        // The NSEC3 record has another owner, so it is not among the types, nor is its signature.
+        ZoneDenial::Nsec3 if is_any_signed(types) => types.push(RecordType::RRSIG),
+        ZoneDenial::Nsec3 => {}
     }
 }
 

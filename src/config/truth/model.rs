@@ -109,6 +109,14 @@ pub struct DnssecConfig {
     pub policies: Vec<(SourceLine, Name, SigningRules)>,
 }
 
+impl DnssecConfig {
+    /// The policy of the zone with this apex.
+    pub fn rules_of(&self, apex: &Name) -> SigningRules {
+        let own = self.policies.iter().find(|(_, zone, _)| zone == apex);
+        own.map_or(self.policy, |(_, _, rules)| *rules)
+    }
+}
+
 /// `[zones.dnssec.policies.*]`
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SigningRules {

@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 
-use super::rules_of;
 use crate::config::{Config, DnssecConfig, ServiceRegion};
 use crate::dns::Name;
 use crate::dnssec::ZoneDenial;
@@ -56,7 +55,7 @@ pub(super) fn not_foreseen(config: &Config, dnssec: &DnssecConfig, zones: &[Zone
 pub(super) fn signed_on_demand(dnssec: &DnssecConfig, zones: &[Zone]) -> Vec<String> {
     let mut mistakes = Vec::new();
     for zone in zones {
-        let denial = rules_of(dnssec, &zone.origin).denial;
+        let denial = dnssec.rules_of(&zone.origin).denial;
         if denial == ZoneDenial::Compact && is_selected(dnssec, zone) {
             mistakes.push(format!(
                 "{}: denials of {} are signed when somebody asks, so a bundle cannot have them; take \
