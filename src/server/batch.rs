@@ -358,6 +358,7 @@ fn forget_interface(control: &mut Control) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::{PassedSockets, socket};
     use std::net::SocketAddr;
 
     #[test]
@@ -374,6 +375,32 @@ mod tests {
             batch.datagram(0).unwrap().source.ip(),
             IpAddr::from([127, 0, 0, 1])
         );
+    }
+
+    #[test]
+    fn a_late_reply_comes_from_the_address_that_was_asked() {
+        let any = SocketAddr::from(([0, 0, 0, 0], 0));
+        let opened = socket::pair(any, 1, &mut PassedSockets::default()).unwrap();
+        let [server] = &opened.udp[..] else {
+            panic!("one worker has one socket");
+        };
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        // A connected socket takes replies from this address alone.
+        client
+            .connect(("127.0.0.7", opened.address.port()))
+            .unwrap();
+        client.send(b"query").unwrap();
+        let mut batch = DatagramBatch::new(true);
+        assert_eq!(batch.receive(server).unwrap(), 1);
+        let mut path = batch.return_path(0).unwrap();
+        drop(batch);
+        path.send(server, &mut b"late".to_owned());
+        client
+            .set_read_timeout(Some(std::time::Duration::from_secs(10)))
+            .unwrap();
+        let mut reply = [0; 8];
+        assert_eq!(client.recv(&mut reply).unwrap(), 4);
+        assert_eq!(&reply[..4], b"late");
     }
 
     #[test]
