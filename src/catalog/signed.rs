@@ -15,7 +15,7 @@ pub mod presigned;
 #[allow(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
 mod table;
 
-use super::names::{NameTable, NodeId, ZoneId};
+use super::names::{NameNode, NameRole, NameTable, NodeId, ZoneId};
 use crate::dns::RecordType;
 use crate::dns::name_order::{compare_names, sort_number};
 
@@ -282,4 +282,14 @@ impl DenialChain {
 /// The upper half of a sort number.
 fn half(number: u128) -> u64 {
     (number >> 64) as u64
+}
+
+/// Whether the zone signs an RRset of a name (RFC 4035 section 2.2).
+fn is_signed(node: &NameNode, rtype: RecordType) -> bool {
+    match (node.role, rtype) {
+        (_, RecordType::RRSIG) => false,
+        (NameRole::Apex | NameRole::Ordinary, _) => true,
+        (NameRole::Cut, RecordType::DS) => true,
+        (NameRole::Cut | NameRole::Occluded | NameRole::Outside, _) => false,
+    }
 }

@@ -9,8 +9,10 @@
 //! With `keys = "elsewhere"`, public keys and signatures come from a bundle, and nothing is signed.
 //! `meridian sign` makes the bundle.
 
+mod active;
 mod bootstrap;
 mod draft;
+mod key_records;
 mod selection;
 mod serials;
 mod source;
@@ -21,20 +23,20 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use self::active::{ActiveKeys, active_keys};
 pub use self::draft::BundleDraft;
-pub(super) use self::selection::is_selected;
+use self::key_records::add_key_records;
+pub(super) use self::selection::{is_selected, rules_of};
 use self::selection::{not_foreseen, steered_zones, unknown_zones};
 use self::serials::{SerialBook, SerialRequest};
 use self::source::{KeySource, ZoneKeyRoles, warning_due};
 use super::rolls::{self, ServedRoll};
 use crate::catalog::signed::ZoneSigners;
 use crate::config::{Config, DnssecConfig, SigningRules};
-use crate::dns::{Name, RecordType};
-use crate::dnssec::rollover::KeyRoles;
-use crate::dnssec::zone_key::{CDNSKEY_DELETE, CDS_DELETE};
+use crate::dns::Name;
 use crate::dnssec::{
-    DigestType, KeyFile, KeyPair, KeyTimes, SerialRule, SignatureStore, SigningAlgorithm,
-    SigningError, SigningKey, SigningSession, ValidityRules, ZoneSigner,
+    KeyFile, KeyPair, KeyTimes, SerialRule, SignatureStore, SigningAlgorithm, SigningError,
+    SigningSession, ValidityRules, ZoneSigner,
 };
 use crate::files::FileRead;
 use crate::zone::Zone;
@@ -276,42 +278,6 @@ fn serials_of(dnssec: &DnssecConfig, zones: &[Zone]) -> Vec<(Name, u32)> {
     serials
 }
 
-/// The keys that sign a zone: the DNSKEY set, and everything else.
-#[derive(Default)]
-struct ActiveKeys {
-    sign_keys: Vec<Arc<SigningKey>>,
-    sign_zone: Vec<Arc<SigningKey>>,
-}
-
-/// Makes the keys that sign ready.
-fn active_keys(
-    keys: &[KeyFile],
-    roles: &KeyRoles,
-    is_elsewhere: bool,
-) -> Result<ActiveKeys, String> {
-    let mut active = ActiveKeys::default();
-    for (index, key) in keys.iter().enumerate() {
-        let signs_keys = roles.sign_keys.contains(&index);
-        let signs_zone = roles.sign_zone.contains(&index);
-        if !signs_keys && !signs_zone {
-            continue;
-        }
-        let key = match &key.pair {
-            Some(pair) => SigningKey::new(pair).map_err(|error| error.to_string())?,
-            None if is_elsewhere => SigningKey::elsewhere(key.public.clone()),
-            None => continue,
-        };
-        let key = Arc::new(key);
-        if signs_keys {
-            active.sign_keys.push(key.clone());
-        }
-        if signs_zone {
-            active.sign_zone.push(key);
-        }
-    }
-    Ok(active)
-}
-
 fn signers(zones: &[Zone], active: &[ActiveKeys], session: &Arc<SigningSession>) -> ZoneSigners {
     let mut signers = ZoneSigners::default();
     for (zone, keys) in zones.iter().zip(active) {
@@ -446,63 +412,6 @@ fn without_key(dnssec: &DnssecConfig, file: &str, origin: &Name) -> String {
     )
 }
 
-/// Adds DNSKEY, CDS and CDNSKEY records to those that the file has.
-fn add_key_records(
-    zone: &mut Zone,
-    keys: &[KeyFile],
-    roles: &KeyRoles,
-    is_leaving: bool,
-) -> Result<(), crate::zone::StoreFull> {
-    let ttl = zone.soa().map_or(3600, |soa| soa.ttl());
-    let mut dnskeys = zone.take_at_apex(RecordType::DNSKEY);
-    let (mut cds, mut cdnskeys) = (Vec::new(), Vec::new());
-    for (index, key) in keys.iter().enumerate() {
-        let dnskey = key.public.dnskey_rdata();
-        if roles.published.contains(&index) && !dnskeys.contains(&dnskey) {
-            dnskeys.push(dnskey.clone());
-        }
-        if roles.synced.contains(&index) && !is_leaving {
-            cds.push(key.public.ds_rdata(DigestType::Sha256));
-            cdnskeys.push(dnskey);
-        }
-    }
-    if is_leaving {
-        cds.push(CDS_DELETE.to_vec());
-        cdnskeys.push(CDNSKEY_DELETE.to_vec());
-    }
-    zone.add_at_apex(RecordType::DNSKEY, ttl, &dnskeys)?;
-    for (rtype, made, delete) in [
-        (RecordType::CDS, cds, &CDS_DELETE),
-        (RecordType::CDNSKEY, cdnskeys, &CDNSKEY_DELETE),
-    ] {
-        let stated = zone.take_at_apex(rtype);
-        zone.add_at_apex(rtype, ttl, &joined(stated, made, delete))?;
-    }
-    Ok(())
-}
-
-/// What the file says, for keys of other signers (RFC 8901 section 7), and our own records. The request
-/// to remove everything stands alone (RFC 8078 section 4).
-fn joined(stated: Vec<Vec<u8>>, made: Vec<Vec<u8>>, delete: &[u8]) -> Vec<Vec<u8>> {
-    for records in [&stated, &made] {
-        if records.iter().any(|record| record == delete) {
-            return vec![delete.to_vec()];
-        }
-    }
-    let mut joined = stated;
-    for record in made {
-        if !joined.contains(&record) {
-            joined.push(record);
-        }
-    }
-    joined
-}
-
-pub(super) fn rules_of(dnssec: &DnssecConfig, origin: &Name) -> SigningRules {
-    let own = dnssec.policies.iter().find(|(_, zone, _)| zone == origin);
-    own.map_or(dnssec.policy, |(_, _, rules)| *rules)
-}
-
 /// New keys of a zone, which are published and sign from now on.
 fn new_keys(origin: &Name, rules: SigningRules, now: u64) -> Result<Vec<KeyFile>, String> {
     let flags: &[u16] = if rules.split_keys {
@@ -547,6 +456,7 @@ mod tests {
 
     use super::*;
     use crate::config;
+    use crate::dns::RecordType;
     use crate::dnssec::KeyFolder;
     use crate::zone;
 

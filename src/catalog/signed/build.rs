@@ -4,9 +4,11 @@
 //! data or a delegation (RFC 4035 sections 2.2 and 2.3). Signatures that the store has are taken from
 //! there. The work is divided over two threads.
 
-use super::presigned::{self, FileSignatures, ZoneRemarks};
+use super::presigned::{FileSignatures, ZoneRemarks, earlier};
 use super::table::{BitmapTable, TableBuilder};
-use super::{ChainLink, DenialChain, LinkVariant, SignatureTable, SignedZone, SignedZones, half};
+use super::{
+    ChainLink, DenialChain, LinkVariant, SignatureTable, SignedZone, SignedZones, half, is_signed,
+};
 use crate::catalog::names::{NameNode, NameRole, NameTable, NodeId};
 use crate::catalog::records::RrsetTable;
 use crate::config::{EndpointTarget, ServiceConfig};
@@ -119,7 +121,7 @@ impl SignedZones {
         for part in each(&parts, |rrsets| input.sign_rrsets(rrsets, &files)) {
             let part = part?;
             for (zone, expiration) in &part.expirations {
-                expires[*zone] = earlier(expires[*zone], *expiration);
+                expires[*zone] = Some(earlier(expires[*zone], *expiration));
             }
             table.append(part.table);
         }
@@ -143,13 +145,13 @@ impl SignedZones {
                     Some(SignedZone {
                         soa,
                         chain,
-                        expires: expires.unwrap_or(0),
+                        expires,
                         is_presigned: false,
                     })
                 }
                 None => files[zone]
                     .as_ref()
-                    .map(|file| input.presigned(zone, file, soa, &mut remarks)),
+                    .map(|file| file.zone(input, zone, soa, &mut remarks)),
             });
         }
         Ok(SignedZones {
@@ -158,11 +160,6 @@ impl SignedZones {
             remarks: remarks.sentences,
         })
     }
-}
-
-/// The earlier of two times in serial number arithmetic (RFC 4034 section 3.1.5).
-fn earlier(one: Option<u32>, other: u32) -> Option<u32> {
-    Some(one.filter(|one| is_before(*one, other)).unwrap_or(other))
 }
 
 /// RRsets that were signed, and for runs of the same zone the first expiration.
@@ -207,24 +204,6 @@ impl SigningInput<'_> {
         SigningFault {
             zone: self.zones[zone].origin.clone(),
             error,
-        }
-    }
-
-    /// A zone that is signed in its file.
-    fn presigned(
-        &self,
-        zone: usize,
-        file: &FileSignatures<'_>,
-        soa: u32,
-        remarks: &mut ZoneRemarks,
-    ) -> SignedZone {
-        let (chain, remark) = presigned::chain(self, zone, file);
-        remarks.sentences.extend(remark);
-        SignedZone {
-            soa,
-            chain,
-            expires: file.first_expiration().unwrap_or(0),
-            is_presigned: true,
         }
     }
 
@@ -430,7 +409,7 @@ impl SigningInput<'_> {
         for part in parts {
             let part = part?;
             for (_, expiration) in &part.expirations {
-                expires = earlier(expires, *expiration);
+                expires = Some(earlier(expires, *expiration));
             }
             table.append(part.table);
         }
@@ -486,16 +465,6 @@ impl SigningInput<'_> {
             Some([a, b, c, d, ..]) => u32::from_be_bytes([*a, *b, *c, *d]),
             _ => 0,
         }
-    }
-}
-
-/// Whether the zone signs an RRset of a name (RFC 4035 section 2.2).
-pub(super) fn is_signed(node: &NameNode, rtype: RecordType) -> bool {
-    match (node.role, rtype) {
-        (_, RecordType::RRSIG) => false,
-        (NameRole::Apex | NameRole::Ordinary, _) => true,
-        (NameRole::Cut, RecordType::DS) => true,
-        (NameRole::Cut | NameRole::Occluded | NameRole::Outside, _) => false,
     }
 }
 

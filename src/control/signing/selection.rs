@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::config::{Config, DnssecConfig, ServiceRegion};
+use crate::config::{Config, DnssecConfig, ServiceRegion, SigningRules};
 use crate::dns::Name;
 use crate::zone::Zone;
 
@@ -77,4 +77,10 @@ pub(in crate::control) fn is_selected(dnssec: &DnssecConfig, zone: &Zone) -> boo
         None => !zone.is_presigned(),
         Some(named) => named.iter().any(|(_, name)| *name == zone.origin),
     }
+}
+
+/// The policy of a zone.
+pub(in crate::control) fn rules_of(dnssec: &DnssecConfig, origin: &Name) -> SigningRules {
+    let own = dnssec.policies.iter().find(|(_, zone, _)| zone == origin);
+    own.map_or(dnssec.policy, |(_, _, rules)| *rules)
 }
