@@ -181,21 +181,26 @@ impl Zone {
         extent
     }
 
+    /// The RRsets of the apex, which comes first in canonical order.
+    fn at_the_apex(&self) -> impl Iterator<Item = RRset<'_>> {
+        let apex = self.origin.as_wire();
+        self.rrsets()
+            .take_while(|rrset| rrset.owner().eq_ignore_ascii_case(apex))
+    }
+
+    /// The RRset of a type at the apex.
+    pub fn rrset_at_apex(&self, rtype: RecordType) -> Option<RRset<'_>> {
+        self.at_the_apex().find(|rrset| rrset.rtype() == rtype)
+    }
+
     /// The SOA RRset at the apex.
     pub fn soa(&self) -> Option<RRset<'_>> {
-        // The apex comes first in canonical order.
-        let mut at_the_apex = self
-            .rrsets()
-            .take_while(|rrset| rrset.owner().eq_ignore_ascii_case(self.origin.as_wire()));
-        at_the_apex.find(|rrset| rrset.rtype() == RecordType::SOA)
+        self.rrset_at_apex(RecordType::SOA)
     }
 
     /// Whether the file has signatures of the zone: RRSIG records at the apex.
     pub fn is_presigned(&self) -> bool {
-        let mut at_the_apex = self
-            .rrsets()
-            .take_while(|rrset| rrset.owner().eq_ignore_ascii_case(self.origin.as_wire()));
-        at_the_apex.any(|rrset| rrset.rtype() == RecordType::RRSIG)
+        self.rrset_at_apex(RecordType::RRSIG).is_some()
     }
 
     /// SERIAL of the SOA. `None`: there is no whole SOA.

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher as _, RandomState};
+use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -18,7 +19,7 @@ use tokio::net::UdpSocket;
 use super::clock::BootTime;
 use super::keep::{self, StateList};
 use super::running::Control;
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, CatalogZone};
 use crate::config::Config;
 use crate::dns::{CLASS_IN, Name, RecordType};
 use crate::resolve::{NotifyTarget, notify_targets};
@@ -35,10 +36,14 @@ const WAITS: [Duration; 3] = [
     Duration::from_secs(2),
     Duration::from_secs(4),
 ];
-/// Opcode NOTIFY, with AA (RFC 1996 section 3.7).
-const FLAGS: u16 = 0x2400;
+/// The opcode (RFC 1996 section 3.1).
+const NOTIFY: u16 = 0x2000;
+/// The flag AA, which a NOTIFY message has (RFC 1996 section 3.7).
+const AUTHORITATIVE: u16 = 0x0400;
 /// The flag of a reply.
 const REPLY: u16 = 0x8000;
+/// The flag and the opcode of a reply.
+const EXPECTED: u16 = 0xf800;
 
 /// What the parent of a zone was notified of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,7 +56,8 @@ struct ToldRecords {
 
 /// A change that is to be told.
 struct PendingNotice {
-    zone: Name,
+    /// The apex.
+    zone: String,
     records: String,
     attempts: u32,
     /// Not before.
@@ -78,73 +84,69 @@ impl Control {
             tick.tick().await;
             let config = self.state().derived.config.clone();
             if config.dnssec.as_ref().is_some_and(|it| it.notify_parent) {
-                self.look_for_notices(&mut book, &config).await;
+                self.look(&mut book, &config).await;
             }
         }
     }
 
-    async fn look_for_notices(&self, book: &mut NoticeBook, config: &Config) {
+    async fn look(&self, book: &mut NoticeBook, config: &Config) {
         let catalog = self.snapshot().catalog.clone();
-        let directory = self.state_directory();
-        if !book.is_begun {
-            let path = directory.as_ref().map(|it| it.path().to_owned());
-            let list = path.map(|path| keep::look::<ToldRecords>(&path, keep::NOTICES));
-            for told in list.map_or_else(Vec::new, |list| list.items) {
-                book.told.insert(told.zone, told.records);
-            }
-        }
-        if !Weak::ptr_eq(&book.seen, &Arc::downgrade(&catalog)) {
-            book.seen = Arc::downgrade(&catalog);
-            book.look(&catalog, directory.is_none() && !book.is_begun);
-            book.is_begun = true;
-        }
+        self.begin_notices(book, &catalog);
+        book.look(&catalog);
         if book.tell_next(config).await {
             self.keep_notices(book);
         }
     }
 
-    /// Has what was told written to the state directory.
-    fn keep_notices(&self, book: &NoticeBook) {
+    /// Reads what was told before the start.
+    fn begin_notices(&self, book: &mut NoticeBook, catalog: &Catalog) {
+        if std::mem::replace(&mut book.is_begun, true) {
+            return;
+        }
         let Some(directory) = self.state_directory() else {
+            book.told = served(catalog);
             return;
         };
-        let mut items = Vec::new();
-        for (zone, records) in &book.told {
-            items.push(ToldRecords {
-                zone: zone.clone(),
-                records: records.clone(),
-            });
+        let list: StateList<ToldRecords> = keep::look(directory.path(), keep::NOTICES);
+        for told in list.items {
+            book.told.insert(told.zone, told.records);
         }
-        let list = StateList {
-            items,
-            ..StateList::default()
-        };
-        let write = Arc::new(move || keep::save(&directory, keep::NOTICES, &list));
-        self.hand_to_writer(keep::NOTICES, write);
+    }
+
+    /// Has what was told written to the state directory.
+    fn keep_notices(&self, book: &NoticeBook) {
+        if let Some(place) = self.state_directory() {
+            let list = book.list();
+            let save = Arc::new(move || keep::save(&place, keep::NOTICES, &list));
+            self.hand_to_writer(keep::NOTICES, save);
+        }
     }
 }
 
 impl NoticeBook {
-    /// Finds the zones whose records are others than those that were told.
-    fn look(&mut self, catalog: &Catalog, counts_as_told: bool) {
-        let mut served = BTreeMap::new();
-        for zone in &catalog.zones {
-            if let Some(records) = digest(catalog, &zone.origin) {
-                served.insert(zone.origin.to_lower().to_string(), (zone, records));
-            }
+    fn list(&self) -> StateList<ToldRecords> {
+        let mut list = StateList::default();
+        for (zone, records) in &self.told {
+            list.items.push(ToldRecords {
+                zone: zone.clone(),
+                records: records.clone(),
+            });
         }
+        list
+    }
+
+    /// Finds the zones whose records are others than those that were told, in a new catalog.
+    fn look(&mut self, catalog: &Arc<Catalog>) {
+        if Weak::ptr_eq(&self.seen, &Arc::downgrade(catalog)) {
+            return;
+        }
+        self.seen = Arc::downgrade(catalog);
+        let served = served(catalog);
         self.told.retain(|zone, _| served.contains_key(zone));
         self.pending.clear();
-        for (name, (zone, records)) in served {
-            if counts_as_told {
-                self.told.insert(name, records);
-            } else if self.told.get(&name) != Some(&records) {
-                self.pending.push(PendingNotice {
-                    zone: zone.origin.clone(),
-                    records,
-                    attempts: 0,
-                    next: BootTime::now(),
-                });
+        for (zone, records) in served {
+            if self.told.get(&zone) != Some(&records) {
+                self.pending.push(PendingNotice::new(zone, records));
             }
         }
     }
@@ -156,29 +158,67 @@ impl NoticeBook {
             return false;
         };
         let mut notice = self.pending.remove(at);
-        notice.attempts += 1;
-        let zone = &notice.zone;
-        match tell_parent(config, zone).await {
-            Ok(0) => {}
-            Ok(count) => {
-                tracing::info!(%zone, "the parent was notified of new CDS records at {count} servers")
-            }
-            Err(reason) if notice.attempts < ATTEMPTS => {
-                tracing::warn!(%zone, "the parent cannot be notified of CDS records: {reason}");
-                let pause = PAUSE.saturating_mul(4_u32.saturating_pow(notice.attempts - 1));
-                notice.next = BootTime::now().after(pause);
-                self.pending.push(notice);
-                return false;
-            }
-            Err(reason) => tracing::warn!(
-                %zone,
-                "the parent is not notified of CDS records any more: {reason}; it finds them when it looks"
-            ),
+        if !notice.tell(config).await {
+            self.pending.push(notice);
+            return false;
         }
-        self.told
-            .insert(zone.to_lower().to_string(), notice.records);
+        self.told.insert(notice.zone, notice.records);
         true
     }
+}
+
+impl PendingNotice {
+    fn new(zone: String, records: String) -> PendingNotice {
+        PendingNotice {
+            zone,
+            records,
+            attempts: 0,
+            next: BootTime::now(),
+        }
+    }
+
+    /// Makes one attempt. Returns whether it is the last one.
+    async fn tell(&mut self, config: &Config) -> bool {
+        self.attempts += 1;
+        match tell_parent(config, &self.zone).await {
+            Ok(0) => true,
+            Ok(count) => self.note_success(count),
+            Err(reason) => self.note_failure(&reason),
+        }
+    }
+
+    fn note_success(&self, servers: usize) -> bool {
+        let zone = &self.zone;
+        tracing::info!(%zone, "the parent was notified of new CDS records at {servers} servers");
+        true
+    }
+
+    /// Returns whether it was the last attempt.
+    fn note_failure(&mut self, reason: &str) -> bool {
+        tracing::warn!(zone = %self.zone, "the parent cannot be notified of CDS records: {reason}");
+        self.next = BootTime::now().after(pause(self.attempts));
+        self.attempts >= ATTEMPTS
+    }
+}
+
+/// The pause after so many attempts.
+fn pause(attempts: u32) -> Duration {
+    PAUSE.saturating_mul(4_u32.saturating_pow(attempts.saturating_sub(1)))
+}
+
+/// The digests of the records of all zones that have some.
+fn served(catalog: &Catalog) -> BTreeMap<String, String> {
+    let mut served = BTreeMap::new();
+    for zone in &catalog.zones {
+        if let Some(records) = digest(catalog, &zone.origin) {
+            served.insert(name_of(zone), records);
+        }
+    }
+    served
+}
+
+fn name_of(zone: &CatalogZone) -> String {
+    zone.origin.to_lower().to_string()
 }
 
 /// A digest of the records by which a zone asks its parent for something; `None`: it has none.
@@ -186,43 +226,45 @@ fn digest(catalog: &Catalog, zone: &Name) -> Option<String> {
     let mut hasher = SipHasher24::new();
     let mut is_any = false;
     for rtype in [RecordType::CDS, RecordType::CDNSKEY] {
-        let mut data = catalog.plain_data_at(zone, rtype);
-        data.sort();
-        for record in data {
-            is_any = true;
-            hasher.write_u16(rtype.0);
-            hasher.write_u64(record.len() as u64);
-            hasher.write(&record);
-        }
+        is_any |= put_records(&mut hasher, rtype, catalog.plain_data_at(zone, rtype));
     }
     is_any.then(|| format!("{:032x}", hasher.finish128().as_u128()))
 }
 
+/// Returns whether there are records.
+fn put_records(sum: &mut SipHasher24, rtype: RecordType, mut data: Vec<Vec<u8>>) -> bool {
+    data.sort();
+    for record in &data {
+        sum.write_u16(rtype.0);
+        sum.write_u64(record.len() as u64);
+        sum.write(record);
+    }
+    !data.is_empty()
+}
+
 /// Tells everybody whom the parent of a zone names; returns how many.
-async fn tell_parent(config: &Config, zone: &Name) -> Result<usize, String> {
-    let targets = notify_targets(zone, RecordType::CDS, &config.resolver.servers()).await?;
+async fn tell_parent(config: &Config, zone: &str) -> Result<usize, String> {
+    let zone = Name::parse(zone, &Name::root()).map_err(|error| error.to_string())?;
+    let targets = notify_targets(&zone, RecordType::CDS, &config.resolver.servers()).await?;
     for target in &targets {
-        tell(zone, target).await?;
+        tell(&zone, target).await?;
     }
     Ok(targets.len())
 }
 
 /// Sends a NOTIFY message until it is acknowledged.
 async fn tell(zone: &Name, target: &NotifyTarget) -> Result<(), String> {
-    let failed = |reason: String| format!("{} ({}): {reason}", target.host, target.address);
-    let message = message(zone);
-    let reply = exchange(&message, target.address)
-        .await
-        .map_err(|error| failed(error.to_string()))?;
-    match reply {
-        None => Err(failed("does not acknowledge it".to_owned())),
-        Some(0) => Ok(()),
-        Some(rcode) => Err(failed(format!("refuses it with response code {rcode}"))),
-    }
+    let what = match exchange(&message(zone), target.address).await {
+        Ok(Some(0)) => return Ok(()),
+        Ok(Some(rcode)) => format!("refuses it with response code {rcode}"),
+        Ok(None) => "does not acknowledge it".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    Err(format!("{} ({}): {what}", target.host, target.address))
 }
 
 /// The response code of the reply; `None`: there is none.
-async fn exchange(message: &[u8], to: SocketAddr) -> std::io::Result<Option<u8>> {
+async fn exchange(message: &[u8], to: SocketAddr) -> io::Result<Option<u8>> {
     let any = if to.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
     let socket = UdpSocket::bind(any).await?;
     socket.connect(to).await?;
@@ -237,13 +279,12 @@ async fn exchange(message: &[u8], to: SocketAddr) -> std::io::Result<Option<u8>>
 }
 
 /// Waits for the reply to a message.
-async fn heard(socket: &UdpSocket, message: &[u8]) -> std::io::Result<u8> {
-    let mut buffer = [0; 512];
+async fn heard(socket: &UdpSocket, sent: &[u8]) -> io::Result<u8> {
+    let mut room = [0; 512];
     loop {
-        let size = socket.recv(&mut buffer).await?;
-        let reply = buffer.get(..size).unwrap_or_default();
-        if let Some(rcode) = rcode_of_reply(message, reply) {
-            return Ok(rcode);
+        let size = socket.recv(&mut room).await?;
+        if let Some(code) = rcode_of_reply(sent, room.split_at(size).0) {
+            return Ok(code);
         }
     }
 }
@@ -251,7 +292,7 @@ async fn heard(socket: &UdpSocket, message: &[u8]) -> std::io::Result<u8> {
 fn message(zone: &Name) -> Vec<u8> {
     let id = RandomState::new().hash_one(zone.as_wire()) as u16;
     let mut message = id.to_be_bytes().to_vec();
-    message.extend(FLAGS.to_be_bytes());
+    message.extend((NOTIFY | AUTHORITATIVE).to_be_bytes());
     message.extend([0, 1, 0, 0, 0, 0, 0, 0]);
     message.extend(zone.to_lower().as_wire());
     message.extend(RecordType::CDS.0.to_be_bytes());
@@ -261,10 +302,14 @@ fn message(zone: &Name) -> Vec<u8> {
 
 /// The response code, if this is the reply to the message.
 fn rcode_of_reply(message: &[u8], reply: &[u8]) -> Option<u8> {
-    let (head, flags) = (reply.get(..2)?, reply.get(2..4)?.first_chunk::<2>()?);
-    let flags = u16::from_be_bytes(*flags);
-    let is_reply = flags & REPLY != 0 && flags & 0x7800 == FLAGS & 0x7800;
-    (message.get(..2)? == head && is_reply).then_some((flags & 15) as u8)
+    let flags = flags_of(reply)?;
+    let is_ours = message.get(..2) == reply.get(..2) && flags & EXPECTED == REPLY | NOTIFY;
+    is_ours.then_some((flags & 15) as u8)
+}
+
+fn flags_of(message: &[u8]) -> Option<u16> {
+    let flags = message.get(2..)?.first_chunk()?;
+    Some(u16::from_be_bytes(*flags))
 }
 
 #[cfg(test)]

@@ -229,7 +229,7 @@ impl ServedRoll {
             now: now(),
             ttls: self.ttls,
             parent,
-            delays: signing::rules_of(dnssec, &self.zone).delays,
+            delays: dnssec.rules_of(&self.zone).delays,
             keys: &self.keys,
         })
     }
@@ -276,7 +276,7 @@ impl ServedRoll {
 
     /// The time between two questions to the parent.
     fn pause(&self, dnssec: &DnssecConfig) -> Duration {
-        let delays = signing::rules_of(dnssec, &self.zone).delays;
+        let delays = dnssec.rules_of(&self.zone).delays;
         let ttl = self.roll.ds_ttl.max(delays.parent_ds_ttl);
         Duration::from_secs((ttl / 20).into()).clamp(PAUSE.0, PAUSE.1)
     }

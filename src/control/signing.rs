@@ -9,9 +9,11 @@
 //! With `keys = "elsewhere"`, public keys and signatures come from a bundle, and nothing is signed.
 //! `meridian sign` makes the bundle.
 
+mod active;
 mod bootstrap;
 mod denial;
 mod draft;
+mod key_records;
 mod selection;
 mod serials;
 mod source;
@@ -22,8 +24,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use self::active::{ActiveKeys, active_keys};
 use self::denial::add_denial_records;
 pub use self::draft::BundleDraft;
+use self::key_records::add_key_records;
 pub(super) use self::selection::is_selected;
 use self::selection::{not_foreseen, signed_on_demand, steered_zones, unknown_zones};
 use self::serials::{SerialBook, SerialRequest};
@@ -33,12 +37,10 @@ use super::rolls::{self, ServedRoll};
 use crate::answer::on_demand::DenialSigner;
 use crate::catalog::signed::ZoneSigners;
 use crate::config::{Config, DnssecConfig, SigningRules};
-use crate::dns::{Name, RecordType};
-use crate::dnssec::rollover::KeyRoles;
-use crate::dnssec::zone_key::{CDNSKEY_DELETE, CDS_DELETE};
+use crate::dns::Name;
 use crate::dnssec::{
-    DigestType, KeyFile, KeyPair, KeyTimes, SerialRule, SignatureStore, SigningAlgorithm,
-    SigningError, SigningKey, SigningSession, ValidityRules, ZoneDenial, ZoneSigner,
+    KeyFile, KeyPair, KeyTimes, SerialRule, SignatureStore, SigningAlgorithm, SigningError,
+    SigningSession, ValidityRules, ZoneDenial, ZoneSigner,
 };
 use crate::files::FileRead;
 use crate::zone::Zone;
@@ -267,7 +269,7 @@ fn settle_serials(
         if !keys.sign_zone.is_empty() {
             book.settle(SerialRequest {
                 index,
-                rule: rules_of(dnssec, &zone.origin).serial,
+                rule: dnssec.rules_of(&zone.origin).serial,
                 zone,
                 keys,
             });
@@ -281,47 +283,11 @@ fn settle_serials(
 fn serials_of(dnssec: &DnssecConfig, zones: &[Zone]) -> Vec<(Name, u32)> {
     let mut serials = Vec::new();
     for zone in zones.iter().filter(|zone| is_selected(dnssec, zone)) {
-        if rules_of(dnssec, &zone.origin).serial != SerialRule::Keep {
+        if dnssec.rules_of(&zone.origin).serial != SerialRule::Keep {
             serials.extend(zone.serial().map(|serial| (zone.origin.to_lower(), serial)));
         }
     }
     serials
-}
-
-/// The keys that sign a zone: the DNSKEY set, and everything else.
-#[derive(Default)]
-struct ActiveKeys {
-    sign_keys: Vec<Arc<SigningKey>>,
-    sign_zone: Vec<Arc<SigningKey>>,
-}
-
-/// Makes the keys that sign ready.
-fn active_keys(
-    keys: &[KeyFile],
-    roles: &KeyRoles,
-    is_elsewhere: bool,
-) -> Result<ActiveKeys, String> {
-    let mut active = ActiveKeys::default();
-    for (index, key) in keys.iter().enumerate() {
-        let signs_keys = roles.sign_keys.contains(&index);
-        let signs_zone = roles.sign_zone.contains(&index);
-        if !signs_keys && !signs_zone {
-            continue;
-        }
-        let key = match &key.pair {
-            Some(pair) => SigningKey::new(pair).map_err(|error| error.to_string())?,
-            None if is_elsewhere => SigningKey::elsewhere(key.public.clone()),
-            None => continue,
-        };
-        let key = Arc::new(key);
-        if signs_keys {
-            active.sign_keys.push(key.clone());
-        }
-        if signs_zone {
-            active.sign_zone.push(key);
-        }
-    }
-    Ok(active)
 }
 
 fn signers(
@@ -342,7 +308,7 @@ fn signers(
             keys.sign_zone.clone(),
             session.clone(),
         );
-        let denial = rules_of(dnssec, &zone.origin).denial;
+        let denial = dnssec.rules_of(&zone.origin).denial;
         signers.zones.push(Some(signer.with_denial(denial)));
     }
     signers
@@ -437,7 +403,7 @@ fn zone_keys(
     purpose: LoadPurpose,
 ) -> Result<ActiveKeys, String> {
     let (file, origin) = (zone.file.display().to_string(), zone.origin.to_lower());
-    let is_on_demand = rules_of(dnssec, &origin).denial == ZoneDenial::Compact;
+    let is_on_demand = dnssec.rules_of(&origin).denial == ZoneDenial::Compact;
     if zone.is_presigned() {
         return Err(format!(
             "{file}: the zone has signatures of its own, so it is not signed again; take it out of \
@@ -446,7 +412,7 @@ fn zone_keys(
     }
     let (now, folder) = (source.as_of, &mut source.folder);
     if folder.of_zone(origin.as_wire()).is_empty() && dnssec.generate {
-        let rules = rules_of(dnssec, &origin);
+        let rules = dnssec.rules_of(&origin);
         check_speed(zone, rules.algorithm, is_steered, is_on_demand)?;
         for key in new_keys(&origin, rules, now)? {
             if purpose.signs() {
@@ -472,7 +438,7 @@ fn zone_keys(
         return Err(without_key(dnssec, &file, &origin));
     }
     add_key_records(zone, keys, &roles, is_leaving)
-        .and_then(|()| add_denial_records(zone, rules_of(dnssec, &origin).denial))
+        .and_then(|()| add_denial_records(zone, dnssec.rules_of(&origin).denial))
         .map_err(|_| format!("{file}: the zone is too large"))?;
     Ok(active)
 }
@@ -490,62 +456,6 @@ fn without_key(dnssec: &DnssecConfig, file: &str, origin: &Name) -> String {
         "{file}: {folder} has no key that signs {origin}; `meridian keys generate {origin}` makes one, \
          and so does generate = true in [zones.dnssec]"
     )
-}
-
-/// Adds DNSKEY, CDS and CDNSKEY records to those that the file has.
-fn add_key_records(
-    zone: &mut Zone,
-    keys: &[KeyFile],
-    roles: &KeyRoles,
-    is_leaving: bool,
-) -> Result<(), crate::zone::StoreFull> {
-    let ttl = zone.soa().map_or(3600, |soa| soa.ttl());
-    let mut dnskeys = zone.take_at_apex(RecordType::DNSKEY);
-    let (mut cds, mut cdnskeys) = (Vec::new(), Vec::new());
-    for (index, key) in keys.iter().enumerate() {
-        let dnskey = key.public.dnskey_rdata();
-        if roles.published.contains(&index) && !dnskeys.contains(&dnskey) {
-            dnskeys.push(dnskey.clone());
-        }
-        if roles.synced.contains(&index) && !is_leaving {
-            cds.push(key.public.ds_rdata(DigestType::Sha256));
-            cdnskeys.push(dnskey);
-        }
-    }
-    if is_leaving {
-        cds.push(CDS_DELETE.to_vec());
-        cdnskeys.push(CDNSKEY_DELETE.to_vec());
-    }
-    zone.add_at_apex(RecordType::DNSKEY, ttl, &dnskeys)?;
-    for (rtype, made, delete) in [
-        (RecordType::CDS, cds, &CDS_DELETE),
-        (RecordType::CDNSKEY, cdnskeys, &CDNSKEY_DELETE),
-    ] {
-        let stated = zone.take_at_apex(rtype);
-        zone.add_at_apex(rtype, ttl, &joined(stated, made, delete))?;
-    }
-    Ok(())
-}
-
-/// What the file says, for keys of other signers (RFC 8901 section 7), and our own records. The request
-/// to remove everything stands alone (RFC 8078 section 4).
-fn joined(stated: Vec<Vec<u8>>, made: Vec<Vec<u8>>, delete: &[u8]) -> Vec<Vec<u8>> {
-    for records in [&stated, &made] {
-        if records.iter().any(|record| record == delete) {
-            return vec![delete.to_vec()];
-        }
-    }
-    let mut joined = stated;
-    for record in made {
-        if !joined.contains(&record) {
-            joined.push(record);
-        }
-    }
-    joined
-}
-
-pub(super) fn rules_of(dnssec: &DnssecConfig, origin: &Name) -> SigningRules {
-    dnssec.rules_of(origin)
 }
 
 /// New keys of a zone, which are published and sign from now on.
@@ -592,6 +502,7 @@ mod tests {
 
     use super::*;
     use crate::config;
+    use crate::dns::RecordType;
     use crate::dnssec::KeyFolder;
     use crate::zone;
 

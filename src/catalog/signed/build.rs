@@ -4,7 +4,7 @@
 //! its chain of denial, which `links` makes. Signatures that the store has are taken from there. The
 //! work is divided over two threads.
 
-use super::presigned::{self, FileSignatures, ZoneRemarks};
+use super::presigned::{FileSignatures, ZoneRemarks, earlier};
 use super::table::TableBuilder;
 use super::{SignedZone, SignedZones};
 use crate::catalog::names::{NameNode, NameRole, NameTable, NodeId, ZoneId};
@@ -117,7 +117,7 @@ impl SignedZones {
         for part in each(&parts, |rrsets| input.sign_rrsets(rrsets, &files)) {
             let part = part?;
             for (zone, expiration) in &part.expirations {
-                expires[*zone] = earlier(expires[*zone], *expiration);
+                expires[*zone] = Some(earlier(expires[*zone], *expiration));
             }
             table.append(part.table);
         }
@@ -142,13 +142,13 @@ impl SignedZones {
                         id: ZoneId(zone as u32),
                         soa,
                         chain,
-                        expires: expires.unwrap_or(0),
+                        expires,
                         is_presigned: false,
                     })
                 }
                 None => files[zone]
                     .as_ref()
-                    .map(|file| input.presigned(zone, file, soa, &mut remarks)),
+                    .map(|file| file.zone(input, zone, soa, &mut remarks)),
             });
         }
         let has_compact = zones.iter().flatten().any(|zone| zone.chain.is_compact());
@@ -159,11 +159,6 @@ impl SignedZones {
             remarks: remarks.sentences,
         })
     }
-}
-
-/// The earlier of two times in serial number arithmetic (RFC 4034 section 3.1.5).
-pub(super) fn earlier(one: Option<u32>, other: u32) -> Option<u32> {
-    Some(one.filter(|one| is_before(*one, other)).unwrap_or(other))
 }
 
 /// RRsets that were signed, and for runs of the same zone the first expiration.
@@ -195,25 +190,6 @@ impl SigningInput<'_> {
         SigningFault {
             zone: self.zones[zone].origin.clone(),
             error,
-        }
-    }
-
-    /// A zone that is signed in its file.
-    fn presigned(
-        &self,
-        zone: usize,
-        file: &FileSignatures<'_>,
-        soa: u32,
-        remarks: &mut ZoneRemarks,
-    ) -> SignedZone {
-        let (chain, remark) = presigned::chain(self, zone, file);
-        remarks.sentences.extend(remark);
-        SignedZone {
-            id: ZoneId(zone as u32),
-            soa,
-            chain,
-            expires: file.first_expiration().unwrap_or(0),
-            is_presigned: true,
         }
     }
 

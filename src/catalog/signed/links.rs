@@ -5,8 +5,9 @@
 //! name has all types that its service can give, and there is one more record without each of them, for
 //! the time when it has no data of that type.
 
-use super::build::{SignedPart, SigningFault, SigningInput, TOGETHER, earlier};
+use super::build::{SignedPart, SigningFault, SigningInput, TOGETHER};
 use super::chain::{ChainLink, DenialChain, LinkVariant, half, parts_of};
+use super::presigned::earlier;
 use super::signatures::SignatureTable;
 use super::table::{BitmapTable, TableBuilder};
 use crate::catalog::names::{NameNode, NameRole, NodeId};
@@ -225,7 +226,7 @@ impl SigningInput<'_> {
         for part in parts {
             let part = part?;
             for (_, expiration) in &part.expirations {
-                expires = earlier(expires, *expiration);
+                expires = Some(earlier(expires, *expiration));
             }
             table.append(part.table);
         }

@@ -6,16 +6,23 @@
 //! is told as a remark: an RRset without a signature, a TTL that is not the signed one, and a chain
 //! that does not lead from name to name.
 
+use super::SignedZone;
 use super::build::{RrsetToSign, SigningInput, is_signed};
 use super::chain::{ChainLink, DenialChain, half};
 use super::table::{BitmapTable, TableBuilder};
-use crate::catalog::names::NodeId;
+use crate::catalog::names::{NodeId, ZoneId};
 use crate::dns::name_order::{compare_names, sort_number};
 use crate::dns::{Name, RecordType, WireReader};
 use crate::dnssec::validity::is_before;
 use crate::dnssec::{MadeSignature, SignatureFields, SignatureOctets};
 use crate::text::shown;
 use crate::zone::{RRset, Zone};
+
+/// What follows from a signature that is missing or wrong.
+const REFUSED: &str = "so resolvers that validate refuse them; sign the zone again";
+/// What follows from a chain that is missing.
+const UNPROVED: &str = "the zone is signed but has no NSEC records, so nothing proves to resolvers that \
+                        validate what does not exist; sign it with NSEC";
 
 /// Whether a record of a zone that is signed in its file becomes a part of its tables.
 pub fn is_of_tables(rtype: RecordType) -> bool {
@@ -27,6 +34,19 @@ struct FileSignature<'z> {
     owner: NodeId,
     covered: RecordType,
     rdata: &'z [u8],
+}
+
+impl FileSignature<'_> {
+    fn key(&self) -> (NodeId, RecordType) {
+        (self.owner, self.covered)
+    }
+
+    /// Its fields and its octets; `None`: they are cut off.
+    fn made(&self) -> Option<MadeSignature> {
+        let (fields, octets) = SignatureFields::parse(self.rdata)?;
+        let octets = SignatureOctets::from_slice(octets);
+        Some(MadeSignature { fields, octets })
+    }
 }
 
 /// The signatures of a zone file, by owner and type.
@@ -47,61 +67,72 @@ impl<'z> FileSignatures<'z> {
     }
 
     fn read(zone: &'z Zone, input: &SigningInput<'z>) -> FileSignatures<'z> {
-        let mut signatures = Vec::new();
+        let mut found = FileSignatures::default();
         for rrset in zone.rrsets() {
-            if rrset.rtype() != RecordType::RRSIG {
-                continue;
-            }
-            let Some(owner) = node_of(input, &rrset) else {
-                continue;
-            };
-            for rdata in rrset.rdata() {
-                if let Some(covered) = rdata.first_chunk::<2>() {
-                    let covered = RecordType(u16::from_be_bytes(*covered));
-                    signatures.push(FileSignature {
-                        owner,
-                        covered,
-                        rdata,
-                    });
-                }
+            if rrset.rtype() == RecordType::RRSIG
+                && let Some(owner) = node_of(input, &rrset)
+            {
+                found.add(owner, rrset);
             }
         }
-        signatures.sort_by_key(|it| (it.owner, it.covered));
-        FileSignatures { signatures }
+        found.signatures.sort_by_key(FileSignature::key);
+        found
+    }
+
+    fn add(&mut self, owner: NodeId, rrset: RRset<'z>) {
+        for rdata in rrset.rdata() {
+            self.signatures.push(FileSignature {
+                owner,
+                covered: covered_type(rdata),
+                rdata,
+            });
+        }
     }
 
     /// The signatures of an RRset.
     pub(super) fn of(&self, owner: NodeId, covered: RecordType) -> Vec<MadeSignature> {
         let key = (owner, covered);
-        let start = self
-            .signatures
-            .partition_point(|it| (it.owner, it.covered) < key);
-        let mut found = Vec::new();
-        for signature in self.signatures.iter().skip(start) {
-            if (signature.owner, signature.covered) != key {
-                break;
-            }
-            if let Some((fields, octets)) = SignatureFields::parse(signature.rdata) {
-                let octets = SignatureOctets::from_slice(octets);
-                found.push(MadeSignature { fields, octets });
-            }
+        let start = self.signatures.partition_point(|it| it.key() < key);
+        let found = self.signatures.iter().skip(start);
+        let found = found.take_while(|it| it.key() == key);
+        found.filter_map(FileSignature::made).collect()
+    }
+
+    /// What answers need to know of the zone. `soa` is the number of its SOA RRset.
+    pub(super) fn zone(
+        &self,
+        input: &SigningInput<'_>,
+        zone: usize,
+        soa: u32,
+        remarks: &mut ZoneRemarks,
+    ) -> SignedZone {
+        let (chain, remark) = chain(input, zone, self);
+        remarks.sentences.extend(remark);
+        SignedZone {
+            id: ZoneId(zone as u32),
+            soa,
+            chain,
+            expires: self.first_expiration().unwrap_or(0),
+            is_presigned: true,
         }
-        found
     }
 
     /// When the first of them expires: seconds since 1970, modulo 2^32.
-    pub(super) fn first_expiration(&self) -> Option<u32> {
+    fn first_expiration(&self) -> Option<u32> {
         let mut first = None;
         for signature in &self.signatures {
-            if let Some((fields, _)) = SignatureFields::parse(signature.rdata) {
-                let expiration = fields.times.expiration;
-                if first.is_none_or(|first| is_before(expiration, first)) {
-                    first = Some(expiration);
-                }
+            if let Some(made) = signature.made() {
+                first = Some(earlier(first, made.fields.times.expiration));
             }
         }
         first
     }
+}
+
+/// The type that a signature covers.
+fn covered_type(rdata: &[u8]) -> RecordType {
+    let covered = rdata.first_chunk::<2>();
+    RecordType(covered.map_or(0, |it| u16::from_be_bytes(*it)))
 }
 
 /// The node of an RRset's owner.
@@ -114,9 +145,8 @@ fn node_of(input: &SigningInput<'_>, rrset: &RRset<'_>) -> Option<NodeId> {
 pub(super) struct ZoneRemarks {
     /// Sentences that begin with a file.
     pub(super) sentences: Vec<String>,
-    /// Zones with an RRset without a signature, and zones with another TTL.
-    unsigned: Vec<usize>,
-    relived: Vec<usize>,
+    /// By zone, what was told.
+    told: Vec<(RemarkKind, usize)>,
 }
 
 impl ZoneRemarks {
@@ -130,30 +160,47 @@ impl ZoneRemarks {
         let Some(node) = input.names.node(rrset.node) else {
             return;
         };
-        let (file, line) = (&input.zones[rrset.zone].file, rrset.rrset.line());
-        let (rtype, owner) = (rrset.rrset.rtype(), rrset.rrset.name());
-        if made.is_empty() {
-            if is_signed(node, rtype) && !self.unsigned.contains(&rrset.zone) {
-                self.unsigned.push(rrset.zone);
-                self.sentences.push(format!(
-                    "{}:{line}: the zone is signed, but the {rtype} records of {owner} have no \
-                     signature, so resolvers that validate refuse them; sign the zone again",
-                    shown(file.display())
-                ));
-            }
-            return;
+        let loaded = &input.zones[rrset.zone];
+        if made.is_empty() && is_signed(node, rrset.rrset.rtype()) {
+            self.tell(RemarkKind::Unsigned, loaded, rrset);
         }
         let ttl = rrset.rrset.ttl();
-        let is_other = made.iter().any(|it| it.fields.original_ttl != ttl);
-        if is_other && !self.relived.contains(&rrset.zone) {
-            self.relived.push(rrset.zone);
-            self.sentences.push(format!(
-                "{}:{line}: the {rtype} records of {owner} were signed with another time to live than \
-                 {ttl}, so resolvers that validate refuse them; sign the zone again",
-                shown(file.display())
-            ));
+        if made.iter().any(|it| it.fields.original_ttl != ttl) {
+            self.tell(RemarkKind::OtherTtl, loaded, rrset);
         }
     }
+
+    /// Tells the first of a kind in each zone.
+    fn tell(&mut self, kind: RemarkKind, loaded: &Zone, rrset: &RrsetToSign<'_>) {
+        if !self.told.contains(&(kind, rrset.zone)) {
+            self.told.push((kind, rrset.zone));
+            self.sentences
+                .push(refused(loaded, rrset.rrset, kind.words()));
+        }
+    }
+}
+
+/// What is wrong with an RRset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum RemarkKind {
+    Unsigned,
+    OtherTtl,
+}
+
+impl RemarkKind {
+    fn words(self) -> &'static str {
+        match self {
+            RemarkKind::Unsigned => "have no signature",
+            RemarkKind::OtherTtl => "were signed with another time to live",
+        }
+    }
+}
+
+/// Says that validators refuse an RRset.
+fn refused(loaded: &Zone, rrset: RRset<'_>, what: &str) -> String {
+    let (rtype, owner) = (rrset.rtype(), rrset.name());
+    let what = format!("the {rtype} records of {owner} {what}, {REFUSED}");
+    told(loaded, rrset.line(), &what)
 }
 
 /// One NSEC record of a file.
@@ -166,55 +213,85 @@ struct FileLink<'z> {
     line: u32,
 }
 
+/// The NSEC records of a file.
+#[derive(Default)]
+struct FileLinks<'z> {
+    links: Vec<FileLink<'z>>,
+    /// Seconds; `None`: there are none.
+    ttl: Option<u32>,
+    remark: Option<String>,
+}
+
+impl<'z> FileLinks<'z> {
+    fn read(input: &SigningInput<'z>, loaded: &'z Zone) -> FileLinks<'z> {
+        let mut found = FileLinks::default();
+        for rrset in loaded.rrsets() {
+            if rrset.rtype() == RecordType::NSEC {
+                found.add(input, loaded, rrset);
+            }
+        }
+        found.links.sort_by(|one, other| {
+            one.number
+                .cmp(&other.number)
+                .then_with(|| compare_names(&one.name, &other.name))
+        });
+        found
+    }
+
+    fn add(&mut self, input: &SigningInput<'z>, loaded: &'z Zone, rrset: RRset<'z>) {
+        let line = rrset.line();
+        if *self.ttl.get_or_insert(rrset.ttl()) != rrset.ttl() {
+            let sentence =
+                "the NSEC records differ in time to live, and are answered with the first";
+            self.remark = Some(told(loaded, line, sentence));
+        }
+        match FileLink::of(input, loaded, rrset) {
+            Some(link) => self.links.push(link),
+            None => {
+                let sentence = "an NSEC record of a name that has no other records is left out";
+                self.remark = Some(told(loaded, line, sentence));
+            }
+        }
+    }
+}
+
+impl<'z> FileLink<'z> {
+    fn of(input: &SigningInput<'z>, loaded: &Zone, rrset: RRset<'z>) -> Option<FileLink<'z>> {
+        let name: Box<[u8]> = rrset.owner().to_ascii_lowercase().into();
+        let (next, types) = rrset.rdata().next().and_then(split_nsec)?;
+        Some(FileLink {
+            number: sort_number(&name, loaded.origin.label_count()),
+            node: input.names.id(&name)?,
+            line: rrset.line(),
+            name,
+            next,
+            types,
+        })
+    }
+}
+
+impl FileLink<'_> {
+    fn leads_to(&self, next: &FileLink<'_>) -> bool {
+        self.next.eq_ignore_ascii_case(&next.name)
+    }
+}
+
 /// The chain of a zone file, and a remark if it is broken.
-pub(super) fn chain(
+fn chain(
     input: &SigningInput<'_>,
     zone: usize,
     signatures: &FileSignatures<'_>,
 ) -> (DenialChain, Option<String>) {
     let loaded = &input.zones[zone];
-    let labels = loaded.origin.label_count();
-    let (mut links, mut ttl, mut remark) = (Vec::new(), None, None);
-    for rrset in loaded.rrsets() {
-        if rrset.rtype() != RecordType::NSEC {
-            continue;
-        }
-        if *ttl.get_or_insert(rrset.ttl()) != rrset.ttl() {
-            let sentence =
-                "the NSEC records differ in time to live, and are answered with the first";
-            remark = Some(told(loaded, rrset.line(), sentence));
-        }
-        let name: Box<[u8]> = rrset.owner().to_ascii_lowercase().into();
-        let parts = rrset.rdata().next().and_then(split_nsec);
-        match (input.names.id(&name), parts) {
-            (Some(node), Some((next, types))) => links.push(FileLink {
-                number: sort_number(&name, labels),
-                node,
-                name,
-                next,
-                types,
-                line: rrset.line(),
-            }),
-            _ => {
-                let sentence = "an NSEC record of a name that has no other records is left out";
-                remark = Some(told(loaded, rrset.line(), sentence));
-            }
-        }
-    }
-    links.sort_by(|one, other| {
-        one.number
-            .cmp(&other.number)
-            .then_with(|| compare_names(&one.name, &other.name))
-    });
-    remark = remark.or_else(|| broken_link(loaded, &links));
+    let FileLinks { links, ttl, remark } = FileLinks::read(input, loaded);
     let mut chain = DenialChain {
         ttl: ttl.unwrap_or(0),
-        apex_labels: labels as u8,
+        apex_labels: loaded.origin.label_count() as u8,
         apex_length: loaded.origin.as_wire().len() as u8,
         ..DenialChain::default()
     };
     fill(&mut chain, &links, signatures);
-    (chain, remark)
+    (chain, remark.or_else(|| broken_chain(loaded, &links)))
 }
 
 fn fill(chain: &mut DenialChain, links: &[FileLink<'_>], signatures: &FileSignatures<'_>) {
@@ -244,25 +321,30 @@ fn split_nsec(rdata: &[u8]) -> Option<(&[u8], &[u8])> {
     rdata.split_at_checked(reader.position())
 }
 
-/// The first record that does not lead to the next one.
-fn broken_link(zone: &Zone, links: &[FileLink<'_>]) -> Option<String> {
+/// What is wrong with the chain as a whole.
+fn broken_chain(zone: &Zone, links: &[FileLink<'_>]) -> Option<String> {
     let Some(first) = links.first() else {
-        let sentence = "the zone is signed but has no NSEC records, so nothing proves to resolvers that \
-                        validate what does not exist; sign it with NSEC";
-        return Some(told(zone, 1, sentence));
+        return Some(told(zone, 1, UNPROVED));
     };
     if *first.name != *zone.origin.to_lower().as_wire() {
         return Some(told(zone, first.line, "the apex has no NSEC record"));
     }
-    for (index, link) in links.iter().enumerate() {
-        let next = links.get(index.wrapping_add(1)).unwrap_or(first);
-        if !link.next.eq_ignore_ascii_case(&next.name) {
-            let next = Name::from_wire(&next.name).unwrap_or_else(|_| Name::root());
-            let sentence = format!("the NSEC record does not lead to {next}; sign the zone again");
-            return Some(told(zone, link.line, &sentence));
-        }
-    }
-    None
+    broken_link(zone, links)
+}
+
+/// The first record that does not lead to the next one.
+fn broken_link(zone: &Zone, links: &[FileLink<'_>]) -> Option<String> {
+    let next = links.iter().skip(1).chain(links.first());
+    let mut pairs = links.iter().zip(next);
+    let (link, next) = pairs.find(|(link, next)| !link.leads_to(next))?;
+    let name = Name::from_wire(&next.name).ok()?;
+    let sentence = format!("the NSEC record does not lead to {name}; sign the zone again");
+    Some(told(zone, link.line, &sentence))
+}
+
+/// The earlier of two times in serial number arithmetic (RFC 4034 section 3.1.5).
+pub(super) fn earlier(one: Option<u32>, other: u32) -> u32 {
+    one.filter(|one| is_before(*one, other)).unwrap_or(other)
 }
 
 fn told(zone: &Zone, line: u32, sentence: &str) -> String {

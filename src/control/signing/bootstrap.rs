@@ -8,10 +8,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::ActiveKeys;
+use super::active::ActiveKeys;
 use super::selection::apex_of;
 use crate::dns::{Name, RecordType};
-use crate::zone::{StoreFull, Zone};
+use crate::zone::{RRset, StoreFull, Zone};
 
 /// The labels around the zone's name.
 const BOOTSTRAP: &[u8] = b"_dsboot";
@@ -34,50 +34,52 @@ struct SignallingRecords {
 /// # Errors
 /// A sentence: there is no room in a zone.
 pub(super) fn add_signals(zones: &mut [Zone], active: &[ActiveKeys]) -> Result<(), String> {
-    let signals = signals(zones, active);
     let mut taken = HashMap::new();
-    for SignallingRecords {
-        into,
-        name,
-        rtype,
-        ttl,
-        rdata,
-    } in signals
-    {
-        let Some(zone) = zones.get_mut(into) else {
-            continue;
-        };
-        let stated = taken.entry(into).or_insert_with(|| stated_signals(zone));
-        // What the file says goes.
-        if stated.contains(name.to_lower().as_wire()) {
-            continue;
+    for signal in signals(zones, active) {
+        if let Some(zone) = zones.get_mut(signal.into) {
+            let stated = taken.entry(signal.into);
+            let stated = stated.or_insert_with(|| stated_signals(zone));
+            // What the file says goes.
+            if !stated.contains(signal.name.to_lower().as_wire()) {
+                signal.add_to(zone)?;
+            }
         }
-        zone.add_records(&name, rtype, ttl, &rdata)
-            .map_err(|StoreFull| format!("{}: the zone is too large", zone.file.display()))?;
     }
     Ok(())
 }
 
+impl SignallingRecords {
+    fn add_to(self, zone: &mut Zone) -> Result<(), String> {
+        zone.add_records(&self.name, self.rtype, self.ttl, &self.rdata)
+            .map_err(|StoreFull| format!("{}: the zone is too large", zone.file.display()))
+    }
+}
+
 fn signals(zones: &[Zone], active: &[ActiveKeys]) -> Vec<SignallingRecords> {
     let apexes: HashSet<&Name> = zones.iter().map(|zone| &zone.origin).collect();
-    let mut signed = HashMap::new();
-    for (index, (zone, keys)) in zones.iter().zip(active).enumerate() {
-        if !keys.sign_zone.is_empty() {
-            signed.insert(zone.origin.to_lower(), index);
-        }
-    }
+    let signed = signed_zones(zones, active);
     let mut signals = Vec::new();
     for zone in zones {
         for host in nameservers(zone) {
             let home = apex_of(&host, &apexes).and_then(|apex| signed.get(&apex.to_lower()));
-            let name = signalling_name(&zone.origin, &host);
-            let (Some(&into), Some(name)) = (home, name) else {
-                continue;
-            };
-            signals.extend(copies(zone, into, &name));
+            let name = signal_name(&zone.origin, &host);
+            if let (Some(&into), Some(name)) = (home, name) {
+                signals.extend(copies(zone, into, &name));
+            }
         }
     }
     signals
+}
+
+/// The indexes of the zones that are signed here.
+fn signed_zones(zones: &[Zone], active: &[ActiveKeys]) -> HashMap<Name, usize> {
+    let mut signed = HashMap::new();
+    for (index, zone) in zones.iter().enumerate() {
+        if active.get(index).is_some_and(ActiveKeys::signs) {
+            signed.insert(zone.origin.to_lower(), index);
+        }
+    }
+    signed
 }
 
 /// The CDS and CDNSKEY records of a zone, as they are to be added to another one.
@@ -86,42 +88,39 @@ fn copies(zone: &Zone, into: usize, name: &Name) -> Vec<SignallingRecords> {
     for rrset in zone.rrsets() {
         let is_at_apex = rrset.owner().eq_ignore_ascii_case(zone.origin.as_wire());
         if is_at_apex && matches!(rrset.rtype(), RecordType::CDS | RecordType::CDNSKEY) {
-            copies.push(SignallingRecords {
-                into,
-                name: name.clone(),
-                rtype: rrset.rtype(),
-                ttl: rrset.ttl(),
-                rdata: rrset.rdata().map(<[u8]>::to_vec).collect(),
-            });
+            copies.push(copy(rrset, into, name));
         }
     }
     copies
 }
 
+fn copy(rrset: RRset<'_>, into: usize, name: &Name) -> SignallingRecords {
+    SignallingRecords {
+        into,
+        name: name.clone(),
+        rtype: rrset.rtype(),
+        ttl: rrset.ttl(),
+        rdata: rrset.rdata().map(<[u8]>::to_vec).collect(),
+    }
+}
+
 /// The nameservers of a zone that do not lie in it.
 fn nameservers(zone: &Zone) -> Vec<Name> {
-    let mut hosts = Vec::new();
-    let mut at_the_apex = zone
-        .rrsets()
-        .take_while(|rrset| rrset.owner().eq_ignore_ascii_case(zone.origin.as_wire()));
-    let Some(servers) = at_the_apex.find(|rrset| rrset.rtype() == RecordType::NS) else {
-        return hosts;
-    };
-    for rdata in servers.rdata() {
-        if let Ok(host) = Name::from_wire(rdata)
-            && !host.is_within(&zone.origin)
-        {
-            hosts.push(host);
-        }
-    }
+    let servers = zone.rrset_at_apex(RecordType::NS);
+    let mut hosts = servers.map_or(vec![], hosts_of);
+    hosts.retain(|host| !host.is_within(&zone.origin));
     hosts
 }
 
+fn hosts_of(servers: RRset<'_>) -> Vec<Name> {
+    let names = servers.rdata().map(Name::from_wire);
+    names.filter_map(Result::ok).collect()
+}
+
 /// `_dsboot.ZONE._signal.HOST`; `None`: it would be too long (section 2).
-fn signalling_name(zone: &Name, host: &Name) -> Option<Name> {
+fn signal_name(zone: &Name, host: &Name) -> Option<Name> {
     let mut name = host.child(SIGNAL).ok()?;
-    let labels: Vec<&[u8]> = zone.labels().collect();
-    for label in labels.into_iter().rev() {
+    for label in zone.labels().collect::<Vec<_>>().into_iter().rev() {
         name = name.child(label).ok()?;
     }
     name.child(BOOTSTRAP).ok()
@@ -129,17 +128,14 @@ fn signalling_name(zone: &Name, host: &Name) -> Option<Name> {
 
 /// The signalling names that a file has itself, in lower case.
 fn stated_signals(zone: &Zone) -> HashSet<Vec<u8>> {
-    let mut stated = HashSet::new();
-    for rrset in zone.rrsets() {
-        let owner = rrset.owner().to_ascii_lowercase();
-        if owner
-            .get(1..)
-            .is_some_and(|rest| rest.starts_with(BOOTSTRAP))
-        {
-            stated.insert(owner);
-        }
-    }
-    stated
+    let owners = zone.rrsets().map(|it| it.owner().to_ascii_lowercase());
+    owners.filter(|owner| is_signal(owner)).collect()
+}
+
+/// Whether a name in wire form and lower case begins with the label.
+fn is_signal(owner: &[u8]) -> bool {
+    let rest = owner.get(1..);
+    rest.is_some_and(|rest| rest.starts_with(BOOTSTRAP))
 }
 
 #[cfg(test)]
@@ -147,10 +143,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rfc9615_section_2_the_signalling_name() {
-        let name = |zone: &str, host: &str| {
-            signalling_name(&zone.parse().unwrap(), &host.parse().unwrap())
-        };
+    fn rfc9615_section_2_the_signal_name() {
+        let name =
+            |zone: &str, host: &str| signal_name(&zone.parse().unwrap(), &host.parse().unwrap());
         let example = name("example.co.uk", "ns1.example.net").unwrap();
         assert_eq!(
             example.to_string(),

@@ -14,16 +14,18 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use siphasher::sip128::{Hasher128 as _, SipHasher24};
 
-use super::ActiveKeys;
+use super::active::ActiveKeys;
 use super::selection::apex_of;
 use crate::catalog::signed::ZoneSigners;
-use crate::config::{Config, ServiceConfig};
+use crate::config::{
+    Config, DnssecConfig, ServiceConfig, ServiceRegion, SigningRules, SvcbTemplate,
+};
 use crate::control::keep::{self, StateList};
 use crate::disk;
 use crate::dns::{Name, RecordType};
 use crate::dnssec::SerialRule;
 use crate::dnssec::validity::is_before;
-use crate::zone::Zone;
+use crate::zone::{RRset, Zone};
 
 /// The rights of the file.
 const MODE: u32 = 0o600;
@@ -74,61 +76,81 @@ impl SerialBook {
             now,
             ..SerialBook::default()
         };
-        let Some(directory) = &config.state_directory else {
-            return book;
-        };
-        let kept: Vec<KeptSerial> = if writes {
-            let (list, warning) = keep::load(directory, keep::SERIALS);
-            book.warnings.extend(warning);
-            book.file = Some(directory.join(keep::SERIALS));
-            list.items
-        } else {
-            keep::look(directory, keep::SERIALS).items
-        };
-        for serial in kept {
-            book.kept.insert(serial.zone.clone(), serial);
+        if config.dnssec.as_ref().is_some_and(is_any_rising) {
+            book.services = services_by_zone(config, zones);
         }
-        book.services = services_by_zone(config, zones);
+        if let Some(directory) = &config.state_directory {
+            for serial in book.read_kept(directory, writes) {
+                book.kept.insert(serial.zone.clone(), serial);
+            }
+        }
         book
+    }
+
+    fn read_kept(&mut self, directory: &Path, writes: bool) -> Vec<KeptSerial> {
+        if !writes {
+            return keep::look(directory, keep::SERIALS).items;
+        }
+        let (list, warning) = keep::load(directory, keep::SERIALS);
+        self.warnings.extend(warning);
+        self.file = Some(directory.join(keep::SERIALS));
+        list.items
     }
 
     /// Gives a zone its serial. All of its other records are there already.
     pub(super) fn settle(&mut self, request: SerialRequest<'_>) {
-        let SerialRequest {
-            index,
-            zone,
-            rule,
-            keys,
-        } = request;
-        let Some(file) = zone.serial() else { return };
-        let name = zone.origin.to_lower().to_string();
-        let kept = self.kept.get(&name);
-        if rule == SerialRule::Keep {
-            let back = kept.filter(|kept| is_before(file, kept.served));
-            self.warnings
-                .extend(back.map(|kept| went_back(zone, file, kept)));
+        let Some(file) = request.zone.serial() else {
+            return;
+        };
+        let name = request.zone.origin.to_lower().to_string();
+        if request.rule == SerialRule::Keep {
+            self.warn_of_the_way_back(request.zone, &name, file);
             return;
         }
-        let contents = self.contents(zone, keys);
-        if let Some(kept) = kept
-            && kept.contents == contents
-            && kept.file == file
-            && self.now < kept.due
+        let contents = self.contents(request.zone, request.keys);
+        let serial = match self.unchanged(&name, file, &contents) {
+            Some(served) => served,
+            None => self.raise(&request, name, file, contents),
+        };
+        request.zone.set_serial(serial);
+    }
+
+    /// A zone whose serial has risen by itself, and is that of the file again.
+    fn warn_of_the_way_back(&mut self, zone: &Zone, name: &str, file: u32) {
+        if let Some(kept) = self.kept.get(name)
+            && is_before(file, kept.served)
         {
-            zone.set_serial(kept.served);
-            return;
+            self.warnings.push(went_back(zone, file, kept.served));
         }
-        let served = rule.next(file, kept.map(|kept| kept.served), self.now);
-        zone.set_serial(served);
+    }
+
+    /// The serial that was served last, if nothing has changed since.
+    fn unchanged(&self, name: &str, file: u32, contents: &str) -> Option<u32> {
+        let kept = self.kept.get(name)?;
+        let is_same = kept.contents == contents && kept.file == file && self.now < kept.due;
+        is_same.then_some(kept.served)
+    }
+
+    /// A new serial.
+    fn raise(
+        &mut self,
+        request: &SerialRequest<'_>,
+        zone: String,
+        file: u32,
+        contents: String,
+    ) -> u32 {
+        let before = self.kept.get(&zone).map(|kept| kept.served);
+        let served = request.rule.next(file, before, self.now);
+        self.risen.push((request.index, zone.clone()));
         let serial = KeptSerial {
-            zone: name.clone(),
+            zone: zone.clone(),
             served,
             file,
             contents,
             due: u64::MAX,
         };
-        self.kept.insert(name.clone(), serial);
-        self.risen.push((index, name));
+        self.kept.insert(zone, serial);
+        served
     }
 
     /// The fingerprint of everything that is served of a zone, but for its signatures.
@@ -138,38 +160,26 @@ impl SerialBook {
         for key in keys.sign_keys.iter().chain(&keys.sign_zone) {
             put(&mut hasher, &key.public().dnskey_rdata());
         }
-        hasher.write_usize(keys.sign_keys.len());
+        hasher.write_u64(keys.sign_keys.len() as u64);
         for rrset in zone.rrsets() {
-            put(&mut hasher, &rrset.owner().to_ascii_lowercase());
-            hasher.write_u16(rrset.rtype().0);
-            hasher.write_u32(rrset.ttl());
-            for data in rrset.rdata() {
-                // The serial is kept apart.
-                let octets = match rrset.rtype() {
-                    RecordType::SOA => without_serial(data),
-                    _ => data.to_vec(),
-                };
-                put(&mut hasher, &octets);
-            }
+            put_rrset(&mut hasher, rrset);
         }
         format!("{:032x}", hasher.finish128().as_u128())
     }
 
     /// Keeps the new serials, with the moments at which they rise again.
     pub(super) fn save(&mut self, signers: &ZoneSigners) -> Result<(), String> {
-        if self.risen.is_empty() {
-            return Ok(());
-        }
-        for (index, name) in self.risen.drain(..) {
-            let due = signers.of(index).and_then(|signer| signer.next_due());
-            if let (Some(kept), Some(due)) = (self.kept.get_mut(&name), due) {
+        let risen = std::mem::take(&mut self.risen);
+        for (index, name) in &risen {
+            let due = signers.of(*index).and_then(|signer| signer.next_due());
+            if let (Some(kept), Some(due)) = (self.kept.get_mut(name), due) {
                 kept.due = due;
             }
         }
-        let Some(file) = &self.file else {
-            return Ok(());
-        };
-        write(file, self.kept.values().cloned().collect())
+        match &self.file {
+            Some(file) if !risen.is_empty() => write(file, self.kept.values().cloned().collect()),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -185,12 +195,25 @@ fn write(file: &Path, items: Vec<KeptSerial>) -> Result<(), String> {
 
 /// The data of an SOA without its serial.
 fn without_serial(data: &[u8]) -> Vec<u8> {
-    match data.split_last_chunk::<16>() {
-        Some((head, numbers)) => {
-            let names = head.get(..head.len().saturating_sub(4)).unwrap_or_default();
-            [names, numbers].concat()
-        }
-        None => data.to_vec(),
+    let (head, numbers) = data.split_at(data.len().saturating_sub(16));
+    let names = head.len().saturating_sub(4);
+    [head.get(..names).unwrap_or_default(), numbers].concat()
+}
+
+/// A serial is kept apart from the contents.
+fn put_rrset(hasher: &mut SipHasher24, rrset: RRset<'_>) {
+    put(hasher, &rrset.owner().to_ascii_lowercase());
+    hasher.write_u16(rrset.rtype().0);
+    hasher.write_u32(rrset.ttl());
+    for data in rrset.rdata() {
+        put_data(hasher, rrset.rtype(), data);
+    }
+}
+
+fn put_data(hasher: &mut SipHasher24, rtype: RecordType, data: &[u8]) {
+    match rtype {
+        RecordType::SOA => put(hasher, &without_serial(data)),
+        _ => put(hasher, data),
     }
 }
 
@@ -199,40 +222,53 @@ fn put(hasher: &mut SipHasher24, octets: &[u8]) {
     hasher.write(octets);
 }
 
+/// Whether the serial of some zone rises by itself.
+fn is_any_rising(dnssec: &DnssecConfig) -> bool {
+    let rises = |rules: &SigningRules| rules.serial != SerialRule::Keep;
+    rises(&dnssec.policy) || dnssec.policies.iter().any(|(_, _, rules)| rises(rules))
+}
+
 /// What the services of each zone may answer.
 fn services_by_zone(config: &Config, zones: &[Zone]) -> HashMap<Name, SipHasher24> {
     let apexes = zones.iter().map(|zone| &zone.origin).collect();
-    let mut services: HashMap<Name, SipHasher24> = HashMap::new();
+    let mut found: HashMap<_, SipHasher24> = HashMap::new();
     for service in &config.services {
         if let Some(apex) = apex_of(&service.name, &apexes) {
-            put_service(services.entry(apex.to_lower()).or_default(), service);
+            put_service(found.entry(apex.to_lower()).or_default(), service);
         }
     }
-    services
+    found
 }
 
 fn put_service(hasher: &mut SipHasher24, service: &ServiceConfig) {
     put(hasher, service.name.to_lower().as_wire());
     hasher.write_u32(service.ttl);
     for region in &service.regions {
-        for endpoint in &region.endpoints {
-            put(hasher, endpoint.target.to_string().as_bytes());
-        }
+        put_region(hasher, region);
     }
     for binding in &service.bindings {
-        hasher.write_u16(binding.rtype.0);
-        for part in [&binding.head, &binding.middle, &binding.tail] {
-            put(hasher, part);
-        }
+        put_binding(hasher, binding);
+    }
+}
+
+fn put_region(hasher: &mut SipHasher24, region: &ServiceRegion) {
+    for endpoint in &region.endpoints {
+        put(hasher, endpoint.target.to_string().as_bytes());
+    }
+}
+
+fn put_binding(hasher: &mut SipHasher24, binding: &SvcbTemplate) {
+    hasher.write_u16(binding.rtype.0);
+    for part in [&binding.head, &binding.middle, &binding.tail] {
+        put(hasher, part);
     }
 }
 
 /// Says that secondaries will not follow a zone.
-fn went_back(zone: &Zone, file: u32, kept: &KeptSerial) -> String {
+fn went_back(zone: &Zone, file: u32, served: u32) -> String {
+    let path = zone.file.display();
     format!(
-        "{}: the serial {file} is before {}, which was served when it rose by itself; secondaries keep \
-         the old zone until the file has a higher one",
-        zone.file.display(),
-        kept.served
+        "{path}: the serial {file} is before {served}, which was served before; raise it, or \
+         secondaries keep the old zone"
     )
 }

@@ -18,23 +18,11 @@ impl ZoneRoll {
     /// # Errors
     /// A sentence: it has come too far.
     pub fn cancelled(&self, now: u64) -> Result<ZoneRoll, String> {
-        let is_early = match self.kind {
-            RollKind::Algorithm => self.phase == RollPhase::SignAhead,
-            RollKind::Unsign => false,
-            _ => self.phase == RollPhase::Publish,
-        };
         if !self.is_under_way() {
             return Err("no roll is under way".to_owned());
         }
-        if !is_early || self.new.is_empty() {
-            let (title, waits) = (self.title(), self.sentence());
-            return Err(format!(
-                "it {title}, and has come too far to be taken back ({waits}); {}",
-                match self.kind {
-                    RollKind::Unsign => "take it back with `meridian keys ds ZONE --restore`",
-                    _ => "when it is done, roll again",
-                }
-            ));
+        if !self.is_early() || self.new.is_empty() {
+            return Err(self.too_far());
         }
         Ok(ZoneRoll {
             phase: RollPhase::Done,
@@ -44,10 +32,26 @@ impl ZoneRoll {
             waited: 0,
             needed: 0,
             floor: self.floor.max(now),
-            is_parent_ready: false,
-            parent_note: String::new(),
             ..self.clone()
         })
+    }
+
+    /// Whether nobody depends on the new keys.
+    fn is_early(&self) -> bool {
+        match self.kind {
+            RollKind::Algorithm => self.phase == RollPhase::SignAhead,
+            RollKind::Unsign => false,
+            _ => self.phase == RollPhase::Publish,
+        }
+    }
+
+    fn too_far(&self) -> String {
+        let (title, waits) = (self.title(), self.sentence());
+        let way = match self.kind {
+            RollKind::Unsign => "take it back with `meridian keys ds ZONE --restore`",
+            _ => "when it is done, roll again",
+        };
+        format!("it {title}, and has come too far to be taken back ({waits}); {way}")
     }
 
     /// Whether it was taken back.
