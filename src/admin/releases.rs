@@ -21,7 +21,7 @@ use super::changes::{ChangeAuthor, RoutineCall};
 use super::context::AdminContext;
 use super::error::{ApiError, AuditNote};
 use crate::control::releases::{ReleasesHandle, ReleasesReport};
-use crate::fleet::release::{PIECE, SignedRelease, is_digest, piece_key};
+use crate::fleet::release::{PIECE, ReleaseManifest, SignedRelease, is_digest, piece_key};
 
 /// A piece of the archive of a release.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -72,9 +72,8 @@ pub async fn put_piece(
     let releases = releases_of(&context)?;
     let (key, octets) = request.read()?;
     releases.put_piece(key, octets).await?;
-    let done = ReleaseDone {
-        sentence: "the piece is there".to_owned(),
-    };
+    let sentence = "the piece is there".to_owned();
+    let done = ReleaseDone { sentence };
     // One call for each piece would hide everything else in the audit log.
     Ok((Extension(RoutineCall), Json(done)).into_response())
 }
@@ -115,13 +114,13 @@ pub async fn publish(
 
 /// Whom the audit log names.
 fn author_of(release: &SignedRelease) -> ChangeAuthor {
-    #[derive(Deserialize)]
-    struct Signed {
-        author: String,
-        reason: String,
-    }
-    match serde_json::from_str::<Signed>(&release.manifest) {
-        Ok(Signed { author, reason }) => ChangeAuthor { by: author, reason },
-        Err(_) => ChangeAuthor::default(),
+    let read: Result<ReleaseManifest, _> = serde_json::from_str(&release.manifest);
+    read.map_or_else(|_| ChangeAuthor::default(), signed_by)
+}
+
+fn signed_by(manifest: ReleaseManifest) -> ChangeAuthor {
+    ChangeAuthor {
+        by: manifest.author,
+        reason: manifest.reason,
     }
 }

@@ -28,6 +28,8 @@ use folder::{PackedFolder, pack_folder};
 
 /// How often a folder that is watched is looked at.
 const LOOK: Duration = Duration::from_secs(1);
+const NO_RELEASES: &str =
+    "this server follows no releases: its configuration has no [fleet.releases]";
 /// The columns of `meridian releases`.
 const HEADS: [&str; 6] = ["ring", "server", "serves", "newest", "state", "why"];
 /// How many digits of a digest are shown.
@@ -136,9 +138,7 @@ impl<'a> Pusher<'a> {
     fn releases(&self) -> Result<ReleasesReport, String> {
         let report: ReleasesReport = self.client.get("/v1/releases", &[])?;
         if report.fleet.is_empty() {
-            let sentence =
-                "this server follows no releases: its configuration has no [fleet.releases]";
-            return Err(sentence.to_owned());
+            return Err(NO_RELEASES.to_owned());
         }
         Ok(report)
     }

@@ -44,13 +44,13 @@ impl AnswerCounts {
         counts
     }
 
-    /// What was counted since `earlier`.
-    pub fn since(&self, earlier: &AnswerCounts) -> AnswerCounts {
+    /// What was counted since `then`.
+    pub fn since(&self, then: &AnswerCounts) -> AnswerCounts {
         AnswerCounts {
-            answered: self.answered.saturating_sub(earlier.answered),
-            refused: self.refused.saturating_sub(earlier.refused),
-            missing: self.missing.saturating_sub(earlier.missing),
-            failed: self.failed.saturating_sub(earlier.failed),
+            answered: self.answered.saturating_sub(then.answered),
+            refused: self.refused.saturating_sub(then.refused),
+            missing: self.missing.saturating_sub(then.missing),
+            failed: self.failed.saturating_sub(then.failed),
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::engine::{
 };
 use crate::harness::{Server, Setup, free_port};
 
-const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+pub const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 const STREAM: &str = "KV_meridian_world_orders";
 
 /// NATS servers with JetStream, and a folder for what they keep.
@@ -114,9 +114,14 @@ fn member(world: &World, engines: &Engines, voter: &str) -> Server {
 
 /// A server that takes orders by this file's token.
 pub fn start_with_token(setup: Setup) -> Server {
+    with_token(setup).start()
+}
+
+/// The setup of a server that takes orders by this file's token.
+pub fn with_token(setup: Setup) -> Setup {
     let setup = setup.admin("token_file = \"token\"");
     write_secret(&setup, "token", &format!("{TOKEN}\n"));
-    setup.start()
+    setup
 }
 
 pub fn write_secret(setup: &Setup, name: &str, text: &str) {
