@@ -18,10 +18,10 @@ use reqwest::Method;
 use super::arguments::{PushArgs, ReleasesArgs};
 use super::client::AdminClient;
 use super::orders;
-use crate::admin::{PieceRequest, ReleaseDone, ReleasesReport, ServerRelease};
+use crate::admin::{PieceRequest, ReleaseDone, ReleaseRequest, ReleasesReport, ServerRelease};
 use crate::disk;
 use crate::files::FilePrint;
-use crate::fleet::release::{ArchiveFacts, PIECE, ReleaseManifest, ReleaseSigner};
+use crate::fleet::release::{ArchiveFacts, PIECE, ReleaseManifest, ReleaseSigner, piece_key};
 use crate::terminal::{TextOutput, complain, say, say_json};
 use crate::text::{counted, shown};
 use folder::{PackedFolder, pack_folder};
@@ -227,8 +227,7 @@ impl<'a> Pusher<'a> {
     fn hand_over(&self, archive: &[u8], facts: &ArchiveFacts) -> Result<(), String> {
         for (piece, octets) in archive.chunks(PIECE).enumerate() {
             let body = PieceRequest {
-                digest: facts.digest.clone(),
-                piece: u32::try_from(piece).unwrap_or(u32::MAX),
+                key: piece_key(&facts.digest, piece),
                 octets: STANDARD.encode(octets),
             };
             let parts = ["releases", "pieces"];
@@ -239,7 +238,10 @@ impl<'a> Pusher<'a> {
 
     fn publish(&self, manifest: &ReleaseManifest) -> Result<String, String> {
         let signed = self.signer.sign(manifest)?;
-        let done: ReleaseDone = self.client.post("/v1/releases", &signed)?;
+        let body = ReleaseRequest {
+            release: signed.text(),
+        };
+        let done: ReleaseDone = self.client.post("/v1/releases", &body)?;
         Ok(done.sentence)
     }
 }

@@ -144,7 +144,8 @@ impl RingedFleet {
     fn publish(&self, manifest: &ReleaseManifest) -> (u16, String) {
         let signed = self.signer().sign(manifest).expect("it is short");
         let port = self.servers[0].admin.expect("it has one").port();
-        change(port, "POST", "/v1/releases", &signed.text())
+        let body = json!({ "release": signed.text() }).to_string();
+        change(port, "POST", "/v1/releases", &body)
     }
 
     fn hand_over(&self, archive: &[u8]) {
@@ -152,7 +153,7 @@ impl RingedFleet {
         let digest = ArchiveFacts::of(archive, None).digest;
         for (piece, octets) in archive.chunks(PIECE).enumerate() {
             let body =
-                json!({ "digest": digest, "piece": piece, "octets": STANDARD.encode(octets) });
+                json!({ "key": piece_key(&digest, piece), "octets": STANDARD.encode(octets) });
             let told = change(port, "PUT", "/v1/releases/pieces", &body.to_string());
             assert_eq!(told.0, 200, "{told:?}");
         }
