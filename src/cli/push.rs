@@ -278,11 +278,15 @@ fn print_releases(report: &ReleasesReport) {
     if let Some(fault) = &report.fault {
         say!("what was published last does not count: {}", shown(fault));
     }
+    TextOutput::stdout().table(&HEADS, &rows(report));
+}
+
+fn rows(report: &ReleasesReport) -> Vec<Vec<String>> {
     let mut rows = Vec::new();
     for server in &report.servers {
         rows.push(row(server));
     }
-    TextOutput::stdout().table(&HEADS, &rows);
+    rows
 }
 
 /// `release 7 of world by ops (more names): halted by ns1: …`
