@@ -66,7 +66,7 @@ pub use forms::{OrderTime, PlainText, read_bias, read_weight};
 pub use health::{EndpointHealth, ProbeTimes, RegionHealth, ServiceStatus};
 pub use overrides::ChangeDone;
 pub use page::WORLD;
-pub use releases::{PieceRequest, ReleaseDone};
+pub use releases::{PieceRequest, ReleaseDone, ReleaseRequest};
 pub use rules::{EndpointRules, RegionRules, ServiceRules};
 pub use status::{LastReload, ReloadBody, ReloadStatus, ServerStatus, SignedStatus, ZoneStatus};
 

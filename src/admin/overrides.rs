@@ -30,7 +30,7 @@ use super::forms::{self, ParameterForm};
 use super::listener::AdminPeer;
 use super::openapi::{RequestBody, ResponseKind};
 use super::query::QueryPairs;
-use super::releases::{self, PieceRequest, ReleaseDone};
+use super::releases::{self, PieceRequest, ReleaseDone, ReleaseRequest};
 use super::routes::{AdminRoute, run_to_end};
 use crate::control::clock::{BootTime, ClockReading, Deadline};
 use crate::control::leases::{Lease, LeaseKey};
@@ -40,7 +40,6 @@ use crate::control::overrides::{
 };
 use crate::control::releases::ReleasesReport;
 use crate::dns::Name;
-use crate::fleet::release::SignedRelease;
 
 /// The result of a change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -161,7 +160,7 @@ fn release_routes() -> [AdminRoute; 3] {
         )
     };
     let publish = AdminRoute {
-        body: Some(RequestBody::needed::<SignedRelease>()),
+        body: Some(RequestBody::needed::<ReleaseRequest>()),
         errors: &[409, 504],
         ..AdminRoute::change(
             Method::POST,

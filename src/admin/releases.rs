@@ -21,18 +21,25 @@ use super::changes::{ChangeAuthor, RoutineCall};
 use super::context::AdminContext;
 use super::error::{ApiError, AuditNote};
 use crate::control::releases::{ReleasesHandle, ReleasesReport};
-use crate::fleet::release::{PIECE, SignedRelease, is_digest, piece_key};
+use crate::fleet::release::{PIECE, ReleaseManifest, SignedRelease, is_piece_key};
 
 /// A piece of the archive of a release.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PieceRequest {
-    /// The digest of the archive: SHA-256, as 64 hexadecimal digits.
-    pub digest: String,
-    /// The number of the piece, from 0.
-    pub piece: u32,
+    /// The digest of the archive (SHA-256, as 64 hexadecimal digits), a dot, and the number of the
+    /// piece, from 0.
+    pub key: String,
     /// At most 45,056 octets, in base64.
     pub octets: String,
+}
+
+/// A release that is to be published.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReleaseRequest {
+    /// The signed release: a JSON object, as a text.
+    pub release: String,
 }
 
 /// What is true after a call.
@@ -72,9 +79,8 @@ pub async fn put_piece(
     let releases = releases_of(&context)?;
     let (key, octets) = request.read()?;
     releases.put_piece(key, octets).await?;
-    let done = ReleaseDone {
-        sentence: "the piece is there".to_owned(),
-    };
+    let sentence = "the piece is there".to_owned();
+    let done = ReleaseDone { sentence };
     // One call for each piece would hide everything else in the audit log.
     Ok((Extension(RoutineCall), Json(done)).into_response())
 }
@@ -83,12 +89,12 @@ impl PieceRequest {
     /// The key of the piece in the engine, and its octets.
     fn read(self) -> Result<(String, Vec<u8>), ApiError> {
         let octets = STANDARD.decode(&self.octets).unwrap_or_default();
-        if !is_digest(&self.digest) || octets.is_empty() || octets.len() > PIECE {
+        if !is_piece_key(&self.key) || octets.is_empty() || octets.len() > PIECE {
             return Err(ApiError::bad_request(
-                "the digest, or the octets of the piece, are not what the API wants",
+                "the key, or the octets of the piece, are not what the API wants",
             ));
         }
-        Ok((piece_key(&self.digest, self.piece as usize), octets))
+        Ok((self.key, octets))
     }
 }
 
@@ -100,8 +106,9 @@ pub async fn publish(
     State(context): State<Arc<AdminContext>>,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    let release: SignedRelease = read_body(&body)?;
+    let request: ReleaseRequest = read_body(&body)?;
     let releases = releases_of(&context)?;
+    let release = read_release(&request)?;
     let author = author_of(&release);
     let response = match releases.push(release).await {
         Ok(sentence) => {
@@ -113,15 +120,22 @@ pub async fn publish(
     Ok((Extension(author), response).into_response())
 }
 
+fn read_release(request: &ReleaseRequest) -> Result<SignedRelease, ApiError> {
+    SignedRelease::read(request.release.as_bytes()).map_err(|fault| {
+        let sentence = format!("this server refuses the release: {fault}");
+        ApiError::new(StatusCode::CONFLICT, sentence)
+    })
+}
+
 /// Whom the audit log names.
 fn author_of(release: &SignedRelease) -> ChangeAuthor {
-    #[derive(Deserialize)]
-    struct Signed {
-        author: String,
-        reason: String,
-    }
-    match serde_json::from_str::<Signed>(&release.manifest) {
-        Ok(Signed { author, reason }) => ChangeAuthor { by: author, reason },
-        Err(_) => ChangeAuthor::default(),
+    let read: Result<ReleaseManifest, _> = serde_json::from_str(&release.manifest);
+    read.map_or_else(|_| ChangeAuthor::default(), signed_by)
+}
+
+fn signed_by(manifest: ReleaseManifest) -> ChangeAuthor {
+    ChangeAuthor {
+        by: manifest.author,
+        reason: manifest.reason,
     }
 }

@@ -18,16 +18,18 @@ use reqwest::Method;
 use super::arguments::{PushArgs, ReleasesArgs};
 use super::client::AdminClient;
 use super::orders;
-use crate::admin::{PieceRequest, ReleaseDone, ReleasesReport, ServerRelease};
+use crate::admin::{PieceRequest, ReleaseDone, ReleaseRequest, ReleasesReport, ServerRelease};
 use crate::disk;
 use crate::files::FilePrint;
-use crate::fleet::release::{ArchiveFacts, PIECE, ReleaseManifest, ReleaseSigner};
+use crate::fleet::release::{ArchiveFacts, PIECE, ReleaseManifest, ReleaseSigner, piece_key};
 use crate::terminal::{TextOutput, complain, say, say_json};
 use crate::text::{counted, shown};
 use folder::{PackedFolder, pack_folder};
 
 /// How often a folder that is watched is looked at.
 const LOOK: Duration = Duration::from_secs(1);
+const NO_RELEASES: &str =
+    "this server follows no releases: its configuration has no [fleet.releases]";
 /// The columns of `meridian releases`.
 const HEADS: [&str; 6] = ["ring", "server", "serves", "newest", "state", "why"];
 /// How many digits of a digest are shown.
@@ -136,9 +138,7 @@ impl<'a> Pusher<'a> {
     fn releases(&self) -> Result<ReleasesReport, String> {
         let report: ReleasesReport = self.client.get("/v1/releases", &[])?;
         if report.fleet.is_empty() {
-            let sentence =
-                "this server follows no releases: its configuration has no [fleet.releases]";
-            return Err(sentence.to_owned());
+            return Err(NO_RELEASES.to_owned());
         }
         Ok(report)
     }
@@ -227,8 +227,7 @@ impl<'a> Pusher<'a> {
     fn hand_over(&self, archive: &[u8], facts: &ArchiveFacts) -> Result<(), String> {
         for (piece, octets) in archive.chunks(PIECE).enumerate() {
             let body = PieceRequest {
-                digest: facts.digest.clone(),
-                piece: u32::try_from(piece).unwrap_or(u32::MAX),
+                key: piece_key(&facts.digest, piece),
                 octets: STANDARD.encode(octets),
             };
             let parts = ["releases", "pieces"];
@@ -239,7 +238,10 @@ impl<'a> Pusher<'a> {
 
     fn publish(&self, manifest: &ReleaseManifest) -> Result<String, String> {
         let signed = self.signer.sign(manifest)?;
-        let done: ReleaseDone = self.client.post("/v1/releases", &signed)?;
+        let body = ReleaseRequest {
+            release: signed.text(),
+        };
+        let done: ReleaseDone = self.client.post("/v1/releases", &body)?;
         Ok(done.sentence)
     }
 }
@@ -276,11 +278,15 @@ fn print_releases(report: &ReleasesReport) {
     if let Some(fault) = &report.fault {
         say!("what was published last does not count: {}", shown(fault));
     }
+    TextOutput::stdout().table(&HEADS, &rows(report));
+}
+
+fn rows(report: &ReleasesReport) -> Vec<Vec<String>> {
     let mut rows = Vec::new();
     for server in &report.servers {
         rows.push(row(server));
     }
-    TextOutput::stdout().table(&HEADS, &rows);
+    rows
 }
 
 /// `release 7 of world by ops (more names): halted by ns1: …`

@@ -51,18 +51,25 @@ impl SharedTables {
     /// Where relative paths start.
     pub(super) fn folders<'p>(&'p self, file: &'p Path) -> ConfigFolders<'p> {
         let own = file.parent().unwrap_or(Path::new(""));
-        let (shared, keeps_dnssec) = match self {
-            SharedTables::Own => (own, true),
-            SharedTables::Release {
-                folder,
-                keeps_dnssec,
-            } => (folder.as_path(), *keeps_dnssec),
-        };
-        let dnssec = if keeps_dnssec { own } else { shared };
+        let shared = self.folder().unwrap_or(own);
         ConfigFolders {
             own,
             shared,
-            dnssec,
+            dnssec: if self.keeps_dnssec() { own } else { shared },
+        }
+    }
+
+    fn folder(&self) -> Option<&Path> {
+        match self {
+            SharedTables::Own => None,
+            SharedTables::Release { folder, .. } => Some(folder),
+        }
+    }
+
+    fn keeps_dnssec(&self) -> bool {
+        match self {
+            SharedTables::Own => true,
+            SharedTables::Release { keeps_dnssec, .. } => *keeps_dnssec,
         }
     }
 }

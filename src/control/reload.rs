@@ -36,10 +36,12 @@ impl Control {
         confirmed: ConfirmedRisks,
     ) -> Result<ReloadResult, NotDone> {
         let control = self.clone();
-        self.threads
-            .reload
-            .run(move || control.reload_now(&control.origin, &mut control.file_memory(), confirmed))
-            .await
+        let workers = &self.threads.reload;
+        workers.run(move || control.reload_own(confirmed)).await
+    }
+
+    fn reload_own(&self, confirmed: ConfirmedRisks) -> ReloadResult {
+        self.reload_now(&self.origin, &mut self.file_memory(), confirmed)
     }
 
     /// Loads databases and certificates that have changed. Reading them may hang.

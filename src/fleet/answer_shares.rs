@@ -44,13 +44,13 @@ impl AnswerCounts {
         counts
     }
 
-    /// What was counted since `earlier`.
-    pub fn since(&self, earlier: &AnswerCounts) -> AnswerCounts {
+    /// What was counted since `then`.
+    pub fn since(&self, then: &AnswerCounts) -> AnswerCounts {
         AnswerCounts {
-            answered: self.answered.saturating_sub(earlier.answered),
-            refused: self.refused.saturating_sub(earlier.refused),
-            missing: self.missing.saturating_sub(earlier.missing),
-            failed: self.failed.saturating_sub(earlier.failed),
+            answered: self.answered.saturating_sub(then.answered),
+            refused: self.refused.saturating_sub(then.refused),
+            missing: self.missing.saturating_sub(then.missing),
+            failed: self.failed.saturating_sub(then.failed),
         }
     }
 }
@@ -108,9 +108,9 @@ impl ShareWatch {
     /// The share that has jumped since the trial began, or lately, as a clause.
     pub fn jumped(&self, now: Duration, counts: &AnswerCounts, limit: f64) -> Option<String> {
         let trial = self.trial.as_ref()?;
-        let whole = counts.since(&trial.start);
-        if let Some(clause) = jump(&trial.before, &whole, limit) {
-            return Some(clause);
+        let whole = jump(&trial.before, &counts.since(&trial.start), limit);
+        if whole.is_some() {
+            return whole;
         }
         let noted = self.noted_before(now.checked_sub(WINDOW)?)?;
         jump(&trial.before, &counts.since(&noted), limit)

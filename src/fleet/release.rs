@@ -349,6 +349,15 @@ pub fn piece_key(digest: &str, piece: usize) -> String {
     format!("{digest}.{piece}")
 }
 
+/// Whether a text is a key as [`piece_key`] writes it.
+pub fn is_piece_key(text: &str) -> bool {
+    let Some((digest, piece)) = text.split_once('.') else {
+        return false;
+    };
+    let number: Result<usize, _> = piece.parse();
+    is_digest(digest) && number.is_ok_and(|number| piece_key(digest, number) == text)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

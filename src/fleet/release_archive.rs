@@ -162,8 +162,11 @@ fn is_plain(path: &str) -> bool {
         }
         parts += 1;
     }
-    let is_short = path.len() <= MOST_PATH && parts <= MOST_PARTS;
-    parts == path.split('/').count() && is_short && !path.contains(char::is_control)
+    parts == path.split('/').count() && parts <= MOST_PARTS && is_line(path)
+}
+
+fn is_line(path: &str) -> bool {
+    path.len() <= MOST_PATH && !path.contains(char::is_control)
 }
 
 /// What an archive has so far.

@@ -190,7 +190,7 @@ fn the_rules_are_good_and_alert_when_they_should() {
 }
 
 /// What only a server with NATS servers or an announcer tells: tests/fleet and tests/announce.
-const ELSEWHERE: [&str; 8] = [
+const ELSEWHERE: [&str; 12] = [
     "meridian_announced",
     "meridian_fleet_orders_alarm",
     "meridian_fleet_orders_current",
@@ -199,6 +199,10 @@ const ELSEWHERE: [&str; 8] = [
     "meridian_fleet_lease_messages_total",
     "meridian_fleet_leases_refused_total",
     "meridian_fleet_orders_revision",
+    "meridian_fleet_release_halted",
+    "meridian_fleet_release_newest",
+    "meridian_fleet_release_serving",
+    "meridian_fleet_releases_refused_total",
 ];
 
 #[test]

@@ -12,7 +12,7 @@ use crate::engine::{
 };
 use crate::harness::{Server, Setup, free_port};
 
-const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+pub const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 const STREAM: &str = "KV_meridian_world_orders";
 
 /// NATS servers with JetStream, and a folder for what they keep.

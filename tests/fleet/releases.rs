@@ -1,18 +1,20 @@
 //! Configuration in rings: three real servers, a real NATS server, and the real `meridian push`.
 
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use meridian::fleet::release::{ArchiveFacts, PIECE, ReleaseManifest, ReleaseSigner, piece_key};
 use meridian::fleet::release_archive::{ReleaseFile, pack};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use serde_json::{Value, json};
 
 use crate::engine::{VOTERS, await_that, get};
 use crate::harness::types::A;
-use crate::harness::{Server, Setup};
-use crate::orders::{Engines, change, fail, say, start_with_token, write_secret};
+use crate::harness::{Server, Setup, free_port};
+use crate::orders::{Engines, change, fail, say, with_token, write_secret};
 
 /// What each server serves from its own file.
 const OWN: &str = "192.0.2.1";
@@ -32,6 +34,10 @@ fn zone(address: &str) -> String {
 }
 
 fn member(engines: &Engines, voter: &str, public: &str, soak: &str) -> Server {
+    setup(engines, voter, public, soak).start()
+}
+
+fn setup(engines: &Engines, voter: &str, public: &str, soak: &str) -> Setup {
     let ring = u8::from(voter != VOTERS[0]);
     let setup = Setup::new()
         .zone("example.test", &zone(OWN))
@@ -42,7 +48,36 @@ fn member(engines: &Engines, voter: &str, public: &str, soak: &str) -> Server {
             engines.urls()
         ));
     write_secret(&setup, "password", &format!("secret of {voter}\n"));
-    start_with_token(setup)
+    with_token(setup)
+}
+
+/// Makes a key, and returns its public half.
+fn new_key(path: &Path) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_meridian"))
+        .args(["push", "--new-key"])
+        .arg(path)
+        .output()
+        .expect("the binary of this crate can be run");
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+/// Waits until a server can be pushed to and knows so many servers.
+fn await_ready(server: &Server, count: usize) {
+    await_that(&format!("it is ready:\n{}", server.log()), || {
+        let report = releases(server);
+        let servers = report["servers"].as_array().cloned().unwrap_or_default();
+        let in_touch = servers.iter().filter(|it| it["in_touch"] == true);
+        report["ready"] == true && in_touch.count() == count
+    });
+}
+
+/// A folder whose zone has this address.
+fn write_folder(folder: &Path, address: &str) {
+    std::fs::create_dir_all(folder.join("zones")).expect("it is ours");
+    std::fs::write(folder.join("meridian.toml"), "[zones]\n").expect("it is ours");
+    let file = folder.join("zones/example.test.zone");
+    std::fs::write(file, zone(address)).expect("it is ours");
 }
 
 impl RingedFleet {
@@ -50,13 +85,7 @@ impl RingedFleet {
         let engines = Engines::start(1);
         let folder = tempfile::tempdir().expect("a temporary folder");
         let key = folder.path().join("release.key");
-        let output = std::process::Command::new(env!("CARGO_BIN_EXE_meridian"))
-            .args(["push", "--new-key"])
-            .arg(&key)
-            .output()
-            .expect("the binary of this crate can be run");
-        assert!(output.status.success(), "{output:?}");
-        let public = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        let public = new_key(&key);
         let mut servers = Vec::new();
         for voter in VOTERS {
             servers.push(member(&engines, voter, &public, soak));
@@ -68,28 +97,15 @@ impl RingedFleet {
             key,
         };
         for server in &fleet.servers {
-            fleet.await_ready(server);
+            await_ready(server, VOTERS.len());
         }
         fleet
-    }
-
-    /// Waits until a server can be pushed to and knows all others.
-    fn await_ready(&self, server: &Server) {
-        await_that(&format!("it is ready:\n{}", server.log()), || {
-            let report = releases(server);
-            let servers = report["servers"].as_array().cloned().unwrap_or_default();
-            let in_touch = servers.iter().filter(|it| it["in_touch"] == true);
-            report["ready"] == true && in_touch.count() == VOTERS.len()
-        });
     }
 
     /// A folder whose zone has this address.
     fn folder(&self, address: &str) -> PathBuf {
         let folder = self.folder.path().join(address);
-        std::fs::create_dir_all(folder.join("zones")).expect("it is ours");
-        std::fs::write(folder.join("meridian.toml"), "[zones]\n").expect("it is ours");
-        let zone = zone(address);
-        std::fs::write(folder.join("zones/example.test.zone"), zone).expect("it is ours");
+        write_folder(&folder, address);
         folder
     }
 
@@ -128,7 +144,8 @@ impl RingedFleet {
     fn publish(&self, manifest: &ReleaseManifest) -> (u16, String) {
         let signed = self.signer().sign(manifest).expect("it is short");
         let port = self.servers[0].admin.expect("it has one").port();
-        change(port, "POST", "/v1/releases", &signed.text())
+        let body = json!({ "release": signed.text() }).to_string();
+        change(port, "POST", "/v1/releases", &body)
     }
 
     fn hand_over(&self, archive: &[u8]) {
@@ -136,7 +153,7 @@ impl RingedFleet {
         let digest = ArchiveFacts::of(archive, None).digest;
         for (piece, octets) in archive.chunks(PIECE).enumerate() {
             let body =
-                json!({ "digest": digest, "piece": piece, "octets": STANDARD.encode(octets) });
+                json!({ "key": piece_key(&digest, piece), "octets": STANDARD.encode(octets) });
             let told = change(port, "PUT", "/v1/releases/pieces", &body.to_string());
             assert_eq!(told.0, 200, "{told:?}");
         }
@@ -247,7 +264,7 @@ fn a_release_passes_from_ring_to_ring_and_back_within_a_second() {
     fleet.push(0, &fleet.folder("192.0.2.3"), "");
     fleet.await_all("192.0.2.3");
     let config = folder.path().join("meridian.toml");
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_meridian"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_meridian"));
     command
         .args(["serve", "--config"])
         .arg(&config)
@@ -455,4 +472,104 @@ fn what_is_wrong_with_a_release_has_a_word_a_metric_and_changes_nothing() {
     // Pushing it properly repairs the piece.
     fleet.push(0, &fleet.folder("192.0.2.8"), "once more");
     fleet.await_all("192.0.2.8");
+}
+
+/// A process that ends with the test.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_folder_that_is_watched_is_pushed_whenever_it_has_changed() {
+    let (engines, folder) = (Engines::start(1), tempfile::tempdir().expect("a folder"));
+    let key = folder.path().join("release.key");
+    let server = member(&engines, "ams", &new_key(&key), "0s");
+    await_ready(&server, 1);
+    let config = folder.path().join("config");
+    write_folder(&config, "192.0.2.2");
+    let admin = format!("http://{}", server.admin.expect("it has one"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_meridian"));
+    command.arg("push").arg(&config).arg("--key").arg(&key);
+    command.args(["--watch", "--author", "git", "--admin", &admin]);
+    command.env("MERIDIAN_TOKEN", crate::orders::TOKEN);
+    command.stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut watching = Ended(command.spawn().expect("it can be run"));
+    await_address(&server, "192.0.2.2");
+    write_folder(&config, "192.0.2.3");
+    await_address(&server, "192.0.2.3");
+    std::fs::write(config.join("zones/example.test.zone"), "www A x").expect("it is ours");
+    let mut errors = String::new();
+    let stderr = watching.0.stderr.take().expect("it is a pipe");
+    let mut lines = std::io::BufReader::new(stderr);
+    std::io::BufRead::read_line(&mut lines, &mut errors).expect("it is text");
+    assert!(errors.contains("this is no release"), "{errors}");
+    assert_eq!(address(&server), "192.0.2.3");
+    write_folder(&config, "192.0.2.4");
+    await_address(&server, "192.0.2.4");
+    assert_eq!(releases(&server)["release"]["author"], "git");
+    await_that("release 3 is served", || releases(&server)["serving"] == 3);
+}
+
+#[test]
+fn an_archive_can_lie_on_an_https_server() {
+    let (engines, folder) = (Engines::start(1), tempfile::tempdir().expect("a folder"));
+    let key = folder.path().join("release.key");
+    let public = new_key(&key);
+    let place = folder.path();
+    let mut authority = CertificateParams::default();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let pair = KeyPair::generate().expect("random octets");
+    let authority = CertifiedIssuer::self_signed(authority, pair).expect("it signs itself");
+    std::fs::write(place.join("ca.pem"), authority.pem()).expect("it is ours");
+    let pair = KeyPair::generate().expect("random octets");
+    let names = vec!["localhost".to_owned()];
+    let server = CertificateParams::new(names).expect("a name");
+    let server = server.signed_by(&pair, &authority).expect("it signs");
+    std::fs::write(place.join("server.pem"), server.pem()).expect("it is ours");
+    std::fs::write(place.join("server.key"), pair.serialize_pem()).expect("it is ours");
+    let port = free_port();
+    let mut command = Command::new("openssl");
+    command.args([
+        "s_server",
+        "-WWW",
+        "-cert",
+        "server.pem",
+        "-key",
+        "server.key",
+        "-accept",
+    ]);
+    command.arg(format!("127.0.0.1:{port}")).current_dir(place);
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let _web = Ended(command.spawn().expect("openssl is installed"));
+    let server = setup(&engines, "ams", &public, "0s").start_with(|command| {
+        command.env("SSL_CERT_FILE", place.join("ca.pem"));
+    });
+    await_ready(&server, 1);
+    let config = place.join("config");
+    write_folder(&config, "192.0.2.2");
+    let (config, key) = (config.to_str().expect("text"), key.to_str().expect("text"));
+    let (url, file) = (
+        format!("https://localhost:{port}/archive"),
+        place.join("archive"),
+    );
+    let url = url.as_str();
+    let told = say(&server, &["push", config, "--key", key, "--url", url]);
+    assert_eq!(told, "release 1 is published; ring 0 serves it first");
+    await_that("it waits for the web server", || {
+        let why = own(&server)["why"].to_string();
+        why.contains("https://localhost:") && why.contains(" octets long")
+    });
+    assert_eq!(address(&server), OWN);
+    let file = file.to_str().expect("text");
+    let told = say(&server, &["push", config, "--write-archive", file]);
+    assert!(told.ends_with("nothing was published"), "{told}");
+    await_address(&server, "192.0.2.2");
 }

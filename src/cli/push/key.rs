@@ -4,6 +4,7 @@ use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use ring::pkcs8::Document;
 use ring::rand::SystemRandom;
 use ring::signature::Ed25519KeyPair;
 use zeroize::Zeroizing;
@@ -22,11 +23,15 @@ const LINE: usize = 64;
 /// # Errors
 /// A sentence: the file exists already, or cannot be written.
 pub fn make(path: &Path) -> Result<String, String> {
-    let der = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new())
-        .map_err(|_| "the system has no random octets for a key".to_owned())?;
+    let der = new_der()?;
     let signer = ReleaseSigner::from_pkcs8(der.as_ref())?;
     write_new(&[NewFile::secret(path.to_owned(), pem(der.as_ref()))])?;
     Ok(signer.public())
+}
+
+fn new_der() -> Result<Document, String> {
+    Ed25519KeyPair::generate_pkcs8(&SystemRandom::new())
+        .map_err(|_| "the system has no random octets for a key".to_owned())
 }
 
 fn pem(der: &[u8]) -> String {

@@ -9,6 +9,9 @@ use crate::control::outcome::ChangeRefusal;
 use crate::fleet::order_carrier::{KeyWrite, OrderCommander, WriteFault};
 use crate::fleet::release::SignedRelease;
 
+const NOT_READY: &str = "no NATS server can be reached, or the releases of the fleet cannot be read \
+                         yet: the release was not published";
+
 impl ReleaseRunner {
     /// Begins what a call asks for.
     pub(super) fn obey(&mut self, call: ReleaseCall) {
@@ -55,9 +58,7 @@ impl ReleaseRunner {
         if self.is_linked && self.is_current {
             return Ok(());
         }
-        let sentence = "no NATS server can be reached, or the releases of the fleet cannot be read \
-                        yet: the release was not published";
-        Err(ChangeRefusal::NotTaken(sentence.to_owned()))
+        Err(ChangeRefusal::NotTaken(NOT_READY.to_owned()))
     }
 }
 

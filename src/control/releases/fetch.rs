@@ -74,16 +74,21 @@ async fn download(url: &str, facts: &ArchiveFacts) -> Result<Vec<u8>, ReleaseFau
     let response = response.and_then(reqwest::Response::error_for_status);
     let mut response = response.map_err(|error| unreachable(url, &error))?;
     let mut archive = Vec::new();
-    loop {
+    while archive.len() as u64 <= facts.octets {
         match response.chunk().await {
             Ok(Some(octets)) => archive.extend_from_slice(&octets),
-            Ok(None) => return Ok(archive),
+            Ok(None) => break,
             Err(error) => return Err(unreachable(url, &error)),
         }
-        if archive.len() as u64 > facts.octets {
-            return Err(ReleaseFault::WrongDigest);
-        }
     }
+    if archive.len() as u64 == facts.octets {
+        return Ok(archive);
+    }
+    // A page of the web server, or a file that is still being put there.
+    Err(ReleaseFault::Incomplete(format!(
+        "{url}: what is there is not {} octets long",
+        facts.octets
+    )))
 }
 
 /// A client that speaks HTTPS only, with the authorities of the system.

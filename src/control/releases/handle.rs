@@ -113,12 +113,13 @@ impl ReleasesHandle {
     /// A handle, and the ends for its task.
     pub(super) fn new() -> (ReleasesHandle, ReleasesEnds) {
         let (send, calls) = mpsc::channel(MOST_WAITING);
-        let report = Arc::new(ArcSwap::from_pointee(ReleasesReport::default()));
-        let handle = ReleasesHandle {
-            calls: send,
+        let report = Arc::<ArcSwap<ReleasesReport>>::default();
+        let ends = ReleasesEnds {
+            calls,
             report: report.clone(),
         };
-        (handle, ReleasesEnds { calls, report })
+        let calls = send;
+        (ReleasesHandle { calls, report }, ends)
     }
 
     /// What is known of releases.

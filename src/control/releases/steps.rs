@@ -27,10 +27,10 @@ impl ReleaseRunner {
 
     pub(super) fn fetch(&self, number: u64, archive: ArchiveFacts) {
         let (control, store) = (self.control.clone(), self.store.clone());
-        let commander = self.commander.clone();
+        let engine = self.commander.clone();
         self.begin(async move {
-            let fetched = fetch::fetch(&control, &commander, store, archive).await;
-            StepEnd::Fetched(number, fetched)
+            let end = fetch::fetch(&control, &engine, store, archive).await;
+            StepEnd::Fetched(number, end)
         });
     }
 
@@ -157,21 +157,20 @@ impl ReleaseRunner {
     /// Removes releases that nothing goes back to.
     async fn prune(&self) {
         let (store, memory) = (self.store.clone(), self.member.memory().clone());
-        let target = self.member.target().cloned();
+        let next = self.member.target().cloned();
         let workers = &self.control.threads.releases;
-        let pruned = workers.run(move || prune(&store, &memory, target.as_ref()));
-        let _ = pruned.await;
+        let _ = workers.run(move || prune(&store, &memory, next)).await;
     }
 }
 
 /// Keeps the releases that are served, were proven, or come next.
-fn prune(store: &ReleaseStore, memory: &ReleaseMemory, target: Option<&ReleaseFacts>) {
+fn prune(store: &ReleaseStore, memory: &ReleaseMemory, next: Option<ReleaseFacts>) {
     let mut kept = BTreeSet::new();
-    kept.extend(target.map(|target| target.digest.as_str()));
-    for served in [&memory.serving, &memory.home].into_iter().flatten() {
-        kept.insert(served.digest.as_str());
-    }
+    kept.extend(next.as_ref().map(|next| &*next.digest));
     kept.extend(memory.proven.iter().map(String::as_str));
+    for served in [&memory.serving, &memory.home].into_iter().flatten() {
+        kept.insert(&served.digest);
+    }
     store.keep_only(&kept);
 }
 

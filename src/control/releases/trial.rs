@@ -92,6 +92,11 @@ fn told(mistakes: &[String]) -> String {
     if !others.is_empty() {
         clause += &format!("; and {} more mistakes", others.len());
     }
+    of_push(clause)
+}
+
+/// What the guard says, for somebody who pushes.
+fn of_push(mut clause: String) -> String {
     for (reload, push) in CONFIRMATIONS {
         clause = clause.replace(reload, push);
     }
