@@ -336,8 +336,8 @@ pub(super) mod tests {
             |it| it.revision = "f".repeat(65),
             |it| it.here_only = vec![String::new(); MOST_HERE_ONLY + 1],
             |it| it.here_only = vec!["x".repeat(LONGEST_TEXT + 1)],
-            |it| drop(it.regions.insert("fra".into(), -1.0)),
-            |it| drop(it.clocks.insert("no name".into(), 1)),
+            |it| it.regions = [("fra".into(), -1.0)].into(),
+            |it| it.clocks = [("no name".into(), 1)].into(),
         ] {
             assert_eq!(changed(bad).word(), "damaged");
         }
