@@ -7,7 +7,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use crate::admin::{ClockDifference, FleetOrderStatus, FleetRates, FleetServer, FleetStatus};
+use crate::admin::{ClockDifference, FleetOrderStatus, FleetRates, FleetServerStatus, FleetStatus};
 use crate::cli::arguments::FleetStatusArgs;
 use crate::cli::client::AdminClient;
 use crate::config::values::duration_text;
@@ -78,7 +78,7 @@ fn head(status: &FleetStatus) -> String {
     )
 }
 
-fn print_servers(output: &TextOutput, servers: &[FleetServer]) {
+fn print_servers(output: &TextOutput, servers: &[FleetServerStatus]) {
     let rows: Vec<Vec<String>> = servers.iter().map(server_row).collect();
     let heads = [
         "server",
@@ -98,10 +98,29 @@ fn print_servers(output: &TextOutput, servers: &[FleetServer]) {
     }
 }
 
-fn server_row(server: &FleetServer) -> Vec<String> {
+fn server_row(server: &FleetServerStatus) -> Vec<String> {
+    let differing = match server.differing {
+        0 => String::new(),
+        differing => counted(differing, "check"),
+    };
+    vec![
+        server.name.clone(),
+        server.group.clone(),
+        state_text(server),
+        server.version.clone().unwrap_or_default(),
+        revision_text(server),
+        server.uptime_seconds.map(age).unwrap_or_default(),
+        server.clock.map(clock_text).unwrap_or_default(),
+        server.queries_per_second.map(rate).unwrap_or_default(),
+        orders_text(server),
+        differing,
+    ]
+}
+
+/// `well`, `SILENT for 12m`. What is wrong must be seen among many rows.
+fn state_text(server: &FleetServerStatus) -> String {
     let mut state = match server.state.as_str() {
         "here" | "well" => server.state.clone(),
-        // What is wrong must be seen among many rows.
         state => state.to_uppercase(),
     };
     if let Some(seconds) = server.silent_seconds {
@@ -110,36 +129,26 @@ fn server_row(server: &FleetServer) -> Vec<String> {
     if server.role == Some(ServerRole::Probe) {
         state += " (probe)";
     }
-    let mut revision = String::new();
-    revision.extend(
-        server
-            .revision
-            .iter()
-            .flat_map(|it| it.chars().take(DIGITS)),
-    );
+    state
+}
+
+/// The first digits of a revision, with a star if most servers have another.
+fn revision_text(server: &FleetServerStatus) -> String {
+    let whole = server.revision.as_deref().unwrap_or_default();
+    let mut revision: String = whole.chars().take(DIGITS).collect();
     if server.odd_revision {
         revision.push('*');
     }
+    revision
+}
+
+/// Up to which revision orders are in force.
+fn orders_text(server: &FleetServerStatus) -> String {
     let mut orders = text(server.orders_revision);
     if server.orders_current == Some(false) {
         orders += " (stale)";
     }
-    let differing = match server.differing {
-        0 => String::new(),
-        differing => counted(differing, "check"),
-    };
-    vec![
-        server.name.clone(),
-        server.group.clone(),
-        state,
-        server.version.clone().unwrap_or_default(),
-        revision,
-        server.uptime_seconds.map(age).unwrap_or_default(),
-        server.clock.map(clock_text).unwrap_or_default(),
-        server.queries_per_second.map(rate).unwrap_or_default(),
-        orders,
-        differing,
-    ]
+    orders
 }
 
 /// `+0.3 ms ± 0.4`, or `at least -0.1 ms` while the way back is not known.
@@ -153,37 +162,38 @@ fn clock_text(clock: ClockDifference) -> String {
 }
 
 fn print_rates(output: &TextOutput, rates: &FleetRates) {
-    let mut results = Vec::new();
-    for (result, rate) in &rates.queries {
-        results.push(format!("{} {rate:.1}", shown(result)));
-    }
     say!();
     let servers = counted(rates.servers, "nameserver");
+    let results = results_text(rates);
     say!(
-        "{:.1} queries/s on {servers}{}",
-        rates.queries_per_second,
-        if results.is_empty() {
-            String::new()
-        } else {
-            format!(": {}", results.join(", "))
-        }
+        "{:.1} queries/s on {servers}{results}",
+        rates.queries_per_second
     );
-    let mut sum = 0.0;
-    for answers in rates.regions.values() {
-        sum += answers;
-    }
-    let mut rows = Vec::new();
-    for (region, answers) in &rates.regions {
-        let share = if sum > 0.0 {
-            answers / sum * 100.0
-        } else {
-            0.0
-        };
-        rows.push(vec![region.clone(), rate(*answers), percent(share)]);
-    }
-    if sum > 0.0 {
+    let rows = region_rows(rates);
+    if !rows.is_empty() {
         output.table(&["region", "answers/s", "share"], &rows);
     }
+}
+
+/// `: no-name 20.1, steered 1420.0`, or nothing.
+fn results_text(rates: &FleetRates) -> String {
+    let mut text = String::new();
+    for (result, rate) in &rates.queries {
+        let before = if text.is_empty() { ": " } else { ", " };
+        text += &format!("{before}{} {rate:.1}", shown(result));
+    }
+    text
+}
+
+/// A row for each region; none if nothing is answered.
+fn region_rows(rates: &FleetRates) -> Vec<Vec<String>> {
+    let sum: f64 = rates.regions.values().sum();
+    let mut rows = Vec::new();
+    for (region, answers) in rates.regions.iter().filter(|_| sum > 0.0) {
+        let share = percent(answers / sum * 100.0);
+        rows.push(vec![region.clone(), rate(*answers), share]);
+    }
+    rows
 }
 
 fn differing_row(differing: &DifferingCheck) -> Vec<String> {

@@ -289,7 +289,7 @@ impl FleetRunner {
         let config = &view.derived.config;
         let loads = self.region_loads(&view);
         let mut figures = Vec::new();
-        for (index, answers) in region_rates(&view) {
+        for (index, answers) in region_rates(config, &view.snapshot.catalog, &view.traffic) {
             if let Some(region) = config.regions.get(index)
                 && figures.len() < MOST_REGIONS
             {
