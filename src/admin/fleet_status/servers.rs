@@ -201,18 +201,22 @@ fn other(
     }
     let is_disputed = voter.is_some_and(|voter| voter.state == DISPUTED);
     let is_voting = voter.is_some_and(VoterReport::is_fresh);
-    server.state = match (is_voting, is_reporting) {
+    let state = state_of(is_disputed, is_voting, is_reporting);
+    server.state = state.to_owned();
+    if server.state == SILENT {
+        server.silent_seconds = Some(age as u64);
+    }
+    server
+}
+
+fn state_of(is_disputed: bool, is_voting: bool, is_reporting: bool) -> &'static str {
+    match (is_voting, is_reporting) {
         _ if is_disputed => DISPUTED,
         (true, true) => WELL,
         (true, false) => VOTES_ONLY,
         (false, true) => REPORTS_ONLY,
         (false, false) => SILENT,
     }
-    .to_owned();
-    if server.state == SILENT {
-        server.silent_seconds = Some(age as u64);
-    }
-    server
 }
 
 /// Marks the servers that serve something else than most of their role.

@@ -44,18 +44,26 @@ fn print(status: &FleetStatus) {
     print_servers(&output, &status.servers);
     print_rates(&output, &status.rates);
     if !status.differing.is_empty() {
-        say!();
-        let rows: Vec<Vec<String>> = status.differing.iter().map(differing_row).collect();
-        let heads = ["check", "endpoint", "agreed", "says otherwise", "agrees"];
-        output.table(&heads, &rows);
+        print_differing(&output, &status.differing);
     }
     if !status.orders.is_empty() {
-        say!();
-        let rows: Vec<Vec<String>> = status.orders.iter().map(order_row).collect();
-        let heads = ["order", "by", "left", "why", "revision", "in force on"];
-        output.table(&heads, &rows);
+        print_orders(&output, &status.orders);
     }
     print_here_only(&output, status);
+}
+
+fn print_differing(output: &TextOutput, differing: &[DifferingCheck]) {
+    say!();
+    let rows: Vec<Vec<String>> = differing.iter().map(differing_row).collect();
+    let heads = ["check", "endpoint", "agreed", "says otherwise", "agrees"];
+    output.table(&heads, &rows);
+}
+
+fn print_orders(output: &TextOutput, orders: &[FleetOrderStatus]) {
+    say!();
+    let rows: Vec<Vec<String>> = orders.iter().map(order_row).collect();
+    let heads = ["order", "by", "left", "why", "revision", "in force on"];
+    output.table(&heads, &rows);
 }
 
 /// `fleet world, seen from ams; NATS connected for 3h; 3 of 3 groups in touch`.
