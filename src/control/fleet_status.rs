@@ -92,8 +92,8 @@ impl Control {
     pub fn order_revision(&self, order: &Override) -> Option<u64> {
         let key = key_of(&order.subject, order.action.kind());
         let state = self.state();
-        let entry = state.seen.as_ref()?.keys.get(&key)?;
-        entry.in_force.then_some(entry.revision)
+        let held = state.seen.as_ref()?.keys.get(&key)?;
+        held.in_force.then_some(held.revision)
     }
 }
 
@@ -122,10 +122,14 @@ impl StatusRunner {
                 news = self.carrier.next() => self.take(news),
                 () = tokio::time::sleep(LOOK) => {}
             }
-            while let Some(news) = self.carrier.try_next() {
-                self.take(news);
-            }
+            self.take_waiting();
             tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    fn take_waiting(&mut self) {
+        while let Some(news) = self.carrier.try_next() {
+            self.take(news);
         }
     }
 
@@ -270,9 +274,9 @@ impl OwnReport {
     fn renew_rates(&mut self) {
         let elapsed = self.counted.1.elapsed();
         if elapsed >= EVERY / 2 {
-            let sums = self.source.stats.sums();
-            self.report.queries = rates(&self.counted.0, &sums, elapsed);
-            self.counted = (sums, Instant::now());
+            let now = self.source.stats.sums();
+            self.report.queries = rates(&self.counted.0, &now, elapsed);
+            self.counted = (now, Instant::now());
         }
     }
 }

@@ -209,9 +209,10 @@ fn other(
     server
 }
 
-fn state_of(is_disputed: bool, is_voting: bool, is_reporting: bool) -> &'static str {
-    match (is_voting, is_reporting) {
-        _ if is_disputed => DISPUTED,
+/// The state of another server.
+fn state_of(disputed: bool, votes: bool, reports: bool) -> &'static str {
+    match (votes, reports) {
+        _ if disputed => DISPUTED,
         (true, true) => WELL,
         (true, false) => VOTES_ONLY,
         (false, true) => REPORTS_ONLY,

@@ -54,15 +54,15 @@ fn print(status: &FleetStatus) {
 
 fn print_differing(output: &TextOutput, differing: &[DifferingCheck]) {
     say!();
-    let rows: Vec<Vec<String>> = differing.iter().map(differing_row).collect();
-    let heads = ["check", "endpoint", "agreed", "says otherwise", "agrees"];
+    let rows: Vec<_> = differing.iter().map(differing_row).collect();
+    let heads = ["check", "endpoint", "agreed", "otherwise", "same"];
     output.table(&heads, &rows);
 }
 
 fn print_orders(output: &TextOutput, orders: &[FleetOrderStatus]) {
     say!();
-    let rows: Vec<Vec<String>> = orders.iter().map(order_row).collect();
-    let heads = ["order", "by", "left", "why", "revision", "in force on"];
+    let rows: Vec<_> = orders.iter().map(order_row).collect();
+    let heads = ["order", "by", "left", "why", "revision", "where"];
     output.table(&heads, &rows);
 }
 
@@ -142,12 +142,12 @@ fn state_text(server: &FleetServerStatus) -> String {
 
 /// The first digits of a revision, with a star if most servers have another.
 fn revision_text(server: &FleetServerStatus) -> String {
-    let whole = server.revision.as_deref().unwrap_or_default();
-    let mut revision: String = whole.chars().take(DIGITS).collect();
+    let all = server.revision.as_deref().unwrap_or_default();
+    let mut digits: String = all.chars().take(DIGITS).collect();
     if server.odd_revision {
-        revision.push('*');
+        digits.push('*');
     }
-    revision
+    digits
 }
 
 /// Up to which revision orders are in force.
@@ -162,10 +162,10 @@ fn orders_text(server: &FleetServerStatus) -> String {
 /// `+0.3 ms ± 0.4`, or `at least -0.1 ms` while the way back is not known.
 fn clock_text(clock: ClockDifference) -> String {
     // Adding nothing turns a negative zero into a positive one.
-    let ahead = (clock.ahead_ms * 10.0).round() / 10.0 + 0.0;
+    let ms = (clock.ahead_ms * 10.0).round() / 10.0 + 0.0;
     match clock.uncertainty_ms {
-        Some(bound) => format!("{ahead:+.1} ms ± {bound:.1}"),
-        None => format!("at least {ahead:+.1} ms"),
+        Some(bound) => format!("{ms:+.1} ms ± {bound:.1}"),
+        None => format!("at least {ms:+.1} ms"),
     }
 }
 
@@ -186,9 +186,9 @@ fn print_rates(output: &TextOutput, rates: &FleetRates) {
 /// `: no-name 20.1, steered 1420.0`, or nothing.
 fn results_text(rates: &FleetRates) -> String {
     let mut text = String::new();
-    for (result, rate) in &rates.queries {
-        let before = if text.is_empty() { ": " } else { ", " };
-        text += &format!("{before}{} {rate:.1}", shown(result));
+    for (word, rate) in &rates.queries {
+        let sign = if text.is_empty() { ":" } else { "," };
+        text += &format!("{sign} {} {rate:.1}", shown(word));
     }
     text
 }
