@@ -61,7 +61,9 @@ pub use check_facts::CheckFacts;
 pub use context::AdminContext;
 pub use error::ErrorBody;
 pub use fleet_orders::{PastOrder, PastOrders, RestoreRequest};
-pub use fleet_status::{ClockDifference, FleetOrderStatus, FleetRates, FleetServer, FleetStatus};
+pub use fleet_status::{
+    ClockDifference, FleetOrderStatus, FleetRates, FleetServerStatus, FleetStatus,
+};
 pub use forms::{OrderTime, PlainText, read_bias, read_weight};
 pub use health::{EndpointHealth, ProbeTimes, RegionHealth, ServiceStatus};
 pub use overrides::ChangeDone;

@@ -10,21 +10,18 @@ use axum::Extension;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use axum::routing;
 
 use super::context::AdminContext;
 use super::error::ApiError;
 use super::forms::{self, ParameterForm};
-use super::openapi::ResponseKind;
 use super::query::{QueryPairs, QueryParameter};
 use super::read_threads::ReadThreads;
-use super::routes::AdminRoute;
 use crate::control::any_draw;
 use crate::control::fleet::reports::AskRefusal;
 use crate::explain::{ExplainQuestion, Explanation, explain};
 
 /// Parameters of `GET /v1/explain`.
-const EXPLAIN: &[QueryParameter] = &[
+pub const EXPLAIN: &[QueryParameter] = &[
     QueryParameter::needed("name", ParameterForm::Name, "The name to query"),
     QueryParameter::optional(
         "type",
@@ -48,21 +45,11 @@ const EXPLAIN: &[QueryParameter] = &[
     ),
 ];
 
-/// The call.
-pub fn route() -> AdminRoute {
-    AdminRoute {
-        parameters: EXPLAIN,
-        errors: &[404, 504],
-        ..AdminRoute::read(
-            "/v1/explain",
-            "Why a client gets an answer",
-            ResponseKind::json::<Explanation>(),
-            routing::get(explain_answer),
-        )
-    }
-}
-
-async fn explain_answer(
+/// Explains an answer.
+///
+/// # Errors
+/// 400: it is no question; 404: there is nothing to explain, or no such server; 504: it does not answer.
+pub async fn explain_answer(
     State(context): State<Arc<AdminContext>>,
     Extension(reads): Extension<ReadThreads>,
     pairs: QueryPairs,

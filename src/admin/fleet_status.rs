@@ -15,18 +15,15 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
-use axum::routing;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::orders::FleetOrderStatus;
-pub use self::servers::{ClockDifference, FleetServer};
+pub use self::servers::{ClockDifference, FleetServerStatus};
 
 use super::context::AdminContext;
 use super::error::ApiError;
-use super::openapi::ResponseKind;
 use super::read_threads::ReadThreads;
-use super::routes::AdminRoute;
 use crate::control::fleet::differing::DifferingCheck;
 
 /// A fleet, as the server knows it that was asked. Keys are added, never changed.
@@ -50,7 +47,7 @@ pub struct FleetStatus {
     /// Groups that were heard within the last day.
     pub known_groups: usize,
     /// Every server, by name.
-    pub servers: Vec<FleetServer>,
+    pub servers: Vec<FleetServerStatus>,
     /// What they answer together.
     pub rates: FleetRates,
     /// Checks about which servers say different things, at most 64.
@@ -80,20 +77,11 @@ pub struct FleetRates {
     pub regions: BTreeMap<String, f64>,
 }
 
-/// The call.
-pub fn route() -> AdminRoute {
-    AdminRoute {
-        errors: &[404],
-        ..AdminRoute::read(
-            "/v1/fleet",
-            "All servers of the fleet, as this one knows them",
-            ResponseKind::json::<FleetStatus>(),
-            routing::get(fleet_status),
-        )
-    }
-}
-
-async fn fleet_status(
+/// Answers with all servers of the fleet.
+///
+/// # Errors
+/// 404: this server has no fleet.
+pub async fn fleet_status(
     State(context): State<Arc<AdminContext>>,
     Extension(reads): Extension<ReadThreads>,
 ) -> Result<Response, ApiError> {
@@ -140,7 +128,7 @@ impl FleetStatus {
 }
 
 impl FleetRates {
-    fn of(servers: &[FleetServer]) -> FleetRates {
+    fn of(servers: &[FleetServerStatus]) -> FleetRates {
         let mut sum = FleetRates::default();
         for server in servers.iter().filter(|server| server.is_reporting()) {
             sum.servers += usize::from(server.is_nameserver());

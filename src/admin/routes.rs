@@ -23,6 +23,7 @@ use super::bodies::{PlanRequest, read_body};
 use super::changes::{self, ChangeGuard};
 use super::context::AdminContext;
 use super::error::{self, ApiError};
+use super::fleet_status::FleetStatus;
 use super::forms::ParameterForm;
 use super::listener::AdminPeer;
 use super::openapi::{self, RequestBody, ResponseKind};
@@ -37,6 +38,7 @@ use crate::control::ReloadResult;
 use crate::control::comparison::ConfigComparison;
 use crate::control::guard::ConfirmedRisks;
 use crate::dns::Name;
+use crate::explain::Explanation;
 use crate::foresight::{Foresight, NotedTraffic};
 
 /// Most reads of one address at a time: as many as a browser makes, and a few more.
@@ -161,8 +163,25 @@ fn general_routes() -> Vec<AdminRoute> {
                 routing::get(status),
             )
         },
-        explained::route(),
-        fleet_status::route(),
+        AdminRoute {
+            parameters: explained::EXPLAIN,
+            errors: &[404, 504],
+            ..AdminRoute::read(
+                "/v1/explain",
+                "Why a client gets an answer",
+                ResponseKind::json::<Explanation>(),
+                routing::get(explained::explain_answer),
+            )
+        },
+        AdminRoute {
+            errors: &[404],
+            ..AdminRoute::read(
+                "/v1/fleet",
+                "All servers of the fleet, as this one knows them",
+                ResponseKind::json::<FleetStatus>(),
+                routing::get(fleet_status::fleet_status),
+            )
+        },
         AdminRoute {
             body: Some(RequestBody::optional::<ReloadBody>()),
             errors: &[422],

@@ -187,12 +187,12 @@ pub(super) fn kv_settings(config: &FleetConfig, bucket: KvBucket) -> Result<KvSe
 pub(super) fn status_settings(
     config: &FleetConfig,
 ) -> Result<(MemberSettings, Option<NatsSettings>), String> {
-    let settings = member_settings(config)?;
+    let own = member_settings(config)?;
     if config.servers.is_empty() {
-        return Ok((settings, None));
+        return Ok((own, None));
     }
-    let nats = nats_settings(config, &settings.voter)?;
-    Ok((settings, Some(nats)))
+    let nats = nats_settings(config, &own.voter)?;
+    Ok((own, Some(nats)))
 }
 
 /// The name of this server in its fleet.

@@ -92,8 +92,8 @@ impl Control {
     pub fn order_revision(&self, order: &Override) -> Option<u64> {
         let key = key_of(&order.subject, order.action.kind());
         let state = self.state();
-        let entry = state.seen.as_ref()?.keys.get(&key)?;
-        entry.in_force.then_some(entry.revision)
+        let held = state.seen.as_ref()?.keys.get(&key)?;
+        held.in_force.then_some(held.revision)
     }
 }
 
@@ -122,10 +122,14 @@ impl StatusRunner {
                 news = self.carrier.next() => self.take(news),
                 () = tokio::time::sleep(LOOK) => {}
             }
-            while let Some(news) = self.carrier.try_next() {
-                self.take(news);
-            }
+            self.take_waiting();
             tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    fn take_waiting(&mut self) {
+        while let Some(news) = self.carrier.try_next() {
+            self.take(news);
         }
     }
 
@@ -136,16 +140,26 @@ impl StatusRunner {
             self.due = self.due.min(time);
         }
         if self.due <= time {
-            self.due = time + EVERY;
-            let clocks = self.board.next_clocks(time);
-            self.made.renew(&self.control, clocks);
-            // A server that is being replaced leaves its name to the other one.
-            if self.forbidden_until <= time && !self.control.is_closed() {
-                let octets = self.made.report.clone().write();
-                self.commander.command(StatusCommand::Publish(octets));
-            }
+            self.report(time);
         }
         self.board.forget(time);
+        self.show(time);
+    }
+
+    /// Makes a report and publishes it.
+    fn report(&mut self, time: Duration) {
+        self.due = time + EVERY;
+        let clocks = self.board.next_clocks(time);
+        self.made.renew(&self.control, clocks);
+        // A server that is being replaced leaves its name to the other one.
+        if self.forbidden_until <= time && !self.control.is_closed() {
+            let octets = self.made.report.clone().write();
+            self.commander.command(StatusCommand::Publish(octets));
+        }
+    }
+
+    /// Shows what is known.
+    fn show(&self, time: Duration) {
         self.now.store(Arc::new(ReportsNow {
             own: self.made.report.clone(),
             board: self.board.clone(),
@@ -252,14 +266,18 @@ impl OwnReport {
         report.here_only = here_only(control);
         report.regions = regions_of(control);
         report.clocks = clocks;
+        self.renew_rates();
+        self.report.clock = microseconds(&ClockReading::now());
+    }
+
+    /// Two reports in quick succession have the same rates, because few queries come between them.
+    fn renew_rates(&mut self) {
         let elapsed = self.counted.1.elapsed();
-        // Two reports in quick succession have the same rates, because few queries come between them.
         if elapsed >= EVERY / 2 {
-            let sums = self.source.stats.sums();
-            report.queries = rates(&self.counted.0, &sums, elapsed);
-            self.counted = (sums, Instant::now());
+            let now = self.source.stats.sums();
+            self.report.queries = rates(&self.counted.0, &now, elapsed);
+            self.counted = (now, Instant::now());
         }
-        report.clock = microseconds(&ClockReading::now());
     }
 }
 
@@ -290,8 +308,9 @@ fn here_only(control: &Control) -> Vec<String> {
 fn regions_of(control: &Control) -> BTreeMap<String, f64> {
     let state = control.state();
     let mut regions = BTreeMap::new();
-    for (index, rate) in region_rates(&state) {
-        if let Some(region) = state.derived.config.regions.get(index) {
+    let config = &state.derived.config;
+    for (index, rate) in region_rates(config, &state.snapshot.catalog, &state.traffic) {
+        if let Some(region) = config.regions.get(index) {
             regions.insert(region.name.clone(), rounded(rate));
         }
     }

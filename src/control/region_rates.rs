@@ -4,15 +4,20 @@
 //! anyway, over the last seconds.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::clock::BootTime;
-use super::controller::StateView;
+use crate::balance::traffic_rates::TrafficRates;
+use crate::catalog::Catalog;
+use crate::config::Config;
 
 /// The answers per second, by the index of the region in the configuration.
-pub(super) fn region_rates(view: &StateView) -> BTreeMap<usize, f64> {
-    let config = &view.derived.config;
-    let catalog = &view.snapshot.catalog;
-    let rates = view.traffic.rates(catalog, BootTime::now().elapsed());
+pub(super) fn region_rates(
+    config: &Config,
+    catalog: &Arc<Catalog>,
+    traffic: &TrafficRates,
+) -> BTreeMap<usize, f64> {
+    let rates = traffic.rates(catalog, BootTime::now().elapsed());
     let mut sums: BTreeMap<usize, f64> = BTreeMap::new();
     for (key, rate) in rates.iter() {
         let service = config.services.get(key.service);

@@ -63,6 +63,27 @@ impl BoardServer {
         now.saturating_sub(self.heard_at) <= FRESH_REPORT
     }
 
+    fn new(report: Arc<ServerReport>, heard_at: Duration) -> BoardServer {
+        BoardServer {
+            report,
+            heard_at,
+            ahead: VecDeque::new(),
+            at_most: None,
+        }
+    }
+
+    /// Whether its last report is not older than this one of the same process.
+    fn is_after(&self, report: &ServerReport) -> bool {
+        self.report.epoch == report.epoch && report.sequence <= self.report.sequence
+    }
+
+    fn note_clock(&mut self, ahead: i64) {
+        self.ahead.push_back(ahead);
+        if self.ahead.len() > ARRIVALS {
+            self.ahead.pop_front();
+        }
+    }
+
     /// How far its clock is ahead.
     pub fn clock(&self, now: Duration) -> ClockBounds {
         let at_least = self.ahead.iter().copied().max().unwrap_or_default();
@@ -111,9 +132,7 @@ impl ReportBoard {
             return Err(ReportError::OwnName);
         }
         let known = self.servers.get(subject);
-        let is_late = known.is_some_and(|known| {
-            known.report.epoch == report.epoch && report.sequence <= known.report.sequence
-        });
+        let is_late = known.is_some_and(|known| known.is_after(&report));
         if is_late {
             return Err(ReportError::Late);
         }
@@ -124,18 +143,10 @@ impl ReportBoard {
         let ahead = difference(report.clock, wall);
         let report = Arc::new(report);
         let server = self.servers.entry(subject.to_owned());
-        let server = server.or_insert_with(|| BoardServer {
-            report: report.clone(),
-            heard_at: now,
-            ahead: VecDeque::new(),
-            at_most: None,
-        });
+        let server = server.or_insert_with(|| BoardServer::new(report.clone(), now));
         server.report = report;
         server.heard_at = now;
-        server.ahead.push_back(ahead);
-        if server.ahead.len() > ARRIVALS {
-            server.ahead.pop_front();
-        }
+        server.note_clock(ahead);
         if let Some(own_is_ahead) = stated {
             server.at_most = Some((own_is_ahead.saturating_neg(), now));
         }

@@ -30,7 +30,7 @@ pub const SILENT: &str = "silent";
 
 /// One server of a fleet. What only its report says is absent or empty without one.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct FleetServer {
+pub struct FleetServerStatus {
     /// Its name.
     pub name: String,
     /// Its vantage group.
@@ -95,7 +95,7 @@ pub struct ClockDifference {
     pub uncertainty_ms: Option<f64>,
 }
 
-impl FleetServer {
+impl FleetServerStatus {
     /// Whether its figures are those of the last seconds.
     pub fn is_reporting(&self) -> bool {
         self.queries_per_second.is_some()
@@ -138,7 +138,7 @@ pub(super) fn servers(
     votes: &FleetReport,
     reports: &ReportsNow,
     time: Duration,
-) -> Vec<FleetServer> {
+) -> Vec<FleetServerStatus> {
     let mut names: BTreeSet<&str> = BTreeSet::from([votes.voter.as_str()]);
     names.extend(reports.board.servers().keys().map(String::as_str));
     let mut voters: BTreeMap<&str, &VoterReport> = BTreeMap::new();
@@ -159,13 +159,13 @@ pub(super) fn servers(
     servers
 }
 
-fn own(votes: &FleetReport, report: &ServerReport) -> FleetServer {
-    let mut server = FleetServer {
+fn own(votes: &FleetReport, report: &ServerReport) -> FleetServerStatus {
+    let mut server = FleetServerStatus {
         name: votes.voter.clone(),
         group: votes.group.clone(),
         state: if votes.disputed { DISPUTED } else { HERE }.to_owned(),
         differing: votes.outvoted,
-        ..FleetServer::default()
+        ..FleetServerStatus::default()
     };
     if !report.server.is_empty() {
         server.fill(report);
@@ -179,10 +179,10 @@ fn other(
     voter: Option<&VoterReport>,
     known: Option<&BoardServer>,
     time: Duration,
-) -> FleetServer {
-    let mut server = FleetServer {
+) -> FleetServerStatus {
+    let mut server = FleetServerStatus {
         name: name.to_owned(),
-        ..FleetServer::default()
+        ..FleetServerStatus::default()
     };
     let mut age = f64::MAX;
     if let Some(voter) = voter {
@@ -201,22 +201,27 @@ fn other(
     }
     let is_disputed = voter.is_some_and(|voter| voter.state == DISPUTED);
     let is_voting = voter.is_some_and(VoterReport::is_fresh);
-    server.state = match (is_voting, is_reporting) {
-        _ if is_disputed => DISPUTED,
-        (true, true) => WELL,
-        (true, false) => VOTES_ONLY,
-        (false, true) => REPORTS_ONLY,
-        (false, false) => SILENT,
-    }
-    .to_owned();
+    let state = state_of(is_disputed, is_voting, is_reporting);
+    server.state = state.to_owned();
     if server.state == SILENT {
         server.silent_seconds = Some(age as u64);
     }
     server
 }
 
+/// The state of another server.
+fn state_of(disputed: bool, votes: bool, reports: bool) -> &'static str {
+    match (votes, reports) {
+        _ if disputed => DISPUTED,
+        (true, true) => WELL,
+        (true, false) => VOTES_ONLY,
+        (false, true) => REPORTS_ONLY,
+        (false, false) => SILENT,
+    }
+}
+
 /// Marks the servers that serve something else than most of their role.
-fn mark_odd(servers: &mut [FleetServer]) {
+fn mark_odd(servers: &mut [FleetServerStatus]) {
     let mut counts: BTreeMap<(bool, String), usize> = BTreeMap::new();
     for server in servers.iter().filter(|server| server.is_reporting()) {
         if let Some(revision) = &server.revision {

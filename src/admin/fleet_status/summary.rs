@@ -4,7 +4,7 @@
 //! are missing, then what only differs.
 
 use super::FleetStatus;
-use super::servers::{DISPUTED, FleetServer, REPORTS_ONLY, SILENT, VOTES_ONLY};
+use super::servers::{DISPUTED, FleetServerStatus, REPORTS_ONLY, SILENT, VOTES_ONLY};
 use crate::text::{counted, list};
 
 /// Most names in a sentence.
@@ -80,9 +80,9 @@ fn problems(status: &FleetStatus, is_alone: bool) -> Vec<String> {
 /// A problem with each server that has it: `iad, sin: is silent`.
 fn name_all(
     problems: &mut Vec<String>,
-    servers: &[FleetServer],
+    servers: &[FleetServerStatus],
     what: &str,
-    has_it: impl Fn(&FleetServer) -> bool,
+    has_it: impl Fn(&FleetServerStatus) -> bool,
 ) {
     let mut names = Vec::new();
     for server in servers.iter().filter(|server| has_it(server)) {

@@ -55,7 +55,7 @@ fn known(reporting: &[ServerReport], voting: &[(&str, &str)]) -> (FleetReport, R
     (votes, reports)
 }
 
-fn states(servers: &[FleetServer]) -> Vec<(&str, &str)> {
+fn states(servers: &[FleetServerStatus]) -> Vec<(&str, &str)> {
     let states = servers.iter();
     states
         .map(|server| (server.name.as_str(), server.state.as_str()))

@@ -7,7 +7,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use crate::admin::{ClockDifference, FleetOrderStatus, FleetRates, FleetServer, FleetStatus};
+use crate::admin::{ClockDifference, FleetOrderStatus, FleetRates, FleetServerStatus, FleetStatus};
 use crate::cli::arguments::FleetStatusArgs;
 use crate::cli::client::AdminClient;
 use crate::config::values::duration_text;
@@ -44,18 +44,26 @@ fn print(status: &FleetStatus) {
     print_servers(&output, &status.servers);
     print_rates(&output, &status.rates);
     if !status.differing.is_empty() {
-        say!();
-        let rows: Vec<Vec<String>> = status.differing.iter().map(differing_row).collect();
-        let heads = ["check", "endpoint", "agreed", "says otherwise", "agrees"];
-        output.table(&heads, &rows);
+        print_differing(&output, &status.differing);
     }
     if !status.orders.is_empty() {
-        say!();
-        let rows: Vec<Vec<String>> = status.orders.iter().map(order_row).collect();
-        let heads = ["order", "by", "left", "why", "revision", "in force on"];
-        output.table(&heads, &rows);
+        print_orders(&output, &status.orders);
     }
     print_here_only(&output, status);
+}
+
+fn print_differing(output: &TextOutput, differing: &[DifferingCheck]) {
+    say!();
+    let rows: Vec<_> = differing.iter().map(differing_row).collect();
+    let heads = ["check", "endpoint", "agreed", "otherwise", "same"];
+    output.table(&heads, &rows);
+}
+
+fn print_orders(output: &TextOutput, orders: &[FleetOrderStatus]) {
+    say!();
+    let rows: Vec<_> = orders.iter().map(order_row).collect();
+    let heads = ["order", "by", "left", "why", "revision", "where"];
+    output.table(&heads, &rows);
 }
 
 /// `fleet world, seen from ams; NATS connected for 3h; 3 of 3 groups in touch`.
@@ -78,7 +86,7 @@ fn head(status: &FleetStatus) -> String {
     )
 }
 
-fn print_servers(output: &TextOutput, servers: &[FleetServer]) {
+fn print_servers(output: &TextOutput, servers: &[FleetServerStatus]) {
     let rows: Vec<Vec<String>> = servers.iter().map(server_row).collect();
     let heads = [
         "server",
@@ -98,10 +106,29 @@ fn print_servers(output: &TextOutput, servers: &[FleetServer]) {
     }
 }
 
-fn server_row(server: &FleetServer) -> Vec<String> {
+fn server_row(server: &FleetServerStatus) -> Vec<String> {
+    let differing = match server.differing {
+        0 => String::new(),
+        differing => counted(differing, "check"),
+    };
+    vec![
+        server.name.clone(),
+        server.group.clone(),
+        state_text(server),
+        server.version.clone().unwrap_or_default(),
+        revision_text(server),
+        server.uptime_seconds.map(age).unwrap_or_default(),
+        server.clock.map(clock_text).unwrap_or_default(),
+        server.queries_per_second.map(rate).unwrap_or_default(),
+        orders_text(server),
+        differing,
+    ]
+}
+
+/// `well`, `SILENT for 12m`. What is wrong must be seen among many rows.
+fn state_text(server: &FleetServerStatus) -> String {
     let mut state = match server.state.as_str() {
         "here" | "well" => server.state.clone(),
-        // What is wrong must be seen among many rows.
         state => state.to_uppercase(),
     };
     if let Some(seconds) = server.silent_seconds {
@@ -110,80 +137,71 @@ fn server_row(server: &FleetServer) -> Vec<String> {
     if server.role == Some(ServerRole::Probe) {
         state += " (probe)";
     }
-    let mut revision = String::new();
-    revision.extend(
-        server
-            .revision
-            .iter()
-            .flat_map(|it| it.chars().take(DIGITS)),
-    );
+    state
+}
+
+/// The first digits of a revision, with a star if most servers have another.
+fn revision_text(server: &FleetServerStatus) -> String {
+    let all = server.revision.as_deref().unwrap_or_default();
+    let mut digits: String = all.chars().take(DIGITS).collect();
     if server.odd_revision {
-        revision.push('*');
+        digits.push('*');
     }
+    digits
+}
+
+/// Up to which revision orders are in force.
+fn orders_text(server: &FleetServerStatus) -> String {
     let mut orders = text(server.orders_revision);
     if server.orders_current == Some(false) {
         orders += " (stale)";
     }
-    let differing = match server.differing {
-        0 => String::new(),
-        differing => counted(differing, "check"),
-    };
-    vec![
-        server.name.clone(),
-        server.group.clone(),
-        state,
-        server.version.clone().unwrap_or_default(),
-        revision,
-        server.uptime_seconds.map(age).unwrap_or_default(),
-        server.clock.map(clock_text).unwrap_or_default(),
-        server.queries_per_second.map(rate).unwrap_or_default(),
-        orders,
-        differing,
-    ]
+    orders
 }
 
 /// `+0.3 ms ± 0.4`, or `at least -0.1 ms` while the way back is not known.
 fn clock_text(clock: ClockDifference) -> String {
     // Adding nothing turns a negative zero into a positive one.
-    let ahead = (clock.ahead_ms * 10.0).round() / 10.0 + 0.0;
+    let ms = (clock.ahead_ms * 10.0).round() / 10.0 + 0.0;
     match clock.uncertainty_ms {
-        Some(bound) => format!("{ahead:+.1} ms ± {bound:.1}"),
-        None => format!("at least {ahead:+.1} ms"),
+        Some(bound) => format!("{ms:+.1} ms ± {bound:.1}"),
+        None => format!("at least {ms:+.1} ms"),
     }
 }
 
 fn print_rates(output: &TextOutput, rates: &FleetRates) {
-    let mut results = Vec::new();
-    for (result, rate) in &rates.queries {
-        results.push(format!("{} {rate:.1}", shown(result)));
-    }
     say!();
     let servers = counted(rates.servers, "nameserver");
+    let results = results_text(rates);
     say!(
-        "{:.1} queries/s on {servers}{}",
-        rates.queries_per_second,
-        if results.is_empty() {
-            String::new()
-        } else {
-            format!(": {}", results.join(", "))
-        }
+        "{:.1} queries/s on {servers}{results}",
+        rates.queries_per_second
     );
-    let mut sum = 0.0;
-    for answers in rates.regions.values() {
-        sum += answers;
-    }
-    let mut rows = Vec::new();
-    for (region, answers) in &rates.regions {
-        let share = if sum > 0.0 {
-            answers / sum * 100.0
-        } else {
-            0.0
-        };
-        rows.push(vec![region.clone(), rate(*answers), percent(share)]);
-    }
-    if sum > 0.0 {
+    let rows = region_rows(rates);
+    if !rows.is_empty() {
         output.table(&["region", "answers/s", "share"], &rows);
     }
+}
+
+/// `: no-name 20.1, steered 1420.0`, or nothing.
+fn results_text(rates: &FleetRates) -> String {
+    let mut text = String::new();
+    for (word, rate) in &rates.queries {
+        let sign = if text.is_empty() { ":" } else { "," };
+        text += &format!("{sign} {} {rate:.1}", shown(word));
+    }
+    text
+}
+
+/// A row for each region; none if nothing is answered.
+fn region_rows(rates: &FleetRates) -> Vec<Vec<String>> {
+    let sum: f64 = rates.regions.values().sum();
+    let mut rows = Vec::new();
+    for (region, answers) in rates.regions.iter().filter(|_| sum > 0.0) {
+        let share = percent(answers / sum * 100.0);
+        rows.push(vec![region.clone(), rate(*answers), share]);
+    }
+    rows
 }
 
 fn differing_row(differing: &DifferingCheck) -> Vec<String> {

@@ -13,7 +13,7 @@ use arc_swap::ArcSwap;
 
 use crate::control::fleet_status::asked::{AskedAnswer, AskedQuestion};
 use crate::explain::{ExplainQuestion, Explanation};
-use crate::fleet::report_board::ReportBoard;
+use crate::fleet::report_board::{BoardServer, ReportBoard};
 use crate::fleet::server_report::ServerReport;
 use crate::fleet::status_carrier::{ASK_TIME, AskFault, StatusCommander};
 
@@ -101,13 +101,7 @@ impl ReportsHandle {
     fn refusal(&self, server: &str, fault: AskFault) -> AskRefusal {
         let now = self.now();
         let known = now.board.servers().get(server);
-        let seen = match known {
-            Some(known) => {
-                let age = self.time().saturating_sub(known.heard_at).as_secs();
-                format!("it was heard {age} s ago")
-            }
-            None => "it was not heard within a day".to_owned(),
-        };
+        let seen = known.map_or_else(never, |known| self.age(known));
         match fault {
             AskFault::Unlinked(clause) => {
                 AskRefusal::Unanswered(format!("{server} cannot be asked: {clause}"))
@@ -119,14 +113,22 @@ impl ReportsHandle {
             AskFault::Nobody if known.is_some() => {
                 AskRefusal::Unanswered(format!("{server} does not listen to questions now; {seen}"))
             }
-            AskFault::Nobody => {
-                let mut names: Vec<&str> = vec![&now.own.server];
-                names.extend(now.board.servers().keys().map(String::as_str));
-                let (fleet, names) = (&now.own.fleet, names.join(", "));
-                AskRefusal::Unknown(format!(
-                    "the fleet {fleet} has no server {server:?}; it has {names}"
-                ))
-            }
+            AskFault::Nobody => AskRefusal::Unknown(no_server(&now, server)),
         }
     }
+    fn age(&self, known: &BoardServer) -> String {
+        let age = self.time().saturating_sub(known.heard_at).as_secs();
+        format!("it was heard {age} s ago")
+    }
+}
+
+fn never() -> String {
+    "it was not heard within a day".to_owned()
+}
+
+fn no_server(now: &ReportsNow, server: &str) -> String {
+    let mut names: Vec<&str> = vec![&now.own.server];
+    names.extend(now.board.servers().keys().map(String::as_str));
+    let (fleet, names) = (&now.own.fleet, names.join(", "));
+    format!("the fleet {fleet} has no server {server:?}; it has {names}")
 }

@@ -35,6 +35,8 @@ use crate::steering::PickMethod;
 const PAUSE: Duration = Duration::from_millis(10);
 /// A turn may take one part in this many of a processor's time.
 const PART: u32 = 10;
+/// A report is made at most this often, unless something is decided.
+const REPORT: Duration = Duration::from_millis(200);
 /// How long after the engine was reached every other server has spoken.
 const FIRST_ROUND: Duration = Duration::from_millis(1200);
 
@@ -75,6 +77,8 @@ pub(super) struct FleetRunner {
     is_due: bool,
     /// When to decide though nothing has happened.
     decide_at: Duration,
+    /// When the next turn makes a report.
+    report_at: Duration,
 }
 
 impl FleetRunner {
@@ -100,6 +104,7 @@ impl FleetRunner {
             has_own: true,
             is_due: true,
             decide_at: Duration::ZERO,
+            report_at: Duration::ZERO,
         }
     }
 
@@ -188,8 +193,8 @@ impl FleetRunner {
             }
             let expiry = self.member.next_expiry(now) + Duration::from_millis(1);
             self.decide_at = expiry.min(now + REGULAR);
+            self.report_at = now;
         }
-        self.news.note(now, &self.member);
         self.member
             .set_announcement(self.input.announcement.state());
         if self.member.next_due() <= now && !self.output.is_silent.load(Ordering::SeqCst) {
@@ -205,6 +210,16 @@ impl FleetRunner {
                 .has_heard
                 .send_if_modified(|heard| !std::mem::replace(heard, true));
         }
+        // Most views say nothing new, and arrive fifty times a second in a large fleet.
+        if self.report_at <= now {
+            self.report_at = now + REPORT;
+            self.report(now);
+        }
+    }
+
+    /// Says who came and went, and shows the fleet as it is now.
+    fn report(&mut self, now: Duration) {
+        self.news.note(now, &self.member);
         let link = report::EngineLink {
             since: self.linked_since,
             counts: &self.counts,
@@ -274,7 +289,7 @@ impl FleetRunner {
         let config = &view.derived.config;
         let loads = self.region_loads(&view);
         let mut figures = Vec::new();
-        for (index, answers) in region_rates(&view) {
+        for (index, answers) in region_rates(config, &view.snapshot.catalog, &view.traffic) {
             if let Some(region) = config.regions.get(index)
                 && figures.len() < MOST_REGIONS
             {

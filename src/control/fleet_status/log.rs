@@ -71,15 +71,9 @@ impl StatusLog {
         if *error == ReportError::Late {
             return;
         }
-        let key = (server.to_owned(), error.word());
-        let told = self.named.get(&key);
-        if told.is_some_and(|at| now.saturating_sub(*at) < AGAIN) {
+        if !self.is_new(now, (server.to_owned(), error.word())) {
             return;
         }
-        if self.named.len() >= MOST_NAMED {
-            self.named.clear();
-        }
-        self.named.insert(key, now);
         let sentence = error.to_string();
         tracing::warn!(
             "fleet {}: a report of \"{}\" {}",
@@ -87,5 +81,17 @@ impl StatusLog {
             shown(server),
             shown(&sentence)
         );
+    }
+    /// Whether a kind of wrong report is to be named now.
+    fn is_new(&mut self, now: Duration, key: (String, &'static str)) -> bool {
+        let told = self.named.get(&key);
+        if told.is_some_and(|at| now.saturating_sub(*at) < AGAIN) {
+            return false;
+        }
+        if self.named.len() >= MOST_NAMED {
+            self.named.clear();
+        }
+        self.named.insert(key, now);
+        true
     }
 }
