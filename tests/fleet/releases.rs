@@ -382,7 +382,7 @@ fn names_that_are_gone_take_ring_0_back_within_a_second_and_reach_nobody_else() 
         assert_eq!(address(server), OWN);
     }
     assert_eq!(own(canary)["state"], "failed");
-    assert_eq!(own(canary)["serving"], 0);
+    await_that("its own files are served", || own(canary)["serving"] == 0);
     canary.await_log("release 1 is taken back", 1);
 }
 
