@@ -170,7 +170,7 @@ fn explain_reads_its_query_and_says_what_is_wrong_with_it() {
         ),
         (
             "?nmae=x",
-            "there is no parameter \"nmae\"; there are name, type, client and down",
+            "there is no parameter \"nmae\"; there are name, type, client, down and at",
         ),
         ("?name=x&name=y&client=::1", "name occurs more than once"),
     ] {
@@ -392,6 +392,10 @@ fn the_openapi_document_is_true() {
                 // Whoever changes something is asked for a token first, and the document says so.
                 Some(operation) if operation["security"].is_array() => {
                     assert_eq!(status, 403, "{method} {path}")
+                }
+                // Without a fleet there is none to show, and the document says that, too.
+                Some(operation) if status == 404 => {
+                    assert!(operation["responses"]["404"].is_object(), "{method} {path}");
                 }
                 Some(_) => assert!(status == 200 || status == 400, "{method} {path}: {status}"),
             }
