@@ -299,8 +299,8 @@ impl<'m, const SIGNED: bool> Solver<'m, '_, '_, '_, SIGNED> {
     ) -> Result<(), ReplyFull> {
         let label = hash_label(&zone.chain.hash(record.index));
         let next = zone.chain.hash(record.next);
-        let data = [&NSEC3_HEAD, &next[..], record.types];
-        self.put_named(zone, &record, (&label, apex), &data)
+        let data = &[&NSEC3_HEAD, &next[..], record.types];
+        self.put_named(zone, &record, (&label, apex), data)
     }
 
     /// Writes one record whose owner consists of labels and a pointer.

@@ -82,8 +82,8 @@ impl TrafficRates {
     /// The oldest sample, if it is of this catalog and old enough to compute rates from.
     fn oldest(&self, catalog: &Arc<Catalog>, now: Duration) -> Option<&TrafficSample> {
         let oldest = self.samples.front()?;
-        let is_usable = self.is_of(catalog) && now.saturating_sub(oldest.taken) >= STEP;
-        is_usable.then_some(oldest)
+        let is_old = now.saturating_sub(oldest.taken) >= STEP;
+        (is_old && self.is_of(catalog)).then_some(oldest)
     }
 
     fn is_of(&self, catalog: &Arc<Catalog>) -> bool {

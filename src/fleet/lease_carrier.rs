@@ -92,7 +92,7 @@ async fn carry(
 
 async fn send(client: &Client, subject: &str, message: Vec<u8>) {
     if client.connection_state() == State::Connected {
-        let sending = client.publish(subject.to_owned(), message.into());
-        let _ = timeout(SEND_TIMEOUT, sending).await;
+        let sent = client.publish(subject.to_owned(), message.into());
+        let _ = timeout(SEND_TIMEOUT, sent).await;
     }
 }

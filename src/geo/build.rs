@@ -92,7 +92,7 @@ pub fn build(input: &Path, output: &Path) -> Result<BuildSummary, BuildError> {
 
 /// When a file was last modified.
 fn modified(input: &Path) -> Result<SystemTime, BuildError> {
-    let modified = fs::metadata(input).and_then(|metadata| metadata.modified());
+    let modified = fs::metadata(input).and_then(|file| file.modified());
     modified.map_err(|error| BuildError::Input(input.to_owned(), ReadError::Refused(error)))
 }
 

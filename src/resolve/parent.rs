@@ -38,8 +38,7 @@ pub async fn ask_parent(
     servers: &[SocketAddr],
     upstream: &UpstreamServers,
 ) -> Result<Vec<(SocketAddr, DsRecords)>, String> {
-    let asked = ask_all(zone, servers, upstream);
-    match tokio::time::timeout(LONGEST, asked).await {
+    match tokio::time::timeout(LONGEST, ask_all(zone, servers, upstream)).await {
         Ok(answers) => answers,
         Err(_) => Err(format!("no answer within {LONGEST:?}")),
     }
