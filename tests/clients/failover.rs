@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::harness::netns::ip;
 use crate::harness::server::{Process, start};
 use crate::harness::{Server, free_port, types};
 use crate::programs::find;
@@ -76,19 +77,6 @@ impl Drop for Namespace {
             .args(["netns", "delete", &self.name])
             .status();
     }
-}
-
-#[track_caller]
-fn ip(words: &str) {
-    let output = Command::new(find("ip"))
-        .args(words.split(' '))
-        .output()
-        .expect("ip can be run");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success(),
-        "ip {words}: {said}(a network namespace needs root; run the tests as root)"
-    );
 }
 
 impl Site {
