@@ -45,19 +45,21 @@ pub fn solve(
     source: &ClientAddress,
     reply: &mut Reply<'_>,
 ) -> (Disposition, u8) {
-    let signed = &context.catalog().signed;
-    if let Some(signed) = signed
-        && signed.has_compact()
-    {
-        solve_compact(context, query, source, reply)
-    } else if signed.is_some() && query.edns.is_some_and(Edns::dnssec_ok) {
-        solve_signed(context, query, source, reply)
-    } else {
-        Solver::<false>::new(context, query, source, reply).solve()
+    if let Some(signed) = &context.catalog().signed {
+        if query.question.rtype == RecordType::NXNAME && signed.has_compact() {
+            return refuse_nxname(reply);
+        }
+        if query.edns.is_some_and(Edns::dnssec_ok) {
+            return solve_signed(context, query, source, reply);
+        }
     }
+    // This is its only call, so it becomes a part of this function.
+    Solver::<false>::new(context, query, source, reply).solve()
 }
 
-/// A function of its own, so that other replies have the registers for themselves.
+/// The same for a client that wants signatures, where zones are signed. It is a function of its own,
+/// so that the code for everybody else stays small and close together. A server with a zone that has
+/// compact denial knows CO (RFC 9824).
 #[inline(never)]
 fn solve_signed(
     context: &QueryContext<'_>,
@@ -65,31 +67,23 @@ fn solve_signed(
     source: &ClientAddress,
     reply: &mut Reply<'_>,
 ) -> (Disposition, u8) {
-    Solver::<true>::new(context, query, source, reply).solve()
-}
-
-/// The same on a server with a zone that has compact denial: it knows NXNAME and CO (RFC 9824).
-#[cold]
-#[inline(never)]
-fn solve_compact(
-    context: &QueryContext<'_>,
-    query: &Query<'_>,
-    source: &ClientAddress,
-    reply: &mut Reply<'_>,
-) -> (Disposition, u8) {
-    if query.question.rtype == RecordType::NXNAME {
-        reply.rcode = Rcode::FormErr;
-        reply.error = Some(&ExtendedError::INVALID_TYPE);
-        return (Disposition::Malformed, 0);
-    }
-    let Some(edns) = query.edns.filter(|edns| edns.dnssec_ok()) else {
-        return Solver::<false>::new(context, query, source, reply).solve();
-    };
     let solved = Solver::<true>::new(context, query, source, reply).solve();
-    if edns.compact_ok() && reply.error.is_none() {
+    if query.edns.is_some_and(Edns::compact_ok)
+        && reply.error.is_none()
+        && let Some(signed) = &context.catalog().signed
+        && signed.has_compact()
+    {
         reply.error = Some(&ExtendedError::COMPACT_ANSWER);
     }
     solved
+}
+
+/// The type of names that do not exist is of denials only (RFC 9824 section 3.5).
+#[cold]
+fn refuse_nxname(reply: &mut Reply<'_>) -> (Disposition, u8) {
+    reply.rcode = Rcode::FormErr;
+    reply.error = Some(&ExtendedError::INVALID_TYPE);
+    (Disposition::Malformed, 0)
 }
 
 /// A name of an alias chain and its position in the reply.
