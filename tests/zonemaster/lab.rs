@@ -1,11 +1,11 @@
 //! A small Internet in a network namespace.
 
 use std::fs;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::harness::Server;
+use crate::harness::netns::{find, ip};
 use crate::harness::server::start;
 
 /// The zone that is inspected.
@@ -282,35 +282,19 @@ impl Namespace {
             std::process::id(),
             COUNT.fetch_add(1, Ordering::Relaxed)
         );
-        ip(&["netns", "add", &name]);
-        ip(&["-n", &name, "link", "set", "lo", "up"]);
+        ip(&format!("netns add {name}"));
+        ip(&format!("-n {name} link set lo up"));
         Namespace(name)
     }
 
     /// Adds an address; where to listen.
     fn add(&self, address: &str) -> String {
+        let name = &self.0;
         if address.contains(':') {
-            ip(&[
-                "-n",
-                &self.0,
-                "address",
-                "add",
-                &format!("{address}/128"),
-                "dev",
-                "lo",
-                "nodad",
-            ]);
+            ip(&format!("-n {name} address add {address}/128 dev lo nodad"));
             return format!("[{address}]:53");
         }
-        ip(&[
-            "-n",
-            &self.0,
-            "address",
-            "add",
-            &format!("{address}/32"),
-            "dev",
-            "lo",
-        ]);
+        ip(&format!("-n {name} address add {address}/32 dev lo"));
         format!("{address}:53")
     }
 
@@ -327,31 +311,4 @@ impl Drop for Namespace {
             .args(["netns", "delete", &self.0])
             .status();
     }
-}
-
-#[track_caller]
-fn ip(words: &[&str]) {
-    let output = Command::new(find("ip"))
-        .args(words)
-        .output()
-        .expect("ip can be run");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success(),
-        "ip {words:?}: {said}(a network namespace needs root; run the tests as root)"
-    );
-}
-
-/// The program's path; a test cannot go on without it.
-fn find(program: &str) -> PathBuf {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders =
-        std::env::split_paths(&path).chain(["/usr/sbin".into(), "/usr/local/sbin".into()]);
-    let found = folders
-        .map(|folder| folder.join(program))
-        .find(|path| path.is_file());
-    let package = if program == "ip" { "iproute2" } else { program };
-    found.unwrap_or_else(|| {
-        panic!("{program} is not installed; install it with: sudo apt-get install {package}")
-    })
 }
