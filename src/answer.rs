@@ -241,8 +241,14 @@ fn reply_to(
             (length, disposition)
         }
         Some(error) => {
-            let reply = mark(error, reply, query, transport);
-            finish_with_error(error, reply, disposition, message, &opt, scope)
+            let unfinished = Unfinished {
+                error,
+                reply,
+                disposition,
+                opt: &opt,
+                scope,
+            };
+            finish_with_error(unfinished, message, query, transport)
         }
     };
     ReplySummary {
@@ -252,56 +258,44 @@ fn reply_to(
     }
 }
 
-/// Prepares a reply whose denial could not be signed: over UDP it has TC and no records, so that the
-/// client comes again over TCP, and SERVFAIL elsewhere.
+/// A reply with an extended error, or with what stands in its place.
+struct Unfinished<'r, 'b> {
+    error: &'static ExtendedError,
+    reply: Reply<'b>,
+    disposition: Disposition,
+    opt: &'r ReplyOpt<'r>,
+    scope: u8,
+}
+
+/// Finishes the reply with its extended error (RFC 8914), if there is room for one. It is a function of
+/// its own, so that other replies do not pay for it.
 #[cold]
-fn mark<'b>(
-    error: &ExtendedError,
-    mut reply: Reply<'b>,
+#[inline(never)]
+fn finish_with_error(
+    unfinished: Unfinished<'_, '_>,
+    message: &[u8],
     query: &Query<'_>,
     transport: Transport,
-) -> Reply<'b> {
-    if *error != ExtendedError::TOO_MANY_DENIALS {
-        return reply;
-    }
-    reply.clear(HEADER.saturating_add(query.question.octets.len()));
-    reply.truncated = transport == Transport::Udp;
-    reply.authoritative = false;
-    reply.rcode = code_without_denial(transport);
-    reply
-}
-
-/// The response code of a reply whose denial could not be signed.
-fn code_without_denial(transport: Transport) -> Rcode {
-    match transport {
-        Transport::Udp => Rcode::NoError,
-        Transport::Stream | Transport::Exchange => Rcode::ServFail,
-    }
-}
-
-/// Finishes the reply with an extended error (RFC 8914), if there is room for one, or with what stands
-/// in its place.
-#[cold]
-fn finish_with_error(
-    error: &ExtendedError,
-    mut reply: Reply<'_>,
-    disposition: Disposition,
-    message: &[u8],
-    opt: &ReplyOpt<'_>,
-    scope: u8,
 ) -> (usize, Disposition) {
+    let Unfinished {
+        error,
+        mut reply,
+        mut disposition,
+        opt,
+        scope,
+    } = unfinished;
     match *error {
         ExtendedError::UNSIGNED_DENIAL => return (0, ReplySummary::POSTPONED),
         ExtendedError::COMPACT_ANSWER => {
             let length = reply.finish(id_and_flags(message), 1, &opt.with_compact(), scope);
             return (length, disposition);
         }
+        ExtendedError::TOO_MANY_DENIALS => empty(&mut reply, query, transport),
         _ => {}
     }
-    let disposition = match reply.rcode {
-        Rcode::ServFail => Disposition::Failed,
-        _ => disposition,
-    };
+    if reply.rcode == Rcode::ServFail {
+        disposition = Disposition::Failed;
+    }
     let extras = ReplyExtras {
         error: Some(*error),
         ..opt.extras()
@@ -313,6 +307,17 @@ fn finish_with_error(
     };
     let length = reply.finish(id_and_flags(message), 1, opt, scope);
     (length, disposition)
+}
+
+/// Empties a reply whose denial could not be signed: over UDP it has TC and no records, so that the
+/// client comes again over TCP, and SERVFAIL elsewhere.
+fn empty(reply: &mut Reply<'_>, query: &Query<'_>, transport: Transport) {
+    reply.clear(HEADER.saturating_add(query.question.octets.len()));
+    reply.authoritative = false;
+    (reply.truncated, reply.rcode) = match transport {
+        Transport::Udp => (true, Rcode::NoError),
+        Transport::Stream | Transport::Exchange => (false, Rcode::ServFail),
+    };
 }
 
 /// The options that the query asks for, and what its cookie proves.

@@ -105,7 +105,7 @@ impl<'m, const SIGNED: bool> Solver<'m, '_, '_, '_, SIGNED> {
 
     /// Signs a record. If who answers has no keys, somebody else must answer.
     fn sign_made(&mut self, record: &DenialToSign<'_>) -> Result<DenialSignatures, ReplyFull> {
-        let Some(signer) = self.context.on_demand else {
+        let Some(signer) = self.context.signer() else {
             self.reply.error = Some(&ExtendedError::UNSIGNED_DENIAL);
             return Err(ReplyFull);
         };

@@ -25,8 +25,8 @@ pub struct QueryContext<'m> {
     /// The worker's slot in the answer counters, so that workers do not wait for each other.
     /// `None`: the query is not a client's and is not counted.
     pub lane: Option<u8>,
-    /// Signs denials that are not signed ahead; `None`: such a query gets no reply here.
-    pub on_demand: Option<&'m dyn DenialSigner>,
+    /// Denials that are not signed ahead may be signed for this query; otherwise it gets no reply here.
+    pub may_sign: bool,
     /// A query whose seed has none of these bits adds its client to the traffic sample.
     pub sample_mask: u64,
 }
@@ -42,6 +42,15 @@ impl<'m> QueryContext<'m> {
     #[inline]
     pub(super) fn is_sampled(&self) -> bool {
         self.seed & self.sample_mask == 0
+    }
+
+    /// Who signs what is not signed ahead, if this query may cost a signature.
+    pub(super) fn signer(&self) -> Option<&'m dyn DenialSigner> {
+        if self.may_sign {
+            self.snapshot.on_demand.as_deref()
+        } else {
+            None
+        }
     }
 }
 
@@ -107,7 +116,7 @@ impl Snapshot {
             turns: &self.turns,
             seed,
             lane: None,
-            on_demand: self.on_demand.as_deref(),
+            may_sign: true,
             sample_mask: u64::MAX,
         }
     }
@@ -117,7 +126,7 @@ impl Snapshot {
     pub fn client_context(&self, lane: u8, seed: u64) -> QueryContext<'_> {
         QueryContext {
             lane: Some(lane),
-            on_demand: None,
+            may_sign: false,
             sample_mask: self.policy.sample_mask,
             ..self.context(seed)
         }
@@ -126,7 +135,7 @@ impl Snapshot {
     /// The same for a thread that may sign.
     pub fn signing_context(&self, lane: u8, seed: u64) -> QueryContext<'_> {
         QueryContext {
-            on_demand: self.on_demand.as_deref(),
+            may_sign: true,
             ..self.client_context(lane, seed)
         }
     }

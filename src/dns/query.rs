@@ -217,45 +217,49 @@ pub fn parse<'d>(datagram: &'d [u8], scratch: &'d mut QueryScratch) -> Result<Qu
     let QueryScratch { name, edns } = scratch;
     let (mut has_edns, mut signature) = (false, None);
     let question = parse_body(datagram, header, name, edns, &mut has_edns, &mut signature);
-    let dnssec_ok = if has_edns {
-        Some(edns.dnssec_ok())
-    } else {
-        None
-    };
+    let edns = if has_edns { Some(&*edns) } else { None };
     let Some(question) = question else {
+        let dnssec_ok = edns.map(Edns::dnssec_ok);
         return Err(refuse_malformed(datagram, header, dnssec_ok));
     };
-    let repeated = RepeatedParts {
-        question: question.octets.len(),
-        dnssec_ok,
-    };
-    if opcode(flags) != 0 {
-        return Err(Reject::Reply {
-            rcode: Rcode::NotImp,
-            repeated: RepeatedParts {
-                question: 0,
-                ..repeated
-            },
-        });
-    }
-    if let Some(signature) = signature {
-        return Err(Reject::UnknownKey {
-            signature,
-            repeated,
-        });
-    }
-    let edns = if has_edns { Some(&*edns) } else { None };
-    if edns.is_some_and(|edns| edns.version != 0) {
-        return Err(Reject::Reply {
-            rcode: Rcode::BadVers,
-            repeated,
-        });
+    if opcode(flags) != 0 || signature.is_some() || edns.is_some_and(|edns| edns.version != 0) {
+        return Err(reject(flags, &question, edns, signature));
     }
     Ok(Query {
         flags,
         question,
         edns,
     })
+}
+
+/// Why a well-formed message is not answered: it is not a query, or has a signature, or its EDNS is
+/// of a later version.
+#[cold]
+fn reject(
+    flags: u16,
+    question: &Question<'_>,
+    edns: Option<&Edns>,
+    signature: Option<TsigRecord>,
+) -> Reject {
+    let mut repeated = RepeatedParts {
+        question: question.octets.len(),
+        dnssec_ok: edns.map(Edns::dnssec_ok),
+    };
+    if opcode(flags) != 0 {
+        repeated.question = 0;
+        let rcode = Rcode::NotImp;
+        return Reject::Reply { rcode, repeated };
+    }
+    match signature {
+        Some(signature) => Reject::UnknownKey {
+            signature,
+            repeated,
+        },
+        None => Reject::Reply {
+            rcode: Rcode::BadVers,
+            repeated,
+        },
+    }
 }
 
 /// Parses a query without a question, whose one record is an OPT with a cookie (RFC 7873 section
