@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::address::AddressBits;
+use super::both::each;
 use super::builtin::BuiltinTable;
 use super::database::Database;
 use super::error::GeoError;
@@ -135,8 +136,8 @@ impl Atlas {
             ));
         }
         let mut databases = Vec::with_capacity(sources.databases.len());
-        for path in &sources.databases {
-            databases.push(Database::open(path)?);
+        for opened in each(&sources.databases, |path| Database::open(path)) {
+            databases.push(opened?);
         }
         Self::layered(
             &databases,

@@ -20,7 +20,7 @@ use super::tree::SearchTree;
 use super::values::ValueReader;
 use crate::files::{self, FileKind};
 
-/// A database in memory, its metadata checked.
+/// A database in memory, its metadata checked and its records found.
 #[derive(Debug)]
 pub struct Database {
     path: PathBuf,
@@ -28,6 +28,8 @@ pub struct Database {
     reader: Reader<File>,
     /// Offset of the data section.
     section: usize,
+    /// The offsets of the distinct records in the data section.
+    records: OffsetTable,
 }
 
 /// The octets of a file, shared with the library's reader of metadata.
@@ -41,7 +43,7 @@ impl AsRef<[u8]> for File {
 }
 
 impl Database {
-    /// Reads a file and checks its metadata.
+    /// Reads a file, checks its metadata and finds its records.
     pub fn open(path: &Path) -> Result<Self, GeoError> {
         let content =
             files::read(path, FileKind::Database).map_err(|error| GeoError::new(path, error))?;
@@ -59,12 +61,15 @@ impl Database {
         })?;
         let metadata = reader.metadata();
         let tree = metadata.node_count as usize * (usize::from(metadata.record_size) / 4);
-        Ok(Database {
+        let mut database = Database {
             path: path.to_owned(),
             file,
             section: tree + SEPARATOR,
+            records: OffsetTable::default(),
             reader,
-        })
+        };
+        database.records = database.find_records()?;
+        Ok(database)
     }
 
     /// The file it was read from.
@@ -85,13 +90,17 @@ impl Database {
     }
 
     /// The offsets of the distinct records in the data section.
-    pub fn records(&self) -> Result<OffsetTable, GeoError> {
+    pub fn records(&self) -> &OffsetTable {
+        &self.records
+    }
+
+    /// Finds the records on two threads, each of which scans half of the tree.
+    fn find_records(&self) -> Result<OffsetTable, GeoError> {
         let first = self.first_record();
-        let records = self
-            .tree()?
-            .records()
-            .map(|record| (record as usize).wrapping_sub(first));
-        OffsetTable::collect(self.data().len(), records).ok_or_else(|| self.damaged_tree())
+        let [lower, upper] = self.tree()?.halves();
+        let lower = || lower.offsets(first);
+        OffsetTable::collect(self.data().len(), lower, || upper.offsets(first))
+            .ok_or_else(|| self.damaged_tree())
     }
 
     /// Decodes the records at `offsets` in order and returns what `interpret` makes of each.
@@ -111,11 +120,9 @@ impl Database {
         &'a self,
         interpret: impl FnMut(GeoRecord<'a>) -> V,
     ) -> Result<ReadDatabase<'a, V>, GeoError> {
-        let records = self.records()?;
-        let values = self.read(records.iter(), interpret)?;
+        let values = self.read(self.records.iter(), interpret)?;
         Ok(ReadDatabase {
             database: self,
-            records,
             values,
         })
     }
@@ -170,8 +177,6 @@ const SEPARATOR: usize = 16;
 pub struct ReadDatabase<'a, V> {
     /// The file.
     pub database: &'a Database,
-    /// The offsets of its records.
-    pub records: OffsetTable,
     /// The value of each record, in file order.
     pub values: Vec<V>,
 }
@@ -183,11 +188,8 @@ impl<V: Copy + Default> ReadDatabase<'_, V> {
         &self,
         from: A,
     ) -> Result<impl Iterator<Item = Result<(A, V), GeoError>>, GeoError> {
-        let ReadDatabase {
-            database,
-            records,
-            values,
-        } = self;
+        let ReadDatabase { database, values } = self;
+        let records = &database.records;
         let first_record = database.first_record();
         let value = move |record: u32| {
             values

@@ -2,29 +2,41 @@
 //!
 //! The layers are, from the top: the operator's networks, the IPv6 forms of IPv4, the databases in
 //! their configured order, special-purpose address space, and the built-in table. All places are
-//! numbered before the first range is written. The address space is then swept in two halves, on
-//! two threads.
+//! numbered before the first range is written. The address space is then swept in parts, on two
+//! threads.
 
 use std::net::IpAddr;
 
 use super::address::AddressBits;
 use super::atlas::{Atlas, CoarsePoints, DataSource, OperatorNetwork, PlaceId, SourceKind};
-use super::both::both;
+use super::both::{both, each};
 use super::builtin::BuiltinTable;
 use super::database::{Database, ReadDatabase};
 use super::error::GeoError;
 use super::layers::{AddressPart, Layer, LayerAsn, LayerFacts, PaintedLayer, sweep};
 use super::locations::{country_continent, country_point};
-use super::places::{PlaceTable, WithAsn};
+use super::places::{PlaceRenumbering, PlaceTable, WithAsn};
 use super::ranges::{RangeBuilder, RangeList};
 use super::reading::read;
 use super::special::{CARRIERS_OF_IPV4, SPECIAL_PURPOSE};
 
 use super::Place;
 
-/// Where the work is halved: four fifths of the IPv4 networks of a city database lie below this
-/// address, and the rest with IPv6 takes as long.
-const HALF_OF_THE_WORK: u32 = 0xb000_0000;
+/// Where the parts of IPv4 begin. Each has about as many networks of a city database.
+const STARTS_V4: [u32; 8] = [
+    0,
+    0x3000_0000,
+    0x4800_0000,
+    0x5800_0000,
+    0x7000_0000,
+    0xb000_0000,
+    0xc000_0000,
+    0xcf00_0000,
+];
+
+/// Where the parts of IPv6 begin: the space of North America is in the second, that of Europe in the
+/// last.
+const STARTS_V6: [u128; 3] = [0, 0x2600 << 112, 0x2a00 << 112];
 
 impl Atlas {
     /// As [`Atlas::compile`], from databases in memory and any built-in table.
@@ -41,49 +53,65 @@ impl Atlas {
             builtin: builtin_facts(builtin, databases.len() as u8 + 1, &mut places),
         };
         let (builtin_v4, builtin_v6) = both(|| builtin.ranges(), || builtin.ranges());
+        let mut parts: Vec<Part> = parts_from(&STARTS_V6).map(Part::V6).collect();
+        parts.extend(parts_from(&STARTS_V4).map(Part::V4));
+        let swept = each(&parts, |part| {
+            let mut with_asn = WithAsn::beyond(places.len());
+            let ranges = match *part {
+                Part::V4(part) => Swept::V4(layers.sweep(part, &builtin_v4, &mut with_asn)?),
+                Part::V6(part) => Swept::V6(layers.sweep(part, &builtin_v6, &mut with_asn)?),
+            };
+            Ok((ranges, with_asn))
+        });
+        let (mut v4, mut v6) = (RangeBuilder::default(), RangeBuilder::default());
         let mut with_asn = WithAsn::beyond(places.len());
-        let mut with_asn_above = WithAsn::beyond(places.len());
-        let (lower_v4, above) = both(
-            || {
-                layers.sweep(
-                    AddressPart {
-                        from: 0,
-                        until: Some(HALF_OF_THE_WORK),
-                    },
-                    &builtin_v4,
-                    &mut with_asn,
-                )
-            },
-            || {
-                let upper_part = AddressPart {
-                    from: HALF_OF_THE_WORK,
-                    until: None,
-                };
-                let upper_v4 = layers
-                    .sweep(upper_part, &builtin_v4, &mut with_asn_above)?
-                    .finish();
-                let v6 = layers
-                    .sweep(AddressPart::default(), &builtin_v6, &mut with_asn_above)?
-                    .finish();
-                Ok((upper_v4, v6))
-            },
-        );
-        let (mut v4, (upper_v4, v6)) = (lower_v4?, above?);
-        let numbers = with_asn.adopt(&with_asn_above);
-        for (start, place) in upper_v4.iter() {
-            v4.push(start, numbers.of(place));
+        for part in swept {
+            let (ranges, others) = part?;
+            let numbers = with_asn.adopt(&others);
+            match ranges {
+                Swept::V4(ranges) => join(&mut v4, ranges, &numbers),
+                Swept::V6(ranges) => join(&mut v6, ranges, &numbers),
+            }
         }
-        let v6 = if numbers.is_empty() {
-            v6
-        } else {
-            v6.renumbered(|place| numbers.of(place))
-        };
         Ok(Atlas {
             places: places.with(&with_asn),
             v4: v4.finish(),
-            v6,
+            v6: v6.finish(),
             sources: sources(databases, builtin),
         })
+    }
+}
+
+/// A part of the address space of one family.
+enum Part {
+    V4(AddressPart<u32>),
+    V6(AddressPart<u128>),
+}
+
+/// The ranges of a [`Part`].
+enum Swept {
+    V4(RangeBuilder<u32>),
+    V6(RangeBuilder<u128>),
+}
+
+/// The parts that begin at these addresses, of which the first is 0.
+fn parts_from<A: AddressBits>(starts: &[A]) -> impl Iterator<Item = AddressPart<A>> {
+    let ends = starts.iter().skip(1).map(|end| Some(*end)).chain([None]);
+    let parts = starts.iter().zip(ends);
+    parts.map(|(from, until)| AddressPart { from: *from, until })
+}
+
+/// Adds the ranges of the next part, with new numbers for places with AS numbers.
+fn join<A: AddressBits>(
+    ranges: &mut RangeBuilder<A>,
+    next: RangeBuilder<A>,
+    numbers: &PlaceRenumbering,
+) {
+    if numbers.is_empty() {
+        return ranges.append(next);
+    }
+    for (start, place) in next.finish().iter() {
+        ranges.push(start, numbers.of(place));
     }
 }
 

@@ -4,6 +4,8 @@
 //! an offset, which is the index of its record's value, takes two steps and no hashing (Jacobson,
 //! "Space-efficient static trees and graphs", 1989, 2.1).
 
+use super::both::both;
+
 /// Offsets below a bound that was known in advance.
 #[derive(Debug, Clone, Default)]
 pub struct OffsetTable {
@@ -21,19 +23,18 @@ struct Word {
 }
 
 impl OffsetTable {
-    /// The set of `offsets`, in any order and with repetitions. `None` if one of them is not below
-    /// `bound`.
-    pub fn collect(bound: usize, offsets: impl Iterator<Item = usize>) -> Option<Self> {
-        let mut members = vec![0u64; bound.div_ceil(64)];
-        for offset in offsets {
-            if offset >= bound {
-                return None;
-            }
-            members[offset / 64] |= 1 << (offset % 64);
-        }
+    /// The set of the offsets of two parts, each read on a thread of its own, in any order and with
+    /// repetitions. `None` if one of them is not below `bound`.
+    pub fn collect<O: Iterator<Item = usize>>(
+        bound: usize,
+        part: impl FnOnce() -> O,
+        other: impl FnOnce() -> O + Send,
+    ) -> Option<Self> {
+        let (part, other) = both(|| members(bound, part()), || members(bound, other()));
         let mut count = 0;
-        let mut words = Vec::with_capacity(members.len());
-        for members in members {
+        let mut words = Vec::with_capacity(bound.div_ceil(64));
+        for (members, others) in part?.into_iter().zip(other?) {
+            let members = members | others;
             words.push(Word {
                 members,
                 before: count,
@@ -78,6 +79,18 @@ impl OffsetTable {
     }
 }
 
+/// One bit for each of the offsets. `None` if one of them is not below `bound`.
+fn members(bound: usize, offsets: impl Iterator<Item = usize>) -> Option<Vec<u64>> {
+    let mut members = vec![0u64; bound.div_ceil(64)];
+    for offset in offsets {
+        if offset >= bound {
+            return None;
+        }
+        members[offset / 64] |= 1 << (offset % 64);
+    }
+    Some(members)
+}
+
 /// The members of a word, unless it has none.
 fn some(members: u64) -> Option<u64> {
     (members != 0).then_some(members)
@@ -94,7 +107,9 @@ mod tests {
     proptest! {
         #[test]
         fn it_is_a_set_whose_members_know_their_place(members in prop::collection::vec(0..300usize, 0..80)) {
-            let offsets = OffsetTable::collect(300, members.iter().copied()).unwrap();
+            let (part, other) = members.split_at(members.len() / 3);
+            let offsets =
+                OffsetTable::collect(300, || part.iter().copied(), || other.iter().copied()).unwrap();
             let expected: BTreeSet<usize> = members.into_iter().collect();
             prop_assert_eq!(offsets.len(), expected.len());
             prop_assert_eq!(offsets.iter().collect::<BTreeSet<_>>(), expected.clone());
@@ -107,10 +122,11 @@ mod tests {
 
     #[test]
     fn what_lies_outside_is_refused() {
-        assert!(OffsetTable::collect(64, [63].into_iter()).is_some());
-        assert!(OffsetTable::collect(64, [64].into_iter()).is_none());
-        assert!(
-            OffsetTable::collect(0, std::iter::empty()).is_some_and(|offsets| offsets.is_empty())
-        );
+        let collect =
+            |bound, offset: usize| OffsetTable::collect(bound, || 0..0, || offset..offset + 1);
+        assert!(collect(64, 63).is_some());
+        assert!(collect(64, 64).is_none());
+        let empty = OffsetTable::collect(0, || 0..0, || 0..0);
+        assert!(empty.is_some_and(|offsets| offsets.is_empty()));
     }
 }

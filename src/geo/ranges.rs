@@ -2,13 +2,13 @@
 //!
 //! Ranges cover the whole space from address 0, so only their starts are stored. A start is stored
 //! as its distance from the previous one, and a distance as its trailing zero bits and the rest.
-//! Networks are aligned, so the rest is nearly always 1. The list is designed for scans in order. A
-//! mark every `STRIDE` ranges lets [`RangeList::find`] begin close to its address.
+//! Networks are aligned, so the rest is nearly always 1. The list is designed for scans in order.
+//! Marks, at most `STRIDE` ranges apart, let [`RangeList::find`] begin close to its address.
 
 use super::address::AddressBits;
 use super::atlas::PlaceId;
 
-/// Ranges between two marks.
+/// The most ranges between two marks.
 const STRIDE: usize = 256;
 
 /// Ranges of one address family, from address 0 to the last, neighbours in different places.
@@ -90,15 +90,6 @@ impl<A: AddressBits> RangeList<A> {
             found = (start, place);
         }
         (found.1, found.0, A::LAST)
-    }
-
-    /// The same ranges with new numbers for the places. Different places must get different
-    /// numbers.
-    pub fn renumbered(&self, number: impl Fn(PlaceId) -> PlaceId) -> Self {
-        let mut builder = RangeBuilder::default();
-        self.iter()
-            .for_each(|(start, place)| builder.push(start, number(place)));
-        builder.finish()
     }
 
     /// Appends the columns to `out`, each after its length.
@@ -198,6 +189,44 @@ impl<A: AddressBits> RangeBuilder<A> {
         write_varint(&mut self.list.places, u128::from(place.0));
         self.list.count += 1;
         (self.start, self.place) = (start, place);
+    }
+
+    /// Adds the ranges of another builder, which begin above all of these. Most of them are copied
+    /// as they are stored.
+    pub fn append(&mut self, other: Self) {
+        let mut ranges = other.list.iter();
+        // The first may be in the same place as the last one here. The distance of the second is from
+        // the first, so it is written anew as well.
+        for (start, place) in ranges.by_ref().take(2) {
+            self.push(start, place);
+        }
+        let copied = ranges.at;
+        let list = &other.list;
+        if list.count <= copied.ranges {
+            return;
+        }
+        let here = (
+            self.list.count,
+            self.list.steps.len(),
+            self.list.places.len(),
+        );
+        for mark in list
+            .marks
+            .iter()
+            .filter(|mark| mark.ranges >= copied.ranges)
+        {
+            self.list.marks.push(Cursor {
+                ranges: mark.ranges - copied.ranges + here.0,
+                steps: mark.steps - copied.steps + here.1,
+                places: mark.places - copied.places + here.2,
+                start: mark.start,
+            });
+        }
+        self.list.zeros.extend(&list.zeros[copied.ranges..]);
+        self.list.steps.extend(&list.steps[copied.steps..]);
+        self.list.places.extend(&list.places[copied.places..]);
+        self.list.count += list.count - copied.ranges;
+        (self.start, self.place) = (other.start, other.place);
     }
 
     /// The list, without spare memory. Without any range it is one range of unknown place.
@@ -351,6 +380,31 @@ mod tests {
         );
         assert_eq!(list.find(15), (PlaceId(1), 10, 29));
         assert_eq!(list.find(u32::MAX), (PlaceId(0), 30, u32::MAX));
+    }
+
+    proptest! {
+        #[test]
+        fn a_list_made_of_parts_is_that_of_the_whole(
+            starts in prop::collection::btree_map(1..5000u32, 0..3u32, 1..1500),
+            bounds in prop::collection::btree_set(1..5000u32, 0..5),
+        ) {
+            let whole = list(&starts);
+            let bounds: Vec<u32> = std::iter::once(0).chain(bounds).chain([u32::MAX]).collect();
+            let mut joined = RangeBuilder::default();
+            for part in bounds.windows(2) {
+                let mut builder = RangeBuilder::default();
+                builder.push(part[0], whole.find(part[0]).0);
+                for (start, place) in whole.iter().filter(|(start, _)| part[0] < *start && *start < part[1]) {
+                    builder.push(start, place);
+                }
+                joined.append(builder);
+            }
+            let joined = joined.finish();
+            prop_assert_eq!(joined.iter().collect::<Vec<_>>(), whole.iter().collect::<Vec<_>>());
+            for address in (0..5000).step_by(7) {
+                prop_assert_eq!(joined.find(address), whole.find(address));
+            }
+        }
     }
 
     #[test]

@@ -13,7 +13,6 @@ use super::database::{Database, ReadDatabase};
 use super::error::GeoError;
 use super::layers::{LayerAsn, LayerFacts};
 use super::locations::{country_continent, country_point, subdivision_code};
-use super::offsets::OffsetTable;
 use super::places::PlaceTable;
 use super::record::GeoRecord;
 use super::{Place, PlaceCode};
@@ -27,19 +26,15 @@ pub fn read(
     databases: &[Database],
     coarse_points: CoarsePoints,
 ) -> Result<(PlaceTable, Vec<ReadDatabase<'_, LayerFacts>>), GeoError> {
-    let mut records = Vec::with_capacity(databases.len());
-    for database in databases {
-        records.push(database.records()?);
-    }
     let (lower, upper) = both(
-        || read_part(databases, &records, coarse_points, |count| 0..count / 2),
-        || read_part(databases, &records, coarse_points, |count| count / 2..count),
+        || read_part(databases, coarse_points, |count| 0..count / 2),
+        || read_part(databases, coarse_points, |count| count / 2..count),
     );
     let ((mut places, lower), (others, upper)) = (lower?, upper?);
     let numbers = places.adopt(&others);
     let mut read = Vec::with_capacity(databases.len());
     let halves = lower.into_iter().zip(upper);
-    for ((database, records), (mut values, upper)) in databases.iter().zip(records).zip(halves) {
+    for (database, (mut values, upper)) in databases.iter().zip(halves) {
         values.reserve_exact(upper.len());
         for mut facts in upper {
             if let Some(location) = &mut facts.location {
@@ -50,11 +45,7 @@ pub fn read(
         if values.iter().all(|facts| *facts == LayerFacts::default()) {
             return Err(useless(database));
         }
-        read.push(ReadDatabase {
-            database,
-            records,
-            values,
-        });
+        read.push(ReadDatabase { database, values });
     }
     Ok((places, read))
 }
@@ -72,13 +63,13 @@ pub fn useless(database: &Database) -> GeoError {
 /// `part` chooses the part by the number of records.
 fn read_part(
     databases: &[Database],
-    records: &[OffsetTable],
     coarse_points: CoarsePoints,
     part: fn(usize) -> Range<usize>,
 ) -> Result<(PlaceTable, Vec<Vec<LayerFacts>>), GeoError> {
     let mut places = PlaceTable::default();
     let mut facts = Vec::with_capacity(databases.len());
-    for ((source, database), records) in (1..).zip(databases).zip(records) {
+    for (source, database) in (1..).zip(databases) {
+        let records = database.records();
         let part = part(records.len());
         let mut interpreter = Interpreter {
             source,

@@ -43,6 +43,14 @@ impl<'a> SearchTree<'a> {
         })
     }
 
+    /// The same nodes in two parts. They are not trees any more, but have [records](Self::records).
+    pub fn halves(self) -> [SearchTree<'a>; 2] {
+        let (lower, upper) = self
+            .octets
+            .split_at(self.nodes as usize / 2 * self.node_size);
+        [lower, upper].map(|octets| SearchTree { octets, ..self })
+    }
+
     /// The record of every leaf, in no particular order, including unreachable leaves.
     pub fn records(self) -> impl Iterator<Item = u32> + 'a {
         let pairs = self
@@ -50,6 +58,12 @@ impl<'a> SearchTree<'a> {
             .chunks_exact(self.node_size)
             .filter_map(children);
         pairs.flatten().filter(move |&record| record > self.nodes)
+    }
+
+    /// How far the records are behind the first possible one.
+    pub fn offsets(self, first: usize) -> impl Iterator<Item = usize> + 'a {
+        self.records()
+            .map(move |record| (record as usize).wrapping_sub(first))
     }
 
     /// Every leaf of one address family in order, starting with the one that contains `from`. Each
