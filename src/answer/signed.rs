@@ -52,15 +52,15 @@ impl<'m, const SIGNED: bool> Solver<'m, '_, '_, '_, SIGNED> {
         if let Some(number) = view.hand_of(&hand.picks)
             && let Some(signed) = signatures.of(number)
         {
-            return self.put_signed_hand(signed, hand.owner, hand.ttl);
+            return self.put_signed_hand(signed.signatures(), hand.owner, hand.ttl);
         }
         self.keep_first_answer(hand.at)?;
         // Without its signature, it would be taken for forged.
         let alone = signatures.of_endpoint(region, endpoint).ok_or(ReplyFull)?;
-        self.put_signed_hand(alone, hand.owner, hand.ttl)
+        self.put_signed_hand(alone.signatures(), hand.owner, hand.ttl)
     }
 
-    /// Copies RRSIG records. Behind an alias, or with another TTL than was signed, it sets both.
+    /// Copies records. Behind an alias, or with another TTL than was signed, it sets both.
     #[inline(always)]
     pub(super) fn put_signed_hand(
         &mut self,
@@ -75,8 +75,10 @@ impl<'m, const SIGNED: bool> Solver<'m, '_, '_, '_, SIGNED> {
             return Ok(());
         }
         while let Some((header, data)) = rest.split_first_chunk_mut::<RECORD_HEADER>() {
-            let length = u16::from_be_bytes([header[10], header[11]]);
-            *header = record_header(owner, RecordType::RRSIG, ttl, length);
+            let [_, _, t1, t0, .., l1, l0] = *header;
+            let rtype = RecordType(u16::from_be_bytes([t1, t0]));
+            let length = u16::from_be_bytes([l1, l0]);
+            *header = record_header(owner, rtype, ttl, length);
             rest = data.get_mut(usize::from(length)..).unwrap_or_default();
         }
         Ok(())

@@ -223,7 +223,7 @@ impl<const SIGNED: bool> Solver<'_, '_, '_, '_, SIGNED> {
         }))
     }
 
-    /// Writes one endpoint, and its signatures.
+    /// Writes one endpoint, and its signatures. An address and its signatures are one copy.
     #[inline(always)]
     fn put_one(
         &mut self,
@@ -231,6 +231,15 @@ impl<const SIGNED: bool> Solver<'_, '_, '_, '_, SIGNED> {
         region: u8,
         endpoint: u16,
     ) -> Result<PutPick, ReplyFull> {
+        if SIGNED
+            && let Some(signatures) = &answer.view.signed
+            && let Some(signed) = signatures.of_endpoint(region, endpoint)
+            && signed.address > 0
+            && matches!(answer.qtype, RecordType::A | RecordType::AAAA)
+        {
+            self.put_signed_hand(signed, answer.owner, answer.now.ttl)?;
+            return Ok(PutPick::Record);
+        }
         let written = self.put_pick(answer, region, endpoint)?;
         if SIGNED && written != PutPick::Nothing {
             self.sign_one(answer, region, endpoint)?;
@@ -251,7 +260,7 @@ impl<const SIGNED: bool> Solver<'_, '_, '_, '_, SIGNED> {
         };
         // Without its signature, it would be taken for forged.
         let signed = signatures.of_endpoint(region, endpoint).ok_or(ReplyFull)?;
-        self.put_signed_hand(signed, answer.owner, answer.now.ttl)
+        self.put_signed_hand(signed.signatures(), answer.owner, answer.now.ttl)
     }
 
     /// Writes the picks of a reply that may have several, and their signatures. Returns the region of

@@ -2,11 +2,12 @@
 //!
 //! A set that replies carry whole is a hand, and has a number in its view
 //! ([`LiveView::hand_of`](super::LiveView::hand_of)). The RRSIG records of a hand are kept in wire
-//! form, so that a reply copies them and fills in owner and TTL.
+//! form, so that a reply copies them and fills in owner and TTL. An address alone is kept in front of
+//! its signatures, so that most signed answers are one copy.
 
 use crate::steering::HandId;
 
-/// RRSIG records by number, as an answer to the name itself has them: the owner of each is a pointer
+/// Records by number, as an answer to the name itself has them: the owner of each is a pointer
 /// to the question, and the TTL is the one that was signed.
 #[derive(Debug, Default)]
 pub struct HandSignatures {
@@ -26,10 +27,12 @@ struct RecordsPlace {
     length: u16,
     /// How many there are; a set that could not be signed has none.
     count: u16,
+    /// Octets of the address record in front of the signatures; 0: there is none.
+    address: u8,
 }
 
-/// The RRSIG records of one set.
-#[derive(Debug, Clone, Copy)]
+/// The RRSIG records of one set, and perhaps its one record in front.
+#[derive(Debug, Clone, Copy, Default)]
 pub struct SignedHand<'s> {
     /// In wire form.
     pub records: &'s [u8],
@@ -37,6 +40,21 @@ pub struct SignedHand<'s> {
     pub count: u16,
     /// Their TTL, in seconds.
     pub ttl: u32,
+    /// Octets of the address record in front of the signatures; 0: there is none.
+    pub address: u8,
+}
+
+impl<'s> SignedHand<'s> {
+    /// The signatures alone.
+    pub fn signatures(self) -> SignedHand<'s> {
+        let signatures = self.records.get(usize::from(self.address)..);
+        SignedHand {
+            records: signatures.unwrap_or_default(),
+            count: self.count - u16::from(self.address > 0),
+            address: 0,
+            ..self
+        }
+    }
 }
 
 impl HandSignatures {
@@ -52,6 +70,7 @@ impl HandSignatures {
             records: records.get(..usize::from(place.length))?,
             count: place.count,
             ttl: self.ttl,
+            address: place.address,
         })
     }
 
@@ -62,12 +81,13 @@ impl HandSignatures {
         self.of(HandId(first.wrapping_add(endpoint.into())))
     }
 
-    /// Number of records.
+    /// Number of signatures.
     pub fn count(&self) -> usize {
-        self.places
-            .iter()
-            .map(|place| usize::from(place.count))
-            .sum()
+        let mut count = 0;
+        for place in &self.places {
+            count += usize::from(place.count) - usize::from(place.address > 0);
+        }
+        count
     }
 }
 
@@ -86,13 +106,19 @@ impl HandSignaturesBuilder {
     }
 
     /// Adds the records of the next number.
-    pub fn add(&mut self, records: &[u8], count: u16) {
+    pub fn add(&mut self, hand: SignedHand<'_>) {
         self.places.push(RecordsPlace {
             at: self.octets.len() as u32,
-            length: records.len() as u16,
-            count,
+            length: hand.records.len() as u16,
+            count: hand.count,
+            address: hand.address,
         });
-        self.octets.extend_from_slice(records);
+        self.octets.extend_from_slice(hand.records);
+    }
+
+    /// Leaves the next number unsigned.
+    pub fn add_none(&mut self) {
+        self.add(SignedHand::default());
     }
 
     /// The signatures, which have this TTL in seconds.

@@ -143,7 +143,7 @@ impl ServiceSigning<'_> {
             signatures.begin_region();
             for endpoint in (0..).take(endpoints.len()) {
                 if let Some(signed) = known.and_then(|known| known.find(region, endpoint)) {
-                    signatures.add(signed.records, signed.count);
+                    signatures.add(signed);
                     continue;
                 }
                 let set = HandRecords::of(family, view, &[(region, endpoint)]);
@@ -200,7 +200,7 @@ impl ServiceSigning<'_> {
         room: &mut SigningRoom,
     ) {
         if set.rdata.is_empty() {
-            return signatures.add(&[], 0);
+            return signatures.add_none();
         }
         let head = RrsetHead {
             owner: self.owner.as_wire(),
@@ -219,17 +219,23 @@ impl ServiceSigning<'_> {
         match signed {
             Ok(()) => {
                 let mut records = Vec::new();
+                if let Some(address) = set.lone_address() {
+                    self.write(&mut records, set.rtype, address);
+                }
+                let address = records.len() as u8;
                 for made in &room.made {
                     let data = made.fields.rdata(made.octets.as_slice());
-                    let (owner, ttl) = (HEADER as u16, self.ttl);
-                    let header = record_header(owner, RecordType::RRSIG, ttl, data.len() as u16);
-                    records.extend_from_slice(&header);
-                    records.extend_from_slice(&data);
+                    self.write(&mut records, RecordType::RRSIG, &data);
                 }
-                signatures.add(&records, room.made.len() as u16);
+                signatures.add(SignedHand {
+                    records: &records,
+                    count: room.made.len() as u16 + u16::from(address > 0),
+                    ttl: self.ttl,
+                    address,
+                });
             }
             Err(error) => {
-                signatures.add(&[], 0);
+                signatures.add_none();
                 self.note(error, is_urgent);
             }
         }
@@ -237,6 +243,13 @@ impl ServiceSigning<'_> {
 }
 
 impl ServiceSigning<'_> {
+    /// Appends a record whose owner is the name in the question.
+    fn write(&self, records: &mut Vec<u8>, rtype: RecordType, data: &[u8]) {
+        let header = record_header(HEADER as u16, rtype, self.ttl, data.len() as u16);
+        records.extend_from_slice(&header);
+        records.extend_from_slice(data);
+    }
+
     #[cold]
     fn note(&self, error: SigningError, is_urgent: bool) {
         // A set that the bundle has not will not come later either: clients get one of its endpoints.
@@ -312,6 +325,14 @@ impl HandRecords {
             }
         }
         records
+    }
+
+    /// The address, if it is the only record.
+    fn lone_address(&self) -> Option<&[u8]> {
+        match (self.rtype, &self.rdata[..]) {
+            (RecordType::A | RecordType::AAAA, [address]) => Some(address),
+            _ => None,
+        }
     }
 
     /// Adds the record of an endpoint.
