@@ -120,8 +120,13 @@ impl Atlas {
     /// The built-in table alone, under special-purpose space.
     pub fn builtin() -> Atlas {
         // Only databases cause errors, and there is none.
-        Self::layered(&[], CoarsePoints::default(), &[], &BuiltinTable::embedded())
-            .unwrap_or_else(|_| Self::unknown())
+        Self::layered(
+            Vec::new(),
+            CoarsePoints::default(),
+            &[],
+            &BuiltinTable::embedded(),
+        )
+        .unwrap_or_else(|_| Self::unknown())
     }
 
     /// Reads the databases and merges all layers.
@@ -140,7 +145,7 @@ impl Atlas {
             databases.push(opened?);
         }
         Self::layered(
-            &databases,
+            databases,
             sources.coarse_points,
             networks,
             &BuiltinTable::embedded(),
@@ -151,7 +156,7 @@ impl Atlas {
     pub fn of_octets(path: &Path, file: Vec<u8>) -> Result<Atlas, GeoError> {
         let database = Database::from_octets(path, file)?;
         Self::layered(
-            &[database],
+            vec![database],
             CoarsePoints::default(),
             &[],
             &BuiltinTable::empty(),
@@ -160,8 +165,13 @@ impl Atlas {
 
     /// An atlas that knows only special-purpose space.
     pub fn empty() -> Atlas {
-        Self::layered(&[], CoarsePoints::default(), &[], &BuiltinTable::empty())
-            .unwrap_or_else(|_| Self::unknown())
+        Self::layered(
+            Vec::new(),
+            CoarsePoints::default(),
+            &[],
+            &BuiltinTable::empty(),
+        )
+        .unwrap_or_else(|_| Self::unknown())
     }
 
     fn unknown() -> Atlas {

@@ -50,7 +50,7 @@ pub fn compile(inputs: &[PathBuf], output: &Path) -> Result<CellSummary, GeoErro
     for path in inputs {
         databases.push(Database::open(path)?);
     }
-    let atlas = cells(&databases)?;
+    let atlas = cells(databases)?;
     let table = builtin::encode(&atlas)
         .map_err(|error| GeoError::new(output, format_args!("cannot be compressed: {error}")))?;
     std::fs::write(output, &table)
@@ -64,14 +64,16 @@ pub fn compile(inputs: &[PathBuf], output: &Path) -> Result<CellSummary, GeoErro
     })
 }
 
-fn cells(databases: &[Database]) -> Result<Atlas, GeoError> {
+fn cells(databases: Vec<Database>) -> Result<Atlas, GeoError> {
     let mut cells = Cells::default();
     let mut read = Vec::with_capacity(databases.len());
     for database in databases {
-        read.push(database.read_whole(|record| CellSample::of(&record, &mut cells))?);
+        let offsets = database.records().iter();
+        let samples = database.read(offsets, |record| CellSample::of(&record, &mut cells))?;
+        read.push(database.with_values(samples));
     }
-    if let (Some(database), true) = (databases.first(), cells.list.is_empty()) {
-        return Err(useless(database));
+    if let (Some(read), true) = (read.first(), cells.list.is_empty()) {
+        return Err(useless(read.database()));
     }
     let cells = RefCell::new(cells);
     let v4: RangeList<u32> = ranges(&read, &cells)?;
@@ -81,11 +83,12 @@ fn cells(databases: &[Database]) -> Result<Atlas, GeoError> {
         places,
         v4,
         v6: cut(&v6, SITE),
-        sources: databases.first().map(source).into_iter().collect(),
+        sources: read.iter().take(1).map(source).collect(),
     })
 }
 
-fn source(database: &Database) -> DataSource {
+fn source(read: &ReadDatabase<CellSample>) -> DataSource {
+    let database = read.database();
     DataSource {
         name: database.kind().to_owned(),
         kind: SourceKind::BuiltIn,
@@ -96,7 +99,7 @@ fn source(database: &Database) -> DataSource {
 
 /// The ranges of one address family. Each network adds its point to the sum of its cell.
 fn ranges<A: AddressBits>(
-    read: &[ReadDatabase<'_, CellSample>],
+    read: &[ReadDatabase<CellSample>],
     cells: &RefCell<Cells>,
 ) -> Result<RangeList<A>, GeoError> {
     let mut layers: Vec<Layer<'_, A>> = Vec::with_capacity(read.len());
@@ -258,7 +261,7 @@ mod tests {
 
     #[test]
     fn large_countries_are_cut_into_states_and_small_ones_are_not() {
-        let atlas = cells(&[fixture()]).unwrap();
+        let atlas = cells(vec![fixture()]).unwrap();
         let at = |address: u32| *atlas.place(atlas.v4.find(address).0);
         let (us, gb) = (at(0xd8a0_5338), at(0x5102_45a0));
         assert_eq!(
@@ -353,8 +356,13 @@ mod tests {
         ]
         .map(|(latitude, longitude)| Point::new(latitude, longitude).unwrap().unit_vector());
         let city = Database::open(Path::new(&std::env::var("MERIDIAN_CITY").unwrap())).unwrap();
-        let city =
-            Atlas::layered(&[city], CoarsePoints::Database, &[], &BuiltinTable::empty()).unwrap();
+        let city = Atlas::layered(
+            vec![city],
+            CoarsePoints::Database,
+            &[],
+            &BuiltinTable::empty(),
+        )
+        .unwrap();
         let cells = Atlas::builtin();
         let (mut state, mut same, mut extra, mut total) = (7u64, 0u32, 0.0, 0u32);
         while total < 100_000 {

@@ -7,7 +7,6 @@
 //! walked once, and every network looks up the value of its record.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use maxminddb::Reader;
@@ -24,22 +23,24 @@ use crate::files::{self, FileKind};
 #[derive(Debug)]
 pub struct Database {
     path: PathBuf,
-    file: File,
-    reader: Reader<File>,
+    file: Vec<u8>,
+    metadata: DatabaseMetadata,
     /// Offset of the data section.
     section: usize,
     /// The offsets of the distinct records in the data section.
     records: OffsetTable,
 }
 
-/// The octets of a file, shared with the library's reader of metadata.
-#[derive(Debug, Clone)]
-struct File(Arc<Vec<u8>>);
-
-impl AsRef<[u8]> for File {
-    fn as_ref(&self) -> &[u8] {
-        &self.0
-    }
+/// What a file says of itself.
+#[derive(Debug)]
+struct DatabaseMetadata {
+    kind: String,
+    built: SystemTime,
+    /// Nodes of the search tree.
+    nodes: u32,
+    /// Bits of a record of a node.
+    record_size: u16,
+    ip_version: u16,
 }
 
 impl Database {
@@ -52,21 +53,19 @@ impl Database {
 
     /// The database in `file`; `path` is for messages.
     pub fn from_octets(path: &Path, file: Vec<u8>) -> Result<Self, GeoError> {
-        let file = File(Arc::new(file));
-        let reader = Reader::from_source(file.clone()).map_err(|error| {
+        let metadata = DatabaseMetadata::read(&file).map_err(|error| {
             GeoError::new(
                 path,
                 format_args!("is not a sound MaxMind DB file: {error}"),
             )
         })?;
-        let metadata = reader.metadata();
-        let tree = metadata.node_count as usize * (usize::from(metadata.record_size) / 4);
+        let tree = metadata.nodes as usize * (usize::from(metadata.record_size) / 4);
         let mut database = Database {
             path: path.to_owned(),
             file,
             section: tree + SEPARATOR,
             records: OffsetTable::default(),
-            reader,
+            metadata,
         };
         database.records = database.find_records()?;
         Ok(database)
@@ -79,14 +78,12 @@ impl Database {
 
     /// The database type from the metadata: `GeoLite2-City`.
     pub fn kind(&self) -> &str {
-        &self.reader.metadata().database_type
+        &self.metadata.kind
     }
 
     /// When it was built.
     pub fn built(&self) -> SystemTime {
-        UNIX_EPOCH
-            .checked_add(Duration::from_secs(self.reader.metadata().build_epoch))
-            .unwrap_or(UNIX_EPOCH)
+        self.metadata.built
     }
 
     /// The offsets of the distinct records in the data section.
@@ -115,16 +112,14 @@ impl Database {
             .collect()
     }
 
-    /// Decodes every record. The values of `interpret` can then be looked up by network.
-    pub fn read_whole<'a, V>(
-        &'a self,
-        interpret: impl FnMut(GeoRecord<'a>) -> V,
-    ) -> Result<ReadDatabase<'a, V>, GeoError> {
-        let values = self.read(self.records.iter(), interpret)?;
-        Ok(ReadDatabase {
+    /// The database without its records, for which there are these values.
+    pub fn with_values<V>(mut self, values: Vec<V>) -> ReadDatabase<V> {
+        self.file.truncate(self.section);
+        self.file.shrink_to_fit();
+        ReadDatabase {
             database: self,
             values,
-        })
+        }
     }
 
     fn read_one<'a>(
@@ -142,10 +137,10 @@ impl Database {
     }
 
     fn tree(&self) -> Result<SearchTree<'_>, GeoError> {
-        let metadata = self.reader.metadata();
+        let metadata = &self.metadata;
         SearchTree::new(
-            self.file.as_ref(),
-            metadata.node_count,
+            &self.file,
+            metadata.nodes,
             metadata.record_size,
             metadata.ip_version,
         )
@@ -153,12 +148,12 @@ impl Database {
     }
 
     fn data(&self) -> &[u8] {
-        self.file.as_ref().get(self.section..).unwrap_or_default()
+        self.file.get(self.section..).unwrap_or_default()
     }
 
     /// The number in the tree of a record at offset 0 of the data section.
     fn first_record(&self) -> usize {
-        self.reader.metadata().node_count as usize + SEPARATOR
+        self.metadata.nodes as usize + SEPARATOR
     }
 
     fn damaged_tree(&self) -> GeoError {
@@ -169,19 +164,39 @@ impl Database {
     }
 }
 
+impl DatabaseMetadata {
+    fn read(file: &[u8]) -> Result<DatabaseMetadata, maxminddb::MaxMindDbError> {
+        let reader = Reader::from_source(file)?;
+        let metadata = reader.metadata();
+        let built = UNIX_EPOCH.checked_add(Duration::from_secs(metadata.build_epoch));
+        Ok(DatabaseMetadata {
+            kind: metadata.database_type.clone(),
+            built: built.unwrap_or(UNIX_EPOCH),
+            nodes: metadata.node_count,
+            record_size: metadata.record_size,
+            ip_version: metadata.ip_version,
+        })
+    }
+}
+
 /// Octets between the tree and the data section.
 const SEPARATOR: usize = 16;
 
-/// A database whose records are decoded.
+/// A database whose records are decoded. Only its search tree is still in memory.
 #[derive(Debug)]
-pub struct ReadDatabase<'a, V> {
+pub struct ReadDatabase<V> {
     /// The file.
-    pub database: &'a Database,
+    database: Database,
     /// The value of each record, in file order.
-    pub values: Vec<V>,
+    values: Vec<V>,
 }
 
-impl<V: Copy + Default> ReadDatabase<'_, V> {
+impl<V: Copy + Default> ReadDatabase<V> {
+    /// The file, without its records.
+    pub fn database(&self) -> &Database {
+        &self.database
+    }
+
     /// Every network of one address family in order, starting with the one that contains `from`.
     /// Each comes with the value of its record; gaps are included, with `V::default()`.
     pub fn networks<A: AddressBits>(

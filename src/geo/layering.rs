@@ -39,18 +39,20 @@ const STARTS_V4: [u32; 8] = [
 const STARTS_V6: [u128; 3] = [0, 0x2600 << 112, 0x2a00 << 112];
 
 impl Atlas {
-    /// As [`Atlas::compile`], from databases in memory and any built-in table.
+    /// As [`Atlas::compile`], from databases in memory and any built-in table. The databases are
+    /// dropped before the parts of the address space are joined, which bounds the peak of memory.
     pub(super) fn layered(
-        databases: &[Database],
+        databases: Vec<Database>,
         coarse_points: CoarsePoints,
         networks: &[OperatorNetwork],
         builtin: &BuiltinTable<'_>,
     ) -> Result<Atlas, GeoError> {
         let (mut places, read) = read(databases, coarse_points)?;
+        let sources = sources(&read, builtin);
         let layers = Layers {
             operator: by_prefix(networks, &mut places),
+            builtin: builtin_facts(builtin, read.len() as u8 + 1, &mut places),
             databases: read,
-            builtin: builtin_facts(builtin, databases.len() as u8 + 1, &mut places),
         };
         let (builtin_v4, builtin_v6) = both(|| builtin.ranges(), || builtin.ranges());
         let mut parts: Vec<Part> = parts_from(&STARTS_V6).map(Part::V6).collect();
@@ -63,6 +65,7 @@ impl Atlas {
             };
             Ok((ranges, with_asn))
         });
+        drop((layers, builtin_v4, builtin_v6));
         let (mut v4, mut v6) = (RangeBuilder::default(), RangeBuilder::default());
         let mut with_asn = WithAsn::beyond(places.len());
         for part in swept {
@@ -77,7 +80,7 @@ impl Atlas {
             places: places.with(&with_asn),
             v4: v4.finish(),
             v6: v6.finish(),
-            sources: sources(databases, builtin),
+            sources,
         })
     }
 }
@@ -119,7 +122,7 @@ fn join<A: AddressBits>(
 struct Layers<'a> {
     /// Short prefixes first.
     operator: Vec<NumberedNetwork<'a>>,
-    databases: Vec<ReadDatabase<'a, LayerFacts>>,
+    databases: Vec<ReadDatabase<LayerFacts>>,
     /// The facts of the built-in table, by the number of the place there.
     builtin: Vec<LayerFacts>,
 }
@@ -236,14 +239,15 @@ fn builtin_facts(
     facts
 }
 
-fn sources(databases: &[Database], builtin: &BuiltinTable<'_>) -> Vec<DataSource> {
+fn sources(databases: &[ReadDatabase<LayerFacts>], builtin: &BuiltinTable<'_>) -> Vec<DataSource> {
     let mut sources = vec![DataSource {
         name: "geo.networks".to_owned(),
         kind: SourceKind::Operator,
         path: None,
         built: None,
     }];
-    for database in databases {
+    for read in databases {
+        let database = read.database();
         sources.push(DataSource {
             name: database.kind().to_owned(),
             kind: SourceKind::Database,

@@ -23,18 +23,18 @@ use crate::steering::Point;
 /// # Errors
 /// A damaged record, or a database without any location or AS number.
 pub fn read(
-    databases: &[Database],
+    databases: Vec<Database>,
     coarse_points: CoarsePoints,
-) -> Result<(PlaceTable, Vec<ReadDatabase<'_, LayerFacts>>), GeoError> {
+) -> Result<(PlaceTable, Vec<ReadDatabase<LayerFacts>>), GeoError> {
     let (lower, upper) = both(
-        || read_part(databases, coarse_points, |count| 0..count / 2),
-        || read_part(databases, coarse_points, |count| count / 2..count),
+        || read_part(&databases, coarse_points, |count| 0..count / 2),
+        || read_part(&databases, coarse_points, |count| count / 2..count),
     );
     let ((mut places, lower), (others, upper)) = (lower?, upper?);
     let numbers = places.adopt(&others);
     let mut read = Vec::with_capacity(databases.len());
     let halves = lower.into_iter().zip(upper);
-    for (database, (mut values, upper)) in databases.iter().zip(halves) {
+    for (database, (mut values, upper)) in databases.into_iter().zip(halves) {
         values.reserve_exact(upper.len());
         for mut facts in upper {
             if let Some(location) = &mut facts.location {
@@ -43,9 +43,9 @@ pub fn read(
             values.push(facts);
         }
         if values.iter().all(|facts| *facts == LayerFacts::default()) {
-            return Err(useless(database));
+            return Err(useless(&database));
         }
-        read.push(ReadDatabase { database, values });
+        read.push(database.with_values(values));
     }
     Ok((places, read))
 }

@@ -20,7 +20,7 @@ fn open(name: &str) -> Database {
 }
 
 /// Without a built-in table.
-fn atlas(databases: &[Database], networks: &[OperatorNetwork]) -> Result<Atlas, GeoError> {
+fn atlas(databases: Vec<Database>, networks: &[OperatorNetwork]) -> Result<Atlas, GeoError> {
     Atlas::layered(
         databases,
         CoarsePoints::Database,
@@ -58,7 +58,7 @@ fn network(cidr: &str) -> OperatorNetwork {
 
 #[test]
 fn a_city_database_knows_both_families() {
-    let atlas = atlas(&[open("GeoIP2-City-Test.mmdb")], &[]).unwrap();
+    let atlas = atlas(vec![open("GeoIP2-City-Test.mmdb")], &[]).unwrap();
     assert_eq!(words(located(&atlas, "81.2.69.160")), "EU GB ENG -");
     assert_eq!(
         located(&atlas, "81.2.69.160").point,
@@ -74,7 +74,7 @@ fn a_city_database_knows_both_families() {
 
 #[test]
 fn ipv4_seen_through_ipv6_is_not_repeated() {
-    let atlas = atlas(&[open("GeoIP2-City-Test.mmdb")], &[]).unwrap();
+    let atlas = atlas(vec![open("GeoIP2-City-Test.mmdb")], &[]).unwrap();
     for address in ["::ffff:81.2.69.160", "2002:5102:45a0::1"] {
         assert_eq!(
             atlas.locate(address.parse().unwrap()).place,
@@ -86,11 +86,11 @@ fn ipv4_seen_through_ipv6_is_not_repeated() {
 
 #[test]
 fn the_first_database_that_knows_the_client_wins() {
-    let databases = [
+    let databases = vec![
         open("GeoIP2-Country-Test.mmdb"),
         open("GeoIP2-City-Test.mmdb"),
     ];
-    let found = located(&atlas(&databases, &[]).unwrap(), "81.2.69.160");
+    let found = located(&atlas(databases, &[]).unwrap(), "81.2.69.160");
     assert_eq!(
         (words(found), found.source, found.coarse),
         ("EU GB - -".to_owned(), 1, true)
@@ -99,11 +99,11 @@ fn the_first_database_that_knows_the_client_wins() {
 
 #[test]
 fn the_as_number_comes_from_the_first_database_that_has_one() {
-    let databases = [
+    let databases = vec![
         open("GeoIP2-City-Test.mmdb"),
         open("GeoLite2-ASN-Test.mmdb"),
     ];
-    let atlas = atlas(&databases, &[]).unwrap();
+    let atlas = atlas(databases, &[]).unwrap();
     assert_eq!(located(&atlas, "1.128.0.1").asn, Some(1221));
     assert_eq!(words(located(&atlas, "89.160.20.112")), "EU SE E 29518");
     assert_eq!(atlas.sources().len(), 4);
@@ -136,11 +136,13 @@ fn the_operator_has_the_last_word() {
             ..network("0.0.0.0/0")
         },
     ];
-    let databases = [
-        open("GeoIP2-City-Test.mmdb"),
-        open("GeoLite2-ASN-Test.mmdb"),
-    ];
-    let all = atlas(&databases, &networks[..4]).unwrap();
+    let databases = || {
+        vec![
+            open("GeoIP2-City-Test.mmdb"),
+            open("GeoLite2-ASN-Test.mmdb"),
+        ]
+    };
+    let all = atlas(databases(), &networks[..4]).unwrap();
     assert_eq!(words(located(&all, "89.160.20.113")), "EU SE E 64500");
     assert_eq!(located(&all, "10.1.2.3").country.unwrap().as_str(), "DE");
     let germany = located(&all, "10.1.2.3").point;
@@ -159,7 +161,7 @@ fn the_operator_has_the_last_word() {
         ),
         (here, None)
     );
-    let whole = atlas(&databases, &networks).unwrap();
+    let whole = atlas(databases(), &networks).unwrap();
     assert_eq!(
         words(located(&whole, "203.0.113.1"))
             .split_once(' ')
@@ -186,7 +188,7 @@ fn what_a_database_states_of_private_space_counts() {
          203.0.113.0/25,FR,,,\n",
     );
     let all = Atlas::layered(
-        &[own],
+        vec![own],
         CoarsePoints::Database,
         &[],
         &BuiltinTable::embedded(),
@@ -234,7 +236,7 @@ fn what_a_database_states_of_private_space_counts() {
         },
     ];
     let own = built("network,country\n10.1.0.0/16,DE\n");
-    let all = atlas(&[own], &networks).unwrap();
+    let all = atlas(vec![own], &networks).unwrap();
     assert_eq!(
         [located(&all, "10.1.1.1"), located(&all, "10.1.2.1")].map(words),
         ["AS JP - -", "EU DE - -"]
@@ -272,7 +274,7 @@ fn special_space_is_nowhere_and_its_neighbours_are_somewhere() {
 
 #[test]
 fn ranges_cover_the_space_and_neighbours_differ() {
-    let atlas = atlas(&[open("GeoIP2-City-Test.mmdb")], &[]).unwrap();
+    let atlas = atlas(vec![open("GeoIP2-City-Test.mmdb")], &[]).unwrap();
     let ranges: Vec<_> = atlas.ranges_v6().collect();
     assert_eq!(ranges[0].0, 0);
     assert!(
@@ -293,7 +295,7 @@ fn ranges_cover_the_space_and_neighbours_differ() {
 fn coarse_records_may_stand_where_the_database_puts_them() {
     let coarse = |points| {
         Atlas::layered(
-            &[open("GeoIP2-City-Test.mmdb")],
+            vec![open("GeoIP2-City-Test.mmdb")],
             points,
             &[],
             &BuiltinTable::empty(),
@@ -311,7 +313,7 @@ fn coarse_records_may_stand_where_the_database_puts_them() {
 
 #[test]
 fn a_database_without_places_is_refused() {
-    let refused = atlas(&[open("GeoIP2-Anonymous-IP-Test.mmdb")], &[]).unwrap_err();
+    let refused = atlas(vec![open("GeoIP2-Anonymous-IP-Test.mmdb")], &[]).unwrap_err();
     assert!(refused.path().ends_with("GeoIP2-Anonymous-IP-Test.mmdb"));
     assert!(
         refused
@@ -329,7 +331,7 @@ fn damaged_files_are_refused_by_name() {
         .collect();
     assert!(files.len() > 20);
     for path in files {
-        let refused = Database::open(&path).and_then(|database| atlas(&[database], &[]));
+        let refused = Database::open(&path).and_then(|database| atlas(vec![database], &[]));
         assert_eq!(refused.expect_err(&path.display().to_string()).path(), path);
     }
 }
@@ -346,7 +348,7 @@ fn missing_empty_and_truncated_files_are_refused() {
     for length in [0, 1, 100, file.len() / 2, file.len() - 1000] {
         let cut = Database::from_octets("cut.mmdb".as_ref(), file[..length].to_vec());
         assert!(
-            cut.and_then(|database| atlas(&[database], &[])).is_err(),
+            cut.and_then(|database| atlas(vec![database], &[])).is_err(),
             "{length} octets"
         );
     }
@@ -370,7 +372,7 @@ fn flipped_octets_never_panic() {
             file[at] = random(256) as u8;
         }
         let database = Database::from_octets("flipped.mmdb".as_ref(), file);
-        if let Err(refused) = database.and_then(|database| atlas(&[database], &[])) {
+        if let Err(refused) = database.and_then(|database| atlas(vec![database], &[])) {
             assert!(refused.to_string().starts_with("flipped.mmdb: "));
         }
     }
@@ -420,7 +422,7 @@ fn ipv4_and_ipv6_files_keep_to_their_families() {
         "2a00::/16",
         &[("country", "FR"), ("asn", "AS3215")],
     );
-    let both = atlas(&[v4, v6], &[]).unwrap();
+    let both = atlas(vec![v4, v6], &[]).unwrap();
     assert_eq!(
         words(located(&both, "81.2.69.1"))
             .split_once(' ')
@@ -439,7 +441,7 @@ fn ipv4_and_ipv6_files_keep_to_their_families() {
     assert_eq!(
         both.range_counts().0,
         atlas(
-            &[flat(IpVersion::V4, "81.2.69.0/24", &[("country", "GB")])],
+            vec![flat(IpVersion::V4, "81.2.69.0/24", &[("country", "GB")])],
             &[]
         )
         .unwrap()
