@@ -6,8 +6,7 @@
 
 use super::shorten::PointedRecord;
 use super::solve::{ChainName, QUESTION_NAME, Solver};
-use crate::catalog::live_state::LiveView;
-use crate::catalog::live_state::hands::{HandSignatures, SignedHand};
+use crate::catalog::live_state::hands::{SignedHand, ViewSignatures};
 use crate::catalog::signed::{SignatureRef, SignedZones};
 use crate::catalog::{WireRrset, ZoneId};
 use crate::dns::reply::{RECORD_HEADER, Section, TTL_AT, record_header};
@@ -43,18 +42,19 @@ impl<'m, const SIGNED: bool> Solver<'m, '_, '_, '_, SIGNED> {
     pub(super) fn put_hand_signatures(
         &mut self,
         hand: &SteeredHand,
-        view: &LiveView,
-        signatures: &HandSignatures,
+        signatures: &ViewSignatures,
     ) -> Result<(), ReplyFull> {
         let Some((region, endpoint)) = hand.picks.iter().next() else {
             return Ok(());
         };
-        if let Some(number) = view.hand_of(&hand.picks)
-            && let Some(signed) = signatures.of(number)
+        if let Some(number) = hand.picks.dealt()
+            && let Some(signed) = signatures.of_hand(number)
         {
             return self.put_signed_hand(signed.signatures(), hand.owner, hand.ttl);
         }
-        self.keep_first_answer(hand.at)?;
+        if hand.picks.len() > 1 {
+            self.keep_first_answer(hand.at)?;
+        }
         // Without its signature, it would be taken for forged.
         let alone = signatures.of_endpoint(region, endpoint).ok_or(ReplyFull)?;
         self.put_signed_hand(alone.signatures(), hand.owner, hand.ttl)

@@ -318,7 +318,7 @@ impl<const SIGNED: bool> Solver<'_, '_, '_, '_, SIGNED> {
             owner: answer.owner,
             ttl: answer.now.ttl,
         };
-        self.put_hand_signatures(&hand, answer.view, signatures)
+        self.put_hand_signatures(&hand, signatures)
     }
 
     /// Adds the client to the traffic sample.

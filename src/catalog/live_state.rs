@@ -28,7 +28,7 @@ use crate::steering::{
     ActiveTier, EndpointPool, FailoverChain, HandId, PickedEndpoints, ViewDecks,
 };
 
-use hands::HandSignatures;
+use hands::{HandSignatures, ViewSignatures};
 use shared::{TableKey, Tables};
 pub use sign::SignedBinding;
 
@@ -73,8 +73,8 @@ pub struct LiveView {
     /// The hands that replies of several endpoints are dealt from; `None` where a reply has one, or
     /// where the hands would be too many.
     pub decks: Option<Arc<ViewDecks>>,
-    /// The signatures of the hands; `None`: the zone is not signed.
-    pub signed: Option<Arc<HandSignatures>>,
+    /// The signatures of what it answers; `None`: the zone is not signed.
+    pub signed: Option<ViewSignatures>,
     /// What the table was made from.
     key: Arc<TableKey>,
 }

@@ -277,14 +277,23 @@ fn load_config(
     zones: impl FnOnce(&Config) -> Result<zone::LoadedZones, Vec<zone::ZoneError>> + Send,
 ) -> Result<LoadedState, Vec<String>> {
     let config = read.config;
-    let extent = MemoryExtent::of(&config);
+    let mut measured = None;
     if let Some(before) = before {
+        let extent = MemoryExtent::of(&config);
         let with_databases = before.key != AtlasKey::of(&config);
         memory::check(&before.extent, &extent, with_databases, config.max_memory)
             .map_err(|refusal| vec![refusal])?;
+        measured = Some(extent);
     }
-    // Databases take the longest, so zones are read in parallel.
-    let (atlas, zones) = both(|| cached_atlas(&config, before), || zones(&config));
+    // Databases and many zones take the longest, so they are read in parallel. A start measures its
+    // files beside the zones, because only the next load needs to know.
+    let ((atlas, extent), zones) = both(
+        || {
+            let atlas = cached_atlas(&config, before);
+            (atlas, measured.unwrap_or_else(|| MemoryExtent::of(&config)))
+        },
+        || zones(&config),
+    );
     let parts = LoadedParts::join(
         atlas.map_err(|mistake| vec![mistake]),
         zones.map_err(|it| lines(&it)),

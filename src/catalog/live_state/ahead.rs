@@ -119,7 +119,7 @@ impl ServiceAhead<'_> {
         for (family, view) in ServiceFamily::ALL.into_iter().zip(&views) {
             if let Some(view) = view {
                 self.hands += view.hands().len();
-                self.signing.view(family, view, None);
+                self.signing.hands(family, view);
             }
         }
         let [v4, v6] =
@@ -286,11 +286,8 @@ mod tests {
         let signers = &world.signers;
         let signing = HandSigning::new(signers, 0);
         let service = signing.of_service(&world.catalog, &world.catalog.services[0]);
-        let now = LiveState::compile(&world.catalog, &availability, Some(&live));
-        let view = now.services[0].view(ServiceFamily::V4).unwrap();
-        let signatures = service.unwrap().view(ServiceFamily::V4, view, None);
-        for endpoint in 0..4 {
-            assert!(signatures.of(view.hand_of_endpoint(0, endpoint)).is_some());
-        }
+        let configured = world.catalog.services[0].view(ServiceFamily::V4).unwrap();
+        let signatures = service.unwrap().alone(ServiceFamily::V4, configured);
+        assert!(signatures.is_complete());
     }
 }

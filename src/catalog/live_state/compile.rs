@@ -9,8 +9,9 @@
 
 use std::sync::Arc;
 
+use super::hands::ViewSignatures;
 use super::shared::{DeckCache, DeckKey, LiveTable, TableCache, TableKey};
-use super::sign::{AT_ONCE, HandSigning, KnownEndpoints};
+use super::sign::{AT_ONCE, HandSigning};
 use super::{LiveService, LiveState, LiveView};
 use crate::catalog::Catalog;
 use crate::catalog::availability::{Availability, ServiceAvailability};
@@ -228,12 +229,12 @@ impl<'b> LiveStateBuild<'b> {
                 continue;
             };
             let known = before.and_then(|before| before.alone[at].clone());
+            let known = known.filter(|alone| alone.is_complete());
             let alone = known.unwrap_or_else(|| Arc::new(signing.alone(family, configured)));
-            let known = KnownEndpoints {
-                signed: &alone,
-                live: &picked[at],
-            };
-            view.signed = Some(Arc::new(signing.view(family, view, Some(&known))));
+            view.signed = Some(ViewSignatures {
+                hands: signing.hands(family, view).map(Arc::new),
+                alone: alone.picked(&picked[at]),
+            });
             live.alone[at] = Some(alone);
         }
         live.bindings = bindings.into();

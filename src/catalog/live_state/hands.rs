@@ -5,6 +5,8 @@
 //! form, so that a reply copies them and fills in owner and TTL. An address alone is kept in front of
 //! its signatures, so that most signed answers are one copy.
 
+use std::sync::Arc;
+
 use crate::steering::HandId;
 
 /// Records by number, as an answer to the name itself has them: the owner of each is a pointer
@@ -17,6 +19,29 @@ pub struct HandSignatures {
     places: Box<[RecordsPlace]>,
     /// By region position, the number of its first endpoint alone.
     firsts: Box<[u32]>,
+}
+
+/// The signatures of one view.
+#[derive(Debug, Clone)]
+pub struct ViewSignatures {
+    /// Of the hands of its decks; `None`: it has no decks.
+    pub hands: Option<Arc<HandSignatures>>,
+    /// Of each endpoint that can be picked, alone.
+    pub alone: Arc<HandSignatures>,
+}
+
+impl ViewSignatures {
+    /// The records of a hand of the decks; `None`: it is not signed.
+    #[inline]
+    pub fn of_hand(&self, hand: HandId) -> Option<SignedHand<'_>> {
+        self.hands.as_ref()?.of(hand)
+    }
+
+    /// The records of one endpoint alone: region position and index into its pool.
+    #[inline(always)]
+    pub fn of_endpoint(&self, region: u8, endpoint: u16) -> Option<SignedHand<'_>> {
+        self.alone.of_endpoint(region, endpoint)
+    }
 }
 
 /// Where the records of one set are.
@@ -59,15 +84,15 @@ impl<'s> SignedHand<'s> {
 
 impl HandSignatures {
     /// The records of a number; `None`: it is not signed.
-    #[inline]
+    #[inline(always)]
     pub fn of(&self, hand: HandId) -> Option<SignedHand<'_>> {
         let place = self.places.get(hand.0 as usize)?;
         if place.count == 0 {
             return None;
         }
-        let records = self.octets.get(place.at as usize..)?;
+        let at = place.at as usize;
         Some(SignedHand {
-            records: records.get(..usize::from(place.length))?,
+            records: self.octets.get(at..at + usize::from(place.length))?,
             count: place.count,
             ttl: self.ttl,
             address: place.address,
@@ -75,10 +100,33 @@ impl HandSignatures {
     }
 
     /// The records of one endpoint alone: region position and index into its pool.
-    #[inline]
+    #[inline(always)]
     pub fn of_endpoint(&self, region: u8, endpoint: u16) -> Option<SignedHand<'_>> {
         let first = *self.firsts.get(usize::from(region))?;
         self.of(HandId(first.wrapping_add(endpoint.into())))
+    }
+
+    /// The same for the endpoints that can be picked: by region, their places here. It is shared as
+    /// long as an index into a pool and the place are the same, so if regions are out or in whole.
+    pub fn picked(self: &Arc<Self>, live: &[Vec<usize>]) -> Arc<HandSignatures> {
+        let is_same = |places: &Vec<usize>| places.iter().copied().eq(0..places.len());
+        if live.iter().all(is_same) {
+            return self.clone();
+        }
+        let mut picked = HandSignaturesBuilder::default();
+        for (region, places) in (0..).zip(live) {
+            picked.begin_region();
+            for place in places {
+                let signed = self.of_endpoint(region, *place as u16);
+                picked.add(signed.unwrap_or_default());
+            }
+        }
+        Arc::new(picked.finish(self.ttl))
+    }
+
+    /// Whether every set is signed.
+    pub fn is_complete(&self) -> bool {
+        self.places.iter().all(|place| place.count > 0)
     }
 
     /// Number of signatures.

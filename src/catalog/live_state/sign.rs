@@ -39,25 +39,6 @@ pub struct HandSigning<'s> {
     fault: RefCell<Option<SigningError>>,
 }
 
-/// Endpoints of a view that are signed, each alone.
-pub struct KnownEndpoints<'k> {
-    /// By region, and by their places in the configuration.
-    pub signed: &'k HandSignatures,
-    /// By region, the places of the endpoints that can be picked.
-    pub live: &'k [Vec<usize>],
-}
-
-impl<'k> KnownEndpoints<'k> {
-    /// The signatures of an endpoint by its index among those that can be picked.
-    fn find(&self, region: u8, endpoint: u16) -> Option<SignedHand<'k>> {
-        let place = self
-            .live
-            .get(usize::from(region))?
-            .get(usize::from(endpoint))?;
-        self.signed.of_endpoint(region, u16::try_from(*place).ok()?)
-    }
-}
-
 /// Signs for one service.
 pub struct ServiceSigning<'s> {
     signing: &'s HandSigning<'s>,
@@ -119,39 +100,24 @@ impl ServiceSigning<'_> {
             for endpoint in &region.endpoints {
                 let mut set = HandRecords::new(family);
                 set.add(&endpoint.data, true);
+                // It stands in for every set that is not signed yet, so it never waits.
                 self.add(&set, true, &mut signatures, &mut room);
             }
         }
         signatures.finish(self.ttl)
     }
 
-    /// Signs the hands of a view, in the order of their numbers. Endpoints that are known are copied.
-    pub fn view(
-        &self,
-        family: ServiceFamily,
-        view: &LiveView,
-        known: Option<&KnownEndpoints<'_>>,
-    ) -> HandSignatures {
+    /// Signs the hands of the decks of a view, in the order of their numbers; `None`: it has no decks.
+    pub fn hands(&self, family: ServiceFamily, view: &LiveView) -> Option<HandSignatures> {
+        let decks = view.decks.as_deref()?;
         let mut signatures = HandSignaturesBuilder::default();
         let mut room = SigningRoom::default();
-        for hand in view.decks.as_deref().map_or(&[][..], |decks| decks.hands()) {
+        for hand in decks.hands() {
             let hand: Vec<(u8, u16)> = hand.iter().collect();
             let set = HandRecords::of(family, view, &hand);
             self.add(&set, false, &mut signatures, &mut room);
         }
-        for (region, endpoints) in (0..).zip(view.data.iter()) {
-            signatures.begin_region();
-            for endpoint in (0..).take(endpoints.len()) {
-                if let Some(signed) = known.and_then(|known| known.find(region, endpoint)) {
-                    signatures.add(signed);
-                    continue;
-                }
-                let set = HandRecords::of(family, view, &[(region, endpoint)]);
-                // It stands in for every set that is not signed yet, so it never waits.
-                self.add(&set, true, &mut signatures, &mut room);
-            }
-        }
-        signatures.finish(self.ttl)
+        Some(signatures.finish(self.ttl))
     }
 
     /// Signs the records of a binding for every pair of hands: the number of a pair is that of the
