@@ -20,7 +20,7 @@ use super::fingerprint::ContentPrints;
 use super::identity::OfEach;
 use super::memory::{self, MemoryExtent};
 use super::rolls::ServedRoll;
-use super::signing::{self, BundleDraft, LoadPurpose};
+use super::signing::{self, BundleDraft, KeptSignatures, LoadPurpose};
 use super::{identity, process, secrets};
 use crate::answer::policy::{ServerPolicy, ZoneAccess};
 use crate::answer::{RoundRobinCounters, Snapshot};
@@ -286,11 +286,18 @@ fn load_config(
         measured = Some(extent);
     }
     // Databases and many zones take the longest, so they are read in parallel. A start measures its
-    // files beside the zones, because only the next load needs to know.
-    let ((atlas, extent), zones) = both(
+    // files beside the zones, because only the next load needs to know, and reads what is signed:
+    // until it serves, nobody else writes there.
+    let is_signing = before.is_none() && purpose.signs();
+    let ((atlas, extent, kept), zones) = both(
         || {
             let atlas = cached_atlas(&config, before);
-            (atlas, measured.unwrap_or_else(|| MemoryExtent::of(&config)))
+            let extent = measured.unwrap_or_else(|| MemoryExtent::of(&config));
+            (
+                atlas,
+                extent,
+                is_signing.then(|| KeptSignatures::read(&config)),
+            )
         },
         || zones(&config),
     );
@@ -309,7 +316,7 @@ fn load_config(
     let mut warnings = lines(&read.warnings);
     let mut files = read.files;
     files.append(&mut zones.files);
-    let mut signing = signing::prepare(&config, &mut zones.zones, purpose)?;
+    let mut signing = signing::prepare(&config, &mut zones.zones, purpose, kept)?;
     files.append(&mut signing.files);
     warnings.append(&mut signing.warnings);
     let bundle = signing.draft.take();

@@ -279,10 +279,6 @@ mod tests {
     #[test]
     fn an_endpoint_alone_is_signed_whatever_else_waits() {
         let world = signed_world(&[4, 4], "answers = 3\norder = \"none\"\n");
-        let mut availability = Availability::all_up(&world.config);
-        change(&mut availability, 0, 99);
-        let live = world.first(&availability);
-        change(&mut availability, 0, 99);
         let signers = &world.signers;
         let signing = HandSigning::new(signers, 0);
         let service = signing.of_service(&world.catalog, &world.catalog.services[0]);

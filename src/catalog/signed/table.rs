@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use super::signatures::{SignaturePlace, SignatureTable, SignatureTerms};
-use crate::dns::RecordType;
+use crate::dns::{Name, RecordType};
 use crate::dnssec::{MadeSignature, TypeSet};
 
 /// Octets of an RRSIG record's data in front of the terms: type, algorithm, labels and TTL.
@@ -44,6 +44,19 @@ impl BitmapTable {
 pub(super) struct TableBuilder {
     table: SignatureTable,
     known: HashMap<SignatureTerms, u32>,
+    /// What was found in `known` for this signer.
+    found: foldhash::HashMap<TermsKey, u32>,
+    signer: Option<Name>,
+}
+
+/// Which terms a signature of one signer has: a key that is made and hashed fast.
+#[derive(PartialEq, Eq, Hash)]
+struct TermsKey {
+    algorithm: u8,
+    length: u16,
+    key_tag: u16,
+    inception: u32,
+    expiration: u32,
 }
 
 impl TableBuilder {
@@ -55,13 +68,7 @@ impl TableBuilder {
     /// Adds the signatures of the present number.
     pub(super) fn add(&mut self, made: &[MadeSignature]) {
         for signature in made {
-            let mut fields = Vec::new();
-            signature.fields.append_to(&mut fields);
-            let terms = self.terms(SignatureTerms {
-                algorithm: signature.fields.algorithm,
-                length: signature.octets.as_slice().len() as u16,
-                tail: fields[SIGNATURE_HEAD..].into(),
-            });
+            let terms = self.terms_of(signature);
             self.table.places.push(SignaturePlace {
                 at: self.table.octets.len() as u32,
                 terms: terms | u32::from(signature.fields.labels) << 24,
@@ -70,6 +77,33 @@ impl TableBuilder {
                 .octets
                 .extend_from_slice(signature.octets.as_slice());
         }
+    }
+
+    fn terms_of(&mut self, signature: &MadeSignature) -> u32 {
+        let fields = &signature.fields;
+        if self.signer.as_ref() != Some(&fields.signer) {
+            self.signer = Some(fields.signer.clone());
+            self.found.clear();
+        }
+        let key = TermsKey {
+            algorithm: fields.algorithm,
+            length: signature.octets.as_slice().len() as u16,
+            key_tag: fields.key_tag,
+            inception: fields.times.inception,
+            expiration: fields.times.expiration,
+        };
+        if let Some(found) = self.found.get(&key) {
+            return *found;
+        }
+        let mut data = Vec::new();
+        fields.append_to(&mut data);
+        let index = self.terms(SignatureTerms {
+            algorithm: key.algorithm,
+            length: key.length,
+            tail: data[SIGNATURE_HEAD..].into(),
+        });
+        self.found.insert(key, index);
+        index
     }
 
     fn terms(&mut self, terms: SignatureTerms) -> u32 {
