@@ -233,9 +233,9 @@ impl<const SIGNED: bool> Solver<'_, '_, '_, '_, SIGNED> {
     ) -> Result<PutPick, ReplyFull> {
         if SIGNED
             && let Some(signatures) = &answer.view.signed
-            && let Some(signed) = signatures.of_endpoint(region, endpoint)
-            && signed.address > 0
-            && matches!(answer.qtype, RecordType::A | RecordType::AAAA)
+            && let Some(signed) = signatures.alone.address_of(region, endpoint)
+            // An address is no answer to who asks for the name.
+            && answer.qtype != RecordType::CNAME
         {
             self.put_signed_hand(signed, answer.owner, answer.now.ttl)?;
             return Ok(PutPick::Record);

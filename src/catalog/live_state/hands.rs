@@ -38,7 +38,7 @@ impl ViewSignatures {
     }
 
     /// The records of one endpoint alone: region position and index into its pool.
-    #[inline(always)]
+    #[inline]
     pub fn of_endpoint(&self, region: u8, endpoint: u16) -> Option<SignedHand<'_>> {
         self.alone.of_endpoint(region, endpoint)
     }
@@ -84,12 +84,17 @@ impl<'s> SignedHand<'s> {
 
 impl HandSignatures {
     /// The records of a number; `None`: it is not signed.
-    #[inline(always)]
+    #[inline]
     pub fn of(&self, hand: HandId) -> Option<SignedHand<'_>> {
         let place = self.places.get(hand.0 as usize)?;
         if place.count == 0 {
             return None;
         }
+        self.at(*place)
+    }
+
+    #[inline(always)]
+    fn at(&self, place: RecordsPlace) -> Option<SignedHand<'_>> {
         let at = place.at as usize;
         Some(SignedHand {
             records: self.octets.get(at..at + usize::from(place.length))?,
@@ -100,10 +105,22 @@ impl HandSignatures {
     }
 
     /// The records of one endpoint alone: region position and index into its pool.
-    #[inline(always)]
+    #[inline]
     pub fn of_endpoint(&self, region: u8, endpoint: u16) -> Option<SignedHand<'_>> {
         let first = *self.firsts.get(usize::from(region))?;
         self.of(HandId(first.wrapping_add(endpoint.into())))
+    }
+
+    /// The same of an endpoint that is an address, which is in front of its signatures.
+    #[inline(always)]
+    pub fn address_of(&self, region: u8, endpoint: u16) -> Option<SignedHand<'_>> {
+        let first = *self.firsts.get(usize::from(region))?;
+        let number = first.wrapping_add(endpoint.into());
+        let place = self.places.get(number as usize)?;
+        if place.address == 0 {
+            return None;
+        }
+        self.at(*place)
     }
 
     /// The same for the endpoints that can be picked: by region, their places here. It is shared as
