@@ -75,7 +75,7 @@ impl<'s> SignedHand<'s> {
         let signatures = self.records.get(usize::from(self.address)..);
         SignedHand {
             records: signatures.unwrap_or_default(),
-            count: self.count - u16::from(self.address > 0),
+            count: self.count.saturating_sub((self.address > 0).into()),
             address: 0,
             ..self
         }
@@ -97,7 +97,7 @@ impl HandSignatures {
     fn at(&self, place: RecordsPlace) -> Option<SignedHand<'_>> {
         let at = place.at as usize;
         Some(SignedHand {
-            records: self.octets.get(at..at + usize::from(place.length))?,
+            records: self.octets.get(at..at.wrapping_add(place.length.into()))?,
             count: place.count,
             ttl: self.ttl,
             address: place.address,
@@ -148,9 +148,10 @@ impl HandSignatures {
 
     /// Number of signatures.
     pub fn count(&self) -> usize {
-        let mut count = 0;
+        let mut count = 0_usize;
         for place in &self.places {
-            count += usize::from(place.count) - usize::from(place.address > 0);
+            let signatures = place.count.saturating_sub((place.address > 0).into());
+            count = count.saturating_add(usize::from(signatures));
         }
         count
     }
