@@ -20,7 +20,7 @@ use super::fingerprint::ContentPrints;
 use super::identity::OfEach;
 use super::memory::{self, MemoryExtent};
 use super::rolls::ServedRoll;
-use super::signing::{self, BundleDraft, KeptSignatures, LoadPurpose};
+use super::signing::{self, BundleDraft, LoadPurpose};
 use super::{identity, process, secrets};
 use crate::answer::policy::{ServerPolicy, ZoneAccess};
 use crate::answer::{RoundRobinCounters, Snapshot};
@@ -277,30 +277,14 @@ fn load_config(
     zones: impl FnOnce(&Config) -> Result<zone::LoadedZones, Vec<zone::ZoneError>> + Send,
 ) -> Result<LoadedState, Vec<String>> {
     let config = read.config;
-    let mut measured = None;
+    let extent = MemoryExtent::of(&config);
     if let Some(before) = before {
-        let extent = MemoryExtent::of(&config);
         let with_databases = before.key != AtlasKey::of(&config);
         memory::check(&before.extent, &extent, with_databases, config.max_memory)
             .map_err(|refusal| vec![refusal])?;
-        measured = Some(extent);
     }
-    // Databases and many zones take the longest, so they are read in parallel. A start measures its
-    // files beside the zones, because only the next load needs to know, and reads what is signed:
-    // until it serves, nobody else writes there.
-    let is_signing = before.is_none() && purpose.signs();
-    let ((atlas, extent, kept), zones) = both(
-        || {
-            let atlas = cached_atlas(&config, before);
-            let extent = measured.unwrap_or_else(|| MemoryExtent::of(&config));
-            (
-                atlas,
-                extent,
-                is_signing.then(|| KeptSignatures::read(&config)),
-            )
-        },
-        || zones(&config),
-    );
+    // Databases take the longest, so zones are read in parallel.
+    let (atlas, zones) = both(|| cached_atlas(&config, before), || zones(&config));
     let parts = LoadedParts::join(
         atlas.map_err(|mistake| vec![mistake]),
         zones.map_err(|it| lines(&it)),
@@ -316,7 +300,7 @@ fn load_config(
     let mut warnings = lines(&read.warnings);
     let mut files = read.files;
     files.append(&mut zones.files);
-    let mut signing = signing::prepare(&config, &mut zones.zones, purpose, kept)?;
+    let mut signing = signing::prepare(&config, &mut zones.zones, purpose)?;
     files.append(&mut signing.files);
     warnings.append(&mut signing.warnings);
     let bundle = signing.draft.take();

@@ -69,7 +69,7 @@ pub enum LoadPurpose {
 
 impl LoadPurpose {
     /// Whether missing keys are made, and zones are signed.
-    pub fn signs(self) -> bool {
+    fn signs(self) -> bool {
         self != LoadPurpose::Inspect
     }
 }
@@ -150,7 +150,6 @@ pub fn prepare(
     config: &Config,
     zones: &mut [Zone],
     purpose: LoadPurpose,
-    kept: Option<KeptSignatures>,
 ) -> Result<PreparedSigning, Vec<String>> {
     let Some(dnssec) = &config.dnssec else {
         return Ok(PreparedSigning::default());
@@ -198,9 +197,8 @@ pub fn prepare(
         ..PreparedSigning::default()
     };
     if purpose.signs() {
-        let KeptSignatures(stores) = kept.unwrap_or_else(|| KeptSignatures::read(config));
-        let sessions = stores.map(|store| Arc::new(session(store, bundle.as_ref(), purpose)));
-        let [of_zones, of_services] = sessions;
+        let of_zones = Arc::new(session(config, OF_ZONES, bundle.as_ref(), purpose));
+        let of_services = Arc::new(session(config, OF_SERVICES, bundle.as_ref(), purpose));
         prepared.signers = signers(dnssec, zones, &active, &of_zones);
         prepared.steered = Some(Arc::new(signers(dnssec, zones, &active, &of_services)));
         if purpose == LoadPurpose::Serve {
@@ -333,34 +331,21 @@ fn on_demand(
     Some(Arc::new(signer))
 }
 
-/// The signatures that outlived the last process: of zones, and of steered names.
-pub struct KeptSignatures([SignatureStore; 2]);
-
-impl KeptSignatures {
-    /// Reads them, if anything is signed and there is a place for them. It takes as long as reading
-    /// the zones does, which another thread may do.
-    pub fn read(config: &Config) -> KeptSignatures {
-        KeptSignatures([OF_ZONES, OF_SERVICES].map(|file| kept_in(config, file)))
-    }
-}
-
-fn kept_in(config: &Config, file: &str) -> SignatureStore {
-    let directory = config.state_directory.as_deref();
-    let Some(directory) = directory.filter(|_| config.dnssec.is_some()) else {
-        return SignatureStore::in_memory();
-    };
-    open(directory, file).unwrap_or_else(|reason| {
-        tracing::warn!("signatures are not kept for a restart: {reason}");
-        SignatureStore::in_memory()
-    })
-}
-
-/// A session with these signatures.
+/// A session whose signatures outlive a restart, if there is a place for them.
 fn session(
-    store: SignatureStore,
+    config: &Config,
+    file: &str,
     bundle: Option<&Arc<SignatureStore>>,
     purpose: LoadPurpose,
 ) -> SigningSession {
+    let store = match config.state_directory.as_deref().map(|it| open(it, file)) {
+        Some(Ok(store)) => store,
+        Some(Err(reason)) => {
+            tracing::warn!("signatures are not kept for a restart: {reason}");
+            SignatureStore::in_memory()
+        }
+        None => SignatureStore::in_memory(),
+    };
     let mut session = SigningSession::new(self::now, ValidityRules::default(), store);
     if let Some(bundle) = bundle {
         return session.with_bundle(bundle.clone());
@@ -551,7 +536,7 @@ mod tests {
             let file = self.0.path().join("meridian.toml");
             let config = config::parse(&text, &file).unwrap().config;
             let mut zones = zone::load_directory(&config.zones_directory).unwrap().zones;
-            prepare(&config, &mut zones, purpose, None).map(|prepared| (prepared, zones))
+            prepare(&config, &mut zones, purpose).map(|prepared| (prepared, zones))
         }
 
         #[track_caller]

@@ -198,7 +198,7 @@ fn scaled(degrees: f64) -> i32 {
 
 /// Reads the places. The first two are the special places, whatever is written there.
 fn read_places(octets: &[u8]) -> Option<Vec<Place>> {
-    let mut places: Vec<Place> = octets.chunks_exact(PLACE_SIZE).map(read_place).collect();
+    let mut places: Vec<_> = octets.chunks_exact(PLACE_SIZE).map(read_place).collect();
     places
         .get_mut(..=PlaceId::UNROUTABLE.0 as usize)?
         .fill(Place::default());

@@ -179,7 +179,7 @@ impl HandSignaturesBuilder {
             count: hand.count,
             address: hand.address,
         });
-        self.octets.extend_from_slice(hand.records);
+        self.octets.extend(hand.records);
     }
 
     /// Leaves the next number unsigned.

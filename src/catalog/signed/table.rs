@@ -106,13 +106,13 @@ impl TableBuilder {
         index
     }
 
-    fn terms(&mut self, terms: SignatureTerms) -> u32 {
-        if let Some(known) = self.known.get(&terms) {
+    fn terms(&mut self, new: SignatureTerms) -> u32 {
+        if let Some(known) = self.known.get(&new) {
             return *known;
         }
         let index = self.table.terms.len() as u32;
-        self.table.terms.push(terms.clone());
-        self.known.insert(terms, index);
+        self.table.terms.push(new.clone());
+        self.known.insert(new, index);
         index
     }
 
