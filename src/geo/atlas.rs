@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::address::AddressBits;
-use super::both::each;
 use super::builtin::BuiltinTable;
 use super::database::Database;
 use super::error::GeoError;
@@ -119,14 +118,7 @@ const MOST_DATABASES: usize = 250;
 impl Atlas {
     /// The built-in table alone, under special-purpose space.
     pub fn builtin() -> Atlas {
-        // Only databases cause errors, and there is none.
-        Self::layered(
-            Vec::new(),
-            CoarsePoints::default(),
-            &[],
-            &BuiltinTable::embedded(),
-        )
-        .unwrap_or_else(|_| Self::unknown())
+        Self::without_databases(&BuiltinTable::embedded())
     }
 
     /// Reads the databases and merges all layers.
@@ -140,12 +132,8 @@ impl Atlas {
                 format_args!("is one database too many; at most {MOST_DATABASES} can be used"),
             ));
         }
-        let mut databases = Vec::with_capacity(sources.databases.len());
-        for opened in each(&sources.databases, |path| Database::open(path)) {
-            databases.push(opened?);
-        }
         Self::layered(
-            databases,
+            Database::open_all(&sources.databases)?,
             sources.coarse_points,
             networks,
             &BuiltinTable::embedded(),
@@ -165,13 +153,13 @@ impl Atlas {
 
     /// An atlas that knows only special-purpose space.
     pub fn empty() -> Atlas {
-        Self::layered(
-            Vec::new(),
-            CoarsePoints::default(),
-            &[],
-            &BuiltinTable::empty(),
-        )
-        .unwrap_or_else(|_| Self::unknown())
+        Self::without_databases(&BuiltinTable::empty())
+    }
+
+    fn without_databases(builtin: &BuiltinTable<'_>) -> Atlas {
+        // Only databases cause errors, and there is none.
+        Self::layered(Vec::new(), CoarsePoints::default(), &[], builtin)
+            .unwrap_or_else(|_| Self::unknown())
     }
 
     fn unknown() -> Atlas {

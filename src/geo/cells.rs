@@ -46,11 +46,7 @@ pub struct CellSummary {
 /// Compiles city databases and writes the table to `output`. The first database that knows the
 /// country of a network wins.
 pub fn compile(inputs: &[PathBuf], output: &Path) -> Result<CellSummary, GeoError> {
-    let mut databases = Vec::with_capacity(inputs.len());
-    for path in inputs {
-        databases.push(Database::open(path)?);
-    }
-    let atlas = cells(databases)?;
+    let atlas = cells(Database::open_all(inputs)?)?;
     let table = builtin::encode(&atlas)
         .map_err(|error| GeoError::new(output, format_args!("cannot be compressed: {error}")))?;
     std::fs::write(output, &table)

@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use maxminddb::Reader;
 
 use super::address::AddressBits;
+use super::both::each;
 use super::error::GeoError;
 use super::offsets::OffsetTable;
 use super::record::GeoRecord;
@@ -44,6 +45,14 @@ struct DatabaseMetadata {
 }
 
 impl Database {
+    /// [Opens](Self::open) several files, two at a time.
+    ///
+    /// # Errors
+    /// That of the first file, in their order, that is not sound.
+    pub fn open_all(paths: &[PathBuf]) -> Result<Vec<Self>, GeoError> {
+        each(paths, |path| Self::open(path)).into_iter().collect()
+    }
+
     /// Reads a file, checks its metadata and finds its records.
     pub fn open(path: &Path) -> Result<Self, GeoError> {
         let content =

@@ -107,20 +107,24 @@ impl HandSignatures {
     /// The records of one endpoint alone: region position and index into its pool.
     #[inline]
     pub fn of_endpoint(&self, region: u8, endpoint: u16) -> Option<SignedHand<'_>> {
-        let first = *self.firsts.get(usize::from(region))?;
-        self.of(HandId(first.wrapping_add(endpoint.into())))
+        self.of(self.number_of(region, endpoint)?)
     }
 
     /// The same of an endpoint that is an address, which is in front of its signatures.
     #[inline(always)]
     pub fn address_of(&self, region: u8, endpoint: u16) -> Option<SignedHand<'_>> {
-        let first = *self.firsts.get(usize::from(region))?;
-        let number = first.wrapping_add(endpoint.into());
-        let place = self.places.get(number as usize)?;
+        let number = self.number_of(region, endpoint)?;
+        let place = self.places.get(number.0 as usize)?;
         if place.address == 0 {
             return None;
         }
         self.at(*place)
+    }
+
+    #[inline(always)]
+    fn number_of(&self, region: u8, endpoint: u16) -> Option<HandId> {
+        let first = *self.firsts.get(usize::from(region))?;
+        Some(HandId(first.wrapping_add(endpoint.into())))
     }
 
     /// The same for the endpoints that can be picked: by region, their places here. It is shared as
