@@ -370,9 +370,11 @@ fn two_who_reload_at_once_leave_the_newest_in_force() {
     };
     let load = Load::start(&files.server, Some(Arc::new(generations)));
     let over = AtomicBool::new(false);
+    // Should what is tried meanwhile fail, nobody says that it is over.
+    let deadline = Instant::now() + Duration::from_secs(120);
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            while !over.load(Ordering::Relaxed) {
+            while !over.load(Ordering::Relaxed) && Instant::now() < deadline {
                 let (status, body) = files.reload();
                 assert_eq!(status, 200, "{body}");
             }
