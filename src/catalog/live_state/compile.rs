@@ -10,7 +10,7 @@
 use std::sync::Arc;
 
 use super::shared::{DeckCache, DeckKey, LiveTable, TableCache, TableKey};
-use super::sign::{AT_ONCE, HandSigning, KnownEndpoints};
+use super::sign::{HandSigning, KnownEndpoints};
 use super::{LiveService, LiveState, LiveView};
 use crate::catalog::Catalog;
 use crate::catalog::availability::{Availability, ServiceAvailability};
@@ -35,7 +35,7 @@ impl LiveState {
             is_same_catalog: false,
             shares_services: false,
             signers,
-            budget: u32::MAX,
+            is_at_once: false,
         }
         .build(LiveTable::wide)
     }
@@ -54,7 +54,7 @@ impl LiveState {
             is_same_catalog: false,
             shares_services: false,
             signers: before.and_then(|before| before.signers.clone()),
-            budget: u32::MAX,
+            is_at_once: false,
         }
         .build(LiveTable::wide)
     }
@@ -74,7 +74,7 @@ impl LiveState {
             is_same_catalog: true,
             shares_services: true,
             signers: before.and_then(|before| before.signers.clone()),
-            budget: AT_ONCE,
+            is_at_once: true,
         }
         .build(LiveTable::at_once)
     }
@@ -93,7 +93,7 @@ impl LiveState {
             is_same_catalog: true,
             shares_services: false,
             signers: self.signers.clone(),
-            budget: u32::MAX,
+            is_at_once: false,
         }
         .build(LiveTable::wide)
     }
@@ -110,8 +110,8 @@ struct LiveStateBuild<'b> {
     /// Services of the state before are shared, too.
     shares_services: bool,
     signers: Option<Arc<ZoneSigners>>,
-    /// Signatures that it may make at most.
-    budget: u32,
+    /// It must not take longer than a step of the controller.
+    is_at_once: bool,
 }
 
 /// A service whose tables are not made yet.
@@ -145,7 +145,10 @@ impl<'b> LiveStateBuild<'b> {
         let mut services = Vec::with_capacity(prepared.len());
         let mut decks = DeckCache::default();
         let signers = self.signers.as_deref();
-        let signing = signers.map(|signers| HandSigning::new(signers, self.budget));
+        let signing = signers.map(|signers| match self.is_at_once {
+            true => HandSigning::at_once(signers),
+            false => HandSigning::new(signers, u32::MAX),
+        });
         for (index, service) in prepared.into_iter().enumerate() {
             services.push(match service {
                 PreparedService::Shared(service) => service.clone(),
