@@ -1,6 +1,6 @@
 //! Private keys that never leave a PKCS#11 token: a hardware module, or SoftHSM2.
 //!
-//! A [`TokenKey`] signs like any other key, through the thread of its token ([`TokenLine`]). That
+//! A [`TokenKey`] signs like any other key, through the thread of its token. That
 //! thread has the session, because a token may take long, or hang: whoever asks waits for ten seconds
 //! and no longer. Every signature is verified with the public key before it is used, so a token that
 //! is damaged, or an object that is another key, makes nothing that is served.

@@ -196,7 +196,7 @@ fn every_bad_line_is_told_with_its_number() {
         (
             "PrivateKey:",
             "Label:",
-            ":3: the key is in a hardware module",
+            ":3: a key in a token is written as pkcs11:token=NAME",
         ),
     ] {
         let bad = good.replacen(from, to, 1);
