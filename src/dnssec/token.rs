@@ -1,8 +1,8 @@
 //! Private keys that never leave a PKCS#11 token: a hardware module, or SoftHSM2.
 //!
-//! A [`TokenKey`] signs like any other key, through the thread of its token. That
-//! thread has the session, because a token may take long, or hang: whoever asks waits for ten seconds
-//! and no longer. Every signature is verified with the public key before it is used, so a token that
+//! A [`TokenKey`] signs like any other key, through the thread of its token. That thread has the
+//! session, because a token may take long, or hang: whoever asks waits for ten seconds and no longer.
+//! Every signature is verified with the public key before it is used, so a token that
 //! is damaged, or an object that is another key, makes nothing that is served.
 //!
 //! Without the feature `pkcs11` there is no line to any token, and each key in one is a mistake that
@@ -81,6 +81,9 @@ impl TokenSetup {
 
     /// The line to a token.
     fn line_to(&self, uri: &TokenUri) -> Result<TokenLine, String> {
+        if let Some(sentence) = missing_feature() {
+            return Err(format!("{uri}: {sentence}"));
+        }
         self.address_of(uri)
             .and_then(TokenLine::to)
             .map_err(|reason| format!("{uri}: {reason}"))

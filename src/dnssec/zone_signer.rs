@@ -442,7 +442,7 @@ mod tests {
         let mut due = 0;
         loop {
             advance(DAY as i64);
-            let away = ZoneSigner::new(here.apex(), &[key.clone()], session.clone());
+            let away = ZoneSigner::new(here.apex(), std::slice::from_ref(&key), session.clone());
             let mut room = SigningRoom::default();
             let data = std::iter::once(&b"1234"[..]);
             let signed = away.sign(rrset, data, &mut room);
