@@ -18,4 +18,5 @@ mod presigned;
 mod rolls;
 mod serials;
 mod time;
+mod token;
 mod validator;
