@@ -15,6 +15,7 @@ mod failover;
 mod hashed;
 mod multi_signer;
 mod presigned;
+mod presigned_hashes;
 mod rolls;
 mod serials;
 mod time;
