@@ -16,6 +16,7 @@ mod hashed;
 mod multi_signer;
 mod presigned;
 mod presigned_hashes;
+mod presigned_steered;
 mod rolls;
 mod serials;
 mod time;
