@@ -13,6 +13,7 @@ mod active;
 mod bootstrap;
 mod denial;
 mod draft;
+mod in_file;
 mod key_records;
 mod new_keys;
 mod selection;
@@ -160,26 +161,17 @@ pub fn prepare(
     kept: Option<KeptSignatures>,
 ) -> Result<PreparedSigning, Vec<String>> {
     let Some(dnssec) = &config.dnssec else {
+        in_file::check_without_keys(config, zones)?;
         return Ok(PreparedSigning::default());
     };
-    let mut mistakes = unknown_zones(dnssec, zones);
     let mut keys = KeySource::read(dnssec, purpose)?;
-    if purpose == LoadPurpose::Sign {
-        mistakes.extend(signed_on_demand(dnssec, zones));
-    }
-    if keys.bundle.is_some() || purpose == LoadPurpose::Sign {
-        mistakes.extend(not_foreseen(config, dnssec, zones));
-    }
     let now = keys.as_of;
-    let active = active_of_zones(config, dnssec, &mut keys, zones, purpose);
-    let active = active.map_err(|more| [&mistakes[..], &more[..]].concat())?;
-    if !mistakes.is_empty() {
-        return Err(mistakes);
-    }
+    let SigningKeys { active, steered } = find_keys(config, dnssec, &mut keys, zones, purpose)?;
     if dnssec.bootstrap {
         bootstrap::add_signals(zones, &active).map_err(|mistake| vec![mistake])?;
     }
     let (serials, told) = settle_serials(config, dnssec, &keys, zones, &active, purpose);
+    let active = in_file::joined(active, steered);
     let draft_keys = keys.bundle_keys();
     let KeySource {
         folder,
@@ -224,6 +216,42 @@ pub fn prepare(
         prepared.sessions = Some([of_zones, of_services]);
     }
     Ok(prepared)
+}
+
+/// The keys that sign, by zone.
+struct SigningKeys {
+    /// Of zones that are signed here.
+    active: Vec<ActiveKeys>,
+    /// Of the steered names in zones that are signed in their files.
+    steered: Vec<ActiveKeys>,
+}
+
+/// Finds the keys of all zones, and everything that is wrong with the zones to be signed.
+fn find_keys(
+    config: &Config,
+    dnssec: &DnssecConfig,
+    source: &mut KeySource,
+    zones: &mut [Zone],
+    purpose: LoadPurpose,
+) -> Result<SigningKeys, Vec<String>> {
+    let mut mistakes = unknown_zones(dnssec, zones);
+    mistakes.extend(in_file::costly_hashes(zones));
+    if purpose == LoadPurpose::Sign {
+        mistakes.extend(signed_on_demand(dnssec, zones));
+    }
+    if source.bundle.is_some() || purpose == LoadPurpose::Sign {
+        mistakes.extend(not_foreseen(config, dnssec, zones));
+    }
+    let active = active_of_zones(config, dnssec, source, zones, purpose);
+    let steered = in_file::keys_of_steered(config, Some(source), zones);
+    match (active, steered) {
+        (Ok(active), Ok(steered)) if mistakes.is_empty() => Ok(SigningKeys { active, steered }),
+        (active, steered) => {
+            mistakes.extend(active.err().unwrap_or_default());
+            mistakes.extend(steered.err().unwrap_or_default());
+            Err(mistakes)
+        }
+    }
 }
 
 /// The keys of each zone; none where it is not signed. Adds the records of the keys to the zones.
@@ -620,13 +648,13 @@ mod tests {
     #[test]
     fn a_zone_that_is_signed_already_stays_as_it_is() {
         let folder = Folder::new(&["one.test", "two.test"]);
-        let signature = "@ 300 RRSIG SOA 13 2 300 20300101000000 20200101000000 1 one.test. AAAA\n";
-        let path = folder.0.path().join("zones/one.test.zone");
+        let signature = "@ 300 RRSIG SOA 13 2 300 20300101000000 20200101000000 1 two.test. AAAA\n";
+        let path = folder.0.path().join("zones/two.test.zone");
         fs::write(path, format!("{ZONE}{signature}")).unwrap();
         let all = "sign = \"*\"\ngenerate = true";
         let (prepared, _) = folder.prepared(all, LoadPurpose::Serve).unwrap();
-        assert!(prepared.signers.of(0).is_none() && prepared.signers.of(1).is_some());
-        let refusal = folder.refusal("sign = [\"one.test\"]\ngenerate = true");
+        assert!(prepared.signers.of(0).is_some() && prepared.signers.of(1).is_none());
+        let refusal = folder.refusal("sign = [\"two.test\"]\ngenerate = true");
         assert!(
             refusal.contains("the zone has signatures of its own"),
             "{refusal}"

@@ -15,6 +15,8 @@ mod failover;
 mod hashed;
 mod multi_signer;
 mod presigned;
+mod presigned_hashes;
+mod presigned_steered;
 mod rolls;
 mod serials;
 mod time;

@@ -22,7 +22,8 @@ use crate::dnssec::{SerialRule, TokenSetup, TokenUri, ZoneDenial, token};
 /// Stands for the folder of keys where there are none.
 const ELSEWHERE: &str = "elsewhere";
 
-/// Checks the table. `None`: no zone is signed.
+/// Checks the table. `None`: no zone is signed, and there are no keys for steered names in zones that
+/// are signed in their files.
 pub fn resolve_dnssec(
     raw: Dnssec,
     folder: &Path,
@@ -60,9 +61,12 @@ pub fn resolve_dnssec(
         pin_file: stated_path(raw.token_pin_file, folder),
     };
     let parent_servers = resolve_servers(raw.parent_servers.or_default(), report);
-    let selected = selected_zones(raw.sign.value.0, report)?;
+    let selected = selected_zones(raw.sign.value.0, report);
+    if selected.is_none() && raw.keys.at().is_none() {
+        return None;
+    }
     Some(DnssecConfig {
-        zones: selected,
+        zones: selected.unwrap_or(Some(Vec::new())),
         keys: folder.join(raw.keys.value),
         bundle: bundle.map(|bundle| folder.join(bundle)),
         tokens,

@@ -68,7 +68,7 @@ pub struct Config {
     pub zones_watch: bool,
     /// `[[zones.access]]`
     pub zone_access: Vec<ZoneAccessConfig>,
-    /// `[zones.dnssec]`; absent: no zone is signed.
+    /// `[zones.dnssec]`; absent: nothing is signed.
     pub dnssec: Option<DnssecConfig>,
     /// `[resolver]`
     pub resolver: ResolverSettings,
