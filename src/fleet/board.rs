@@ -3,7 +3,9 @@
 //! A view counts for [`FRESH`] after it arrived, by the receiver's monotonic clock, which is an
 //! argument. What clocks of other servers say plays no part. Within one process of a voter the
 //! sequence rises, so a late message is recognized. A restarted server has a new epoch. Two servers
-//! with one name are told from a restart because both go on speaking; then neither counts.
+//! with one name are told from a restart because both go on speaking; then neither counts. A stranger,
+//! who has never had a check in common with this server, does not count either: it is of another fleet
+//! that has the same name.
 //!
 //! The memory is bounded: at most [`MOST_VOTERS`], each with one view.
 
@@ -36,12 +38,46 @@ pub struct BoardVoter {
     /// When that view arrived.
     pub heard_at: Duration,
     speakers: Speakers,
+    kinship: VoterKinship,
+}
+
+/// Whether a voter is of this server's fleet, or of another one with the same name. A restart of
+/// either, or a view that spells nothing out, does not make it unclear again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum VoterKinship {
+    /// Its checks are not known yet.
+    #[default]
+    Unclear,
+    /// All of its checks were known, and none was one of this server's.
+    Stranger,
+    /// It has had a check in common with this server.
+    Kin,
 }
 
 impl BoardVoter {
-    /// Whether its view counts at `now`.
+    /// Whether its view is a fresh one of one server.
     pub fn is_fresh(&self, now: Duration) -> bool {
         now.saturating_sub(self.heard_at) <= FRESH && !self.is_disputed(now)
+    }
+
+    /// Whether its view counts at `now`.
+    pub fn counts(&self, now: Duration) -> bool {
+        self.is_fresh(now) && !self.is_stranger()
+    }
+
+    /// Whether its checks are known, and none of them was ever one of this server's. A server of this
+    /// fleet that has new definitions of all its checks is none, because it had the old ones.
+    pub fn is_stranger(&self) -> bool {
+        self.kinship == VoterKinship::Stranger
+    }
+
+    fn align(&mut self, list: &CheckList) {
+        self.aligned = list.align(&self.view);
+        if self.aligned.shared > 0 {
+            self.kinship = VoterKinship::Kin;
+        } else if self.aligned.is_foreign && self.kinship == VoterKinship::Unclear {
+            self.kinship = VoterKinship::Stranger;
+        }
     }
 
     /// Whether two servers have its name.
@@ -71,14 +107,15 @@ impl ViewBoard {
             self.make_room(now)?;
             let mut speakers = Speakers::default();
             speakers.hear(now, view.epoch, view.sequence)?;
-            let aligned = list.align(&view);
             let name = view.voter.clone();
-            let voter = BoardVoter {
+            let mut voter = BoardVoter {
                 view,
-                aligned,
+                aligned: AlignedVotes::default(),
                 heard_at: now,
                 speakers,
+                kinship: VoterKinship::Unclear,
             };
+            voter.align(list);
             self.voters.insert(name, voter);
             return Ok(true);
         };
@@ -92,18 +129,18 @@ impl ViewBoard {
             && view.blocks == voter.view.blocks
             && view.group == voter.view.group
             && view.known_groups == voter.view.known_groups;
-        if !is_same {
-            voter.aligned = list.align(&view);
-        }
         voter.view = view;
         voter.heard_at = now;
+        if !is_same {
+            voter.align(list);
+        }
         Ok(!is_same || !was_fresh)
     }
 
     /// Puts all votes in the order of another list.
     pub fn realign(&mut self, list: &CheckList) {
         for voter in self.voters.values_mut() {
-            voter.aligned = list.align(&voter.view);
+            voter.align(list);
         }
     }
 
@@ -118,7 +155,7 @@ impl ViewBoard {
     pub fn fresh_views(&self, now: Duration) -> Vec<FreshView<'_>> {
         let mut views = Vec::new();
         for voter in self.voters.values() {
-            if voter.is_fresh(now) {
+            if voter.counts(now) {
                 views.push(FreshView {
                     group: &voter.view.group,
                     known_groups: usize::from(voter.view.known_groups),
@@ -129,7 +166,8 @@ impl ViewBoard {
         views
     }
 
-    /// Where the checks of any fresh voter differ from the own.
+    /// Where the checks of any fresh voter differ from the own. Strangers are told, too, so that they
+    /// know that they are.
     pub fn differing(&self, now: Duration) -> DigestRanges {
         let mut differing = DigestRanges::default();
         for voter in self.voters.values() {
@@ -144,7 +182,9 @@ impl ViewBoard {
     pub fn known_groups(&self, own: &str) -> u16 {
         let mut groups = BTreeSet::from([own]);
         for voter in self.voters.values() {
-            groups.insert(&voter.view.group);
+            if !voter.is_stranger() {
+                groups.insert(&voter.view.group);
+            }
         }
         u16::try_from(groups.len()).unwrap_or(u16::MAX)
     }
@@ -157,7 +197,7 @@ impl ViewBoard {
 
     /// Forgets voters that were silent for a day, if others are heard.
     pub fn forget(&mut self, now: Duration) {
-        if self.voters.values().any(|voter| voter.is_fresh(now)) {
+        if self.voters.values().any(|voter| voter.counts(now)) {
             self.voters
                 .retain(|_, voter| now.saturating_sub(voter.heard_at) <= REMEMBERED);
         }

@@ -80,6 +80,8 @@ pub struct AlignedVotes {
     pub differing: DigestRanges,
     /// How many checks both have.
     pub shared: usize,
+    /// Both have checks, all of the voter's are known, and none of them is the reader's.
+    pub is_foreign: bool,
 }
 
 impl CheckList {
@@ -127,6 +129,7 @@ impl CheckList {
             votes: vec![CheckVote::Absent; self.digests.len()],
             differing: DigestRanges::default(),
             shared: 0,
+            is_foreign: false,
         };
         let ranges = self.ranges(view.bits);
         for (at, (range, block)) in ranges.into_iter().zip(&view.blocks).enumerate() {
@@ -143,10 +146,14 @@ impl CheckList {
                 None => {}
             }
         }
+        let mut unread = 0;
         for vote in &aligned.votes {
             let is_shared = !matches!(vote, CheckVote::Absent | CheckVote::Unread);
             aligned.shared += usize::from(is_shared);
+            unread += usize::from(*vote == CheckVote::Unread);
         }
+        let both_have = !self.digests.is_empty() && view.checks() > 0;
+        aligned.is_foreign = both_have && aligned.shared + unread == 0;
         aligned
     }
 

@@ -324,7 +324,7 @@ impl FleetMember {
     pub fn fresh_marks(&self, now: Duration) -> Vec<(u64, u64)> {
         let mut marks = vec![self.mark()];
         for (_, voter) in self.board.voters() {
-            if voter.is_fresh(now) {
+            if voter.counts(now) {
                 marks.push((voter.view.epoch, voter.view.sequence));
             }
         }
@@ -388,11 +388,18 @@ impl FleetMember {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::fleet::testing;
     use crate::health::quorum::QuorumRule;
 
     fn member(voter: &str, vote: CheckVote) -> FleetMember {
+        member_with(voter, 0, &[vote; 4])
+    }
+
+    /// A member whose checks have the numbers from `first` on.
+    fn member_with(voter: &str, first: u64, votes: &[CheckVote]) -> FleetMember {
         let settings = MemberSettings {
             fleet: "world".into(),
             voter: voter.into(),
@@ -403,9 +410,76 @@ mod tests {
             },
         };
         let mut member = FleetMember::new(settings, testing::spread(1), Duration::ZERO);
-        let votes = (0..4).map(|check| (testing::spread(check), vote));
-        member.set_votes(&votes.collect());
+        let checks = (first..).map(testing::spread);
+        member.set_votes(&checks.zip(votes.iter().copied()).collect());
         member
+    }
+
+    /// All hear all, twice: what differs is spelled out in the second round.
+    fn talk(members: &mut [FleetMember], now: Duration) {
+        for round in 0..2 {
+            let at = now + Duration::from_millis(round * 200);
+            for speaker in 0..members.len() {
+                let name = members[speaker].settings().voter.clone();
+                let view = members[speaker].next_view(at);
+                for listener in members.iter_mut() {
+                    let _ = listener.hear(at, &name, &view);
+                }
+            }
+        }
+    }
+
+    fn any_vote() -> impl Strategy<Value = CheckVote> {
+        prop::sample::select(vec![CheckVote::Up, CheckVote::Down, CheckVote::Unknown])
+    }
+
+    proptest! {
+        #[test]
+        fn strangers_have_no_effect_on_verdicts_and_groups(
+            own in prop::collection::vec([any_vote(), any_vote()], 1..5),
+            strangers in prop::collection::vec([any_vote(), any_vote()], 1..5),
+            silent in 0usize..5,
+        ) {
+            let (mut with, mut without) = (Vec::new(), Vec::new());
+            for (at, votes) in own.iter().enumerate() {
+                with.push(member_with(&format!("own{at}"), 0, votes));
+            }
+            without.extend(with.iter().cloned());
+            for (at, votes) in strangers.iter().enumerate() {
+                with.push(member_with(&format!("other{at}"), 100, votes));
+            }
+            talk(&mut with, Duration::ZERO);
+            talk(&mut without, Duration::ZERO);
+            // Some of the own fleet fall silent, and the strangers go on.
+            let stay = own.len().saturating_sub(silent).max(1);
+            with.drain(stay..own.len());
+            without.drain(stay..);
+            let later = Duration::from_secs(5);
+            talk(&mut with, later);
+            talk(&mut without, later);
+            let now = later + Duration::from_secs(1);
+            for (alone, disturbed) in without.iter_mut().zip(&mut with) {
+                alone.decide(now);
+                disturbed.decide(now);
+                prop_assert_eq!(alone.groups(), disturbed.groups());
+                prop_assert_eq!(alone.verdicts(now), disturbed.verdicts(now));
+                prop_assert!(alone.settled().eq(disturbed.settled()));
+            }
+        }
+    }
+
+    #[test]
+    fn who_had_a_check_in_common_is_no_stranger_with_new_definitions() {
+        let mut members = [member("a", CheckVote::Up), member("b", CheckVote::Up)];
+        talk(&mut members, Duration::ZERO);
+        let votes = (100..104).map(|check| (testing::spread(check), CheckVote::Up));
+        members[1].set_votes(&votes.collect());
+        talk(&mut members, Duration::from_secs(1));
+        let (name, voter) = members[0].board().voters().next().unwrap();
+        assert_eq!((name, voter.aligned.shared), ("b", 0));
+        assert!(!voter.is_stranger());
+        members[0].decide(Duration::from_secs(2));
+        assert_eq!(members[0].groups().known, 2);
     }
 
     #[test]

@@ -48,7 +48,7 @@ pub fn write(page: &mut MetricsWriter<'_>, report: &FleetReport, control: &Contr
     )?;
     page.gauge(
         "fleet_strangers",
-        "Servers without a check in common with this one: perhaps another fleet of the same name",
+        "Servers that never had a check in common with this one: perhaps another fleet of the same name",
         report.strangers.len() as i64,
     )?;
     let (mut ages, mut differing) = (Vec::new(), Vec::new());

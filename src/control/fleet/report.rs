@@ -56,8 +56,8 @@ pub struct FleetReport {
     /// itself.
     #[serde(default)]
     pub unseen: usize,
-    /// Servers whose views count and that have no check in common with this one: they have another
-    /// configuration, or are another fleet of the same name.
+    /// Servers that speak and have never had a check in common with this one: they have another
+    /// configuration, or are another fleet of the same name. What they say does not count.
     #[serde(default)]
     pub strangers: Vec<String>,
     /// The other servers, by name.
@@ -96,6 +96,9 @@ pub struct VoterReport {
     pub shared_checks: usize,
     /// The own checks that it sees otherwise than the fleet.
     pub differing: usize,
+    /// Whether it has never had a check in common with this server, so that its view does not count.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stranger: bool,
     /// What its announcer does; absent: it has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub announcement: Option<AnnounceState>,
@@ -117,7 +120,7 @@ pub struct DifferenceReport {
 }
 
 impl VoterReport {
-    /// Whether its view counts.
+    /// Whether its view is a fresh one of one server.
     pub fn is_fresh(&self) -> bool {
         self.state == FRESH
     }
@@ -128,7 +131,9 @@ impl FleetReport {
     pub fn announce_count(&self) -> AnnounceCount {
         let mut count = AnnounceCount::default();
         for voter in self.voters.iter().filter(|voter| voter.is_fresh()) {
-            if let Some(state) = voter.announcement {
+            if let Some(state) = voter.announcement
+                && !voter.stranger
+            {
                 count.add(&self.voter, &voter.name, state);
             }
         }
@@ -242,6 +247,7 @@ fn voters(
             checks: voter.view.checks(),
             shared_checks: voter.aligned.shared,
             differing: differing.get(name).copied().unwrap_or_default(),
+            stranger: voter.is_stranger(),
             announcement: voter.view.announcement,
         });
     }
