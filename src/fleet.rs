@@ -34,6 +34,7 @@ mod speakers;
 pub mod status_carrier;
 pub mod view;
 pub mod view_error;
+pub mod vote_memory;
 pub mod votes;
 
 #[cfg(test)]

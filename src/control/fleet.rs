@@ -10,6 +10,7 @@
 
 pub mod differing;
 pub mod leases;
+mod memory;
 mod news;
 mod now;
 pub mod orders;
@@ -28,6 +29,7 @@ use tokio::sync::watch;
 
 pub use self::now::FleetNow;
 
+use self::memory::MemoryKeeper;
 use self::now::AgreedVote;
 use self::report::FleetReport;
 use self::runner::{FleetRunner, RunnerInput, RunnerOutput};
@@ -75,7 +77,13 @@ impl FleetHandle {
             VoteCarrier::nats(nats_settings(config, &settings.voter)?)
         };
         let epoch = random_number();
-        let member = FleetMember::new(settings, epoch, Duration::ZERO);
+        let mut member = FleetMember::new(settings, epoch, Duration::ZERO);
+        let mut keeper = None;
+        if !is_alone {
+            let begun = MemoryKeeper::new(shared);
+            member.recall(&begun.load(&config.name), Duration::ZERO);
+            keeper = Some(begun);
+        }
         let (version_sender, version) = watch::channel(0);
         let (heard_sender, has_heard) = watch::channel(is_alone);
         let is_silent = Arc::new(AtomicBool::new(false));
@@ -99,6 +107,7 @@ impl FleetHandle {
                 version: version_sender,
                 has_heard: heard_sender,
                 is_silent: is_silent.clone(),
+                keeper,
             },
         );
         tokio::spawn(runner.run());

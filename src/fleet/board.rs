@@ -26,6 +26,8 @@ pub const REMEMBERED: Duration = Duration::from_secs(86_400);
 #[derive(Debug, Clone, Default)]
 pub struct ViewBoard {
     voters: BTreeMap<String, BoardVoter>,
+    /// Groups that were heard before a restart, and when they are forgotten.
+    recalled: BTreeMap<String, Duration>,
 }
 
 /// One other voter.
@@ -181,6 +183,7 @@ impl ViewBoard {
     /// The number of groups that have been heard lately, with the own.
     pub fn known_groups(&self, own: &str) -> u16 {
         let mut groups = BTreeSet::from([own]);
+        groups.extend(self.recalled.keys().map(String::as_str));
         for voter in self.voters.values() {
             if !voter.is_stranger() {
                 groups.insert(&voter.view.group);
@@ -195,9 +198,33 @@ impl ViewBoard {
         fresh.map(|voter| voter.heard_at + FRESH).min()
     }
 
-    /// Forgets voters that were silent for a day, if others are heard.
+    /// How many seconds ago each group of others was heard.
+    pub fn group_ages(&self, now: Duration) -> BTreeMap<String, u64> {
+        let mut ages = BTreeMap::new();
+        for (group, end) in &self.recalled {
+            let left = end.saturating_sub(now);
+            ages.insert(group.clone(), REMEMBERED.saturating_sub(left).as_secs());
+        }
+        for voter in self.voters.values().filter(|voter| !voter.is_stranger()) {
+            let age = now.saturating_sub(voter.heard_at).as_secs();
+            let known = ages.entry(voter.view.group.clone()).or_insert(age);
+            *known = age.min(*known);
+        }
+        ages
+    }
+
+    /// Knows groups that were heard so many seconds before `now`, in an earlier process.
+    pub fn recall(&mut self, ages: &BTreeMap<String, u64>, now: Duration) {
+        for (group, age) in ages.iter().take(MOST_VOTERS) {
+            let left = REMEMBERED.saturating_sub(Duration::from_secs(*age));
+            self.recalled.insert(group.clone(), now + left);
+        }
+    }
+
+    /// Forgets voters and groups that were silent for a day, if others are heard.
     pub fn forget(&mut self, now: Duration) {
         if self.voters.values().any(|voter| voter.counts(now)) {
+            self.recalled.retain(|_, end| *end > now);
             self.voters
                 .retain(|_, voter| now.saturating_sub(voter.heard_at) <= REMEMBERED);
         }
@@ -292,6 +319,28 @@ mod tests {
             }
             assert_eq!(board.fresh_views(at(13_000)).len(), 1, "{servers}");
         }
+    }
+
+    #[test]
+    fn groups_from_before_a_restart_are_known_until_others_are_heard_and_their_day_is_over() {
+        let mut before = ViewBoard::default();
+        let _ = hear(&mut before, 0, testing::view("a", 1));
+        let ages = before.group_ages(at(10_000));
+        assert_eq!(ages, BTreeMap::from([("west".to_owned(), 10)]));
+        let mut board = ViewBoard::default();
+        board.recall(&ages, at(500));
+        assert_eq!(board.known_groups("east"), 2);
+        assert_eq!(board.group_ages(at(60_500))["west"], 70);
+        let day = 86_400_000;
+        board.forget(at(day * 3));
+        assert_eq!(board.known_groups("east"), 2, "it hears nobody");
+        let view = VoterView {
+            group: "north".to_owned(),
+            ..testing::view("b", 1)
+        };
+        let _ = hear(&mut board, day * 3, view);
+        board.forget(at(day * 3));
+        assert_eq!(board.known_groups("east"), 2, "north instead of west");
     }
 
     #[test]

@@ -18,6 +18,7 @@ use super::check_list::{CheckList, DigestRanges};
 use super::speakers::Speakers;
 use super::view::{RegionFigures, VoterView};
 use super::view_error::HearError;
+use super::vote_memory::VoteMemory;
 use crate::health::quorum::{
     self, AgreedStates, CheckVote, FreshView, GroupCount, QuorumSettings, QuorumVerdict,
 };
@@ -61,6 +62,9 @@ pub struct FleetMember {
     /// Own checks that the fleet decides about now and this server does not see.
     unseen: usize,
     groups: GroupCount,
+    /// The number of groups that this server knows, and how often it was another one.
+    known_groups: u16,
+    group_changes: u64,
     dissents: BTreeMap<DissentKey, Duration>,
     pace: PublishPace,
 }
@@ -104,9 +108,34 @@ impl FleetMember {
             settled: Vec::new(),
             unseen: 0,
             groups: GroupCount::default(),
+            known_groups: 0,
+            group_changes: 0,
             dissents: BTreeMap::new(),
             pace: PublishPace::default(),
         }
+    }
+
+    /// Goes on with what was agreed before a restart, and knows the groups that were heard then.
+    pub fn recall(&mut self, memory: &VoteMemory, now: Duration) {
+        self.agreed.recall(&memory.up, true);
+        self.agreed.recall(&memory.down, false);
+        self.board.recall(&memory.groups, now);
+        self.note_groups();
+    }
+
+    /// What is to outlive a restart.
+    pub fn memory(&self, now: Duration) -> VoteMemory {
+        VoteMemory {
+            fleet: self.settings.fleet.clone(),
+            up: self.agreed.all_in(true),
+            down: self.agreed.all_in(false),
+            groups: self.board.group_ages(now),
+        }
+    }
+
+    /// Rises when [`FleetMember::memory`] has other verdicts, or more or fewer groups.
+    pub fn memory_changes(&self) -> u64 {
+        self.agreed.changes() + self.group_changes
     }
 
     /// Who this server is.
@@ -194,6 +223,8 @@ impl FleetMember {
     fn note_groups(&mut self) {
         let known = self.board.known_groups(&self.settings.group);
         self.pace.has_news |= known != self.pace.known_groups;
+        let before = std::mem::replace(&mut self.known_groups, known);
+        self.group_changes += u64::from(known != before);
     }
 
     /// The verdict on every check, in the order of [`FleetMember::settled`].

@@ -237,6 +237,7 @@ fn by_rule(rule: QuorumRule, up: usize, down: usize) -> QuorumVerdict {
 #[derive(Debug, Clone, Default)]
 pub struct AgreedStates {
     states: HashMap<u64, bool>,
+    changes: u64,
 }
 
 impl AgreedStates {
@@ -249,7 +250,8 @@ impl AgreedStates {
             QuorumVerdict::Undecided => self.states.get(&check).copied(),
         };
         let Some(is_up) = agreed else { return own };
-        self.states.insert(check, is_up);
+        let before = self.states.insert(check, is_up);
+        self.changes += u64::from(before != Some(is_up));
         if is_up {
             CheckVote::Up
         } else {
@@ -261,6 +263,30 @@ impl AgreedStates {
     pub fn keep(&mut self, checks: &[u64]) {
         self.states
             .retain(|check, _| checks.binary_search(check).is_ok());
+    }
+
+    /// Takes what was agreed before a restart about these checks.
+    pub fn recall(&mut self, checks: &[u64], is_up: bool) {
+        for check in checks {
+            self.states.insert(*check, is_up);
+        }
+    }
+
+    /// The checks that were agreed last to be in this state, sorted.
+    pub fn all_in(&self, is_up: bool) -> Vec<u64> {
+        let mut checks = Vec::new();
+        for (check, state) in &self.states {
+            if *state == is_up {
+                checks.push(*check);
+            }
+        }
+        checks.sort_unstable();
+        checks
+    }
+
+    /// How often something else was agreed so far.
+    pub fn changes(&self) -> u64 {
+        self.changes
     }
 }
 

@@ -14,6 +14,7 @@ use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::watch;
 
 use super::differing::DifferingList;
+use super::memory::MemoryKeeper;
 use super::news::FleetNews;
 use super::now::{AgreedVote, AgreedVotes, FleetNow};
 use super::report::{self, FleetCounts};
@@ -53,6 +54,8 @@ pub(super) struct RunnerOutput {
     pub(super) version: watch::Sender<u64>,
     pub(super) has_heard: watch::Sender<bool>,
     pub(super) is_silent: Arc<AtomicBool>,
+    /// Absent where this server is alone.
+    pub(super) keeper: Option<MemoryKeeper>,
 }
 
 /// The task of the fleet.
@@ -195,9 +198,15 @@ impl FleetRunner {
             self.decide_at = expiry.min(now + REGULAR);
             self.report_at = now;
         }
+        let is_silent = self.output.is_silent.load(Ordering::SeqCst);
+        if let Some(keeper) = &mut self.output.keeper
+            && !is_silent
+        {
+            keeper.note(&self.member, now);
+        }
         self.member
             .set_announcement(self.input.announcement.state());
-        if self.member.next_due() <= now && !self.output.is_silent.load(Ordering::SeqCst) {
+        if self.member.next_due() <= now && !is_silent {
             self.member.set_regions(self.region_figures());
             let view = self.member.next_view(now);
             self.carrier.publish(view);
