@@ -178,6 +178,55 @@ impl RingedFleet {
     }
 }
 
+/// How many checks a server has in common with a voter.
+fn shared_checks(server: &Server, voter: &str) -> Value {
+    let voters = crate::engine::fleet(server)["voters"].clone();
+    let mut voters = voters.as_array().expect("a list").iter();
+    let found = voters.find(|it| it["name"] == voter);
+    found.expect("it votes")["shared_checks"].clone()
+}
+
+#[test]
+fn a_probe_votes_on_the_checks_of_the_release_that_its_ring_serves() {
+    let engines = Engines::start(1);
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let key = folder.path().join("release.key");
+    let public = new_key(&key);
+    let server = member(&engines, "ams", &public, "0s");
+    let (config, place) = setup(&engines, "sin", &public, "0s").written();
+    std::fs::remove_dir_all(place.path().join("zones")).expect("it is ours");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_meridian"));
+    command.args(["probe", "--config"]).arg(config);
+    let probe = crate::harness::server::start(command, place);
+    await_ready(&server, 2);
+    for (number, timeout) in [(1, "300ms"), (2, "400ms")] {
+        let config = folder.path().join(timeout);
+        write_folder(&config, "192.0.2.2");
+        let text = format!(
+            "[regions.fra]\n[checks.web]\ntype = \"tcp\"\nport = 9\ntimeout = \"{timeout}\"\n\
+             [[services]]\nname = \"app.example.test\"\norder = \"none\"\ncheck = \"web\"\n\
+             [services.endpoints]\nfra = [\"127.0.0.1\", \"127.0.0.2\"]\n"
+        );
+        std::fs::write(config.join("meridian.toml"), text).expect("it is ours");
+        let (config, key) = (config.to_str().expect("text"), key.to_str().expect("text"));
+        say(&server, &["push", config, "--key", key]);
+        await_that(&format!("the probe serves it:\n{}", probe.log()), || {
+            releases(&probe)["serving"] == number && releases(&server)["state"] == "done"
+        });
+        for (one, other) in [(&server, "sin"), (&probe, "ams")] {
+            await_that("they share its checks", || shared_checks(one, other) == 2);
+        }
+    }
+    // What it served is what it begins with.
+    let place = probe.stopped();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_meridian"));
+    command.args(["probe", "--config"]);
+    command.arg(place.path().join("meridian.toml"));
+    let probe = crate::harness::server::start(command, place);
+    assert_eq!(releases(&probe)["serving"], 2);
+    await_that("it votes again", || shared_checks(&server, "sin") == 2);
+}
+
 fn archive(zone: &str) -> Vec<u8> {
     let mut files = Vec::new();
     for (path, text) in [
