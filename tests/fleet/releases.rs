@@ -564,6 +564,57 @@ fn a_folder_that_is_watched_is_pushed_whenever_it_has_changed() {
     await_that("release 3 is served", || releases(&server)["serving"] == 3);
 }
 
+fn git(folder: &Path, arguments: &[&str]) {
+    let mut command = Command::new("git");
+    command.arg("-C").arg(folder).args(arguments);
+    let output = command.output().expect("git is installed");
+    assert!(output.status.success(), "git {arguments:?}: {output:?}");
+}
+
+fn commit(folder: &Path, author: &str, subject: &str) {
+    git(folder, &["add", "--all"]);
+    let (name, email) = (format!("user.name={author}"), "user.email=a@example.com");
+    let message = format!("{subject}\n\nMore about it.");
+    git(
+        folder,
+        &["-c", &name, "-c", email, "commit", "-q", "-m", &message],
+    );
+}
+
+#[test]
+fn what_is_pushed_from_a_git_checkout_is_told_as_its_last_commit() {
+    let (engines, folder) = (Engines::start(1), tempfile::tempdir().expect("a folder"));
+    let key = folder.path().join("release.key");
+    let server = member(&engines, "ams", &new_key(&key), "0s");
+    await_ready(&server, 1);
+    let config = folder.path().join("checkout/config");
+    write_folder(&config, "192.0.2.2");
+    git(&folder.path().join("checkout"), &["init", "-q"]);
+    commit(&config, "Ada", "Move www to 192.0.2.2");
+    let admin = format!("http://{}", server.admin.expect("it has one"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_meridian"));
+    command.arg("push").arg(&config).arg("--key").arg(&key);
+    command.args(["--watch", "--admin", &admin]);
+    command.env("MERIDIAN_TOKEN", crate::orders::TOKEN);
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let _watching = Ended(command.spawn().expect("it can be run"));
+    await_address(&server, "192.0.2.2");
+    let told = |author: &str, reason: &str| {
+        let release = releases(&server)["release"].clone();
+        assert_eq!(
+            (&release["author"], &release["reason"]),
+            (&author.into(), &reason.into())
+        );
+    };
+    told("Ada", "Move www to 192.0.2.2");
+    write_folder(&config, "192.0.2.3");
+    await_address(&server, "192.0.2.3");
+    told(
+        "Ada",
+        "Move www to 192.0.2.2, and changes that are not committed",
+    );
+}
+
 #[test]
 fn an_archive_can_lie_on_an_https_server() {
     let (engines, folder) = (Engines::start(1), tempfile::tempdir().expect("a folder"));
