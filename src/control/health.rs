@@ -193,6 +193,8 @@ impl Control {
             }
             report.orders = Some(orders);
         }
+        let configured = &self.state().derived.base;
+        report.needs_restart = !self.is_in_fleet(configured.fleet.as_ref());
         report.leases = self.fleet_leases().map(LeasesHandle::report);
         let releases = self.releases();
         report.releases = releases.map(|it| ReleasesReport::clone(&it.report()));

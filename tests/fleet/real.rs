@@ -170,6 +170,38 @@ fn a_fleet_of_one_does_what_a_server_without_a_fleet_does() {
 }
 
 #[test]
+fn a_changed_fleet_is_warned_of_and_waits_for_a_restart() {
+    let world = World::start();
+    let server = world.server("ams", "voter = \"ams\"\n");
+    let path = server.config_file();
+    let before = std::fs::read_to_string(&path).expect("it was written");
+    let waits = || get(&server, "/metrics").contains("\nmeridian_fleet_needs_restart{} 1\n");
+    assert!(!waits());
+    let renamed = before.replace("voter = \"ams\"", "voter = \"iad\"");
+    std::fs::write(&path, renamed).expect("it is ours");
+    server.reload();
+    server.await_log(
+        "[fleet] has changed, which counts from the next restart on",
+        1,
+    );
+    await_that("the status says so", || {
+        fleet(&server)["needs_restart"] == true
+    });
+    assert_eq!(fleet(&server)["voter"], "ams");
+    assert!(waits());
+    std::fs::write(
+        &path,
+        before.replace("[fleet]\nname = \"world\"\nvoter = \"ams\"", ""),
+    )
+    .expect("it is ours");
+    server.reload();
+    server.await_log("[fleet] is gone, which counts from the next restart on", 1);
+    std::fs::write(&path, before).expect("it is ours");
+    server.reload();
+    await_that("it is as it was", || !waits());
+}
+
+#[test]
 fn a_frozen_server_is_missed_and_comes_back() {
     let (world, engine) = (World::start(), Engine::start());
     let servers = three(&world, &engine);

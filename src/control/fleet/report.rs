@@ -47,6 +47,10 @@ pub struct FleetReport {
     pub quorum: bool,
     /// Whether another server has this server's name, so that neither counts.
     pub disputed: bool,
+    /// Whether `[fleet]` of the configuration that is served is another one than that of the start.
+    /// It counts from the next restart on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub needs_restart: bool,
     /// The checks of this server.
     #[serde(default)]
     pub checks: usize,
@@ -207,6 +211,7 @@ pub(super) fn of(
         known_groups: groups.known,
         quorum: member.has_quorum(),
         disputed: member.is_disputed(now),
+        needs_restart: false,
         checks: member.checks(),
         unseen: member.unseen(),
         outvoted: differing
