@@ -8,6 +8,7 @@
 //!
 //! Deciding takes at most a tenth of a core: after a long turn the next one waits.
 
+mod agreed_votes;
 pub mod differing;
 pub mod leases;
 mod memory;
@@ -29,8 +30,8 @@ use tokio::sync::watch;
 
 pub use self::now::FleetNow;
 
+use self::agreed_votes::AgreedVote;
 use self::memory::MemoryKeeper;
-use self::now::AgreedVote;
 use self::report::FleetReport;
 use self::runner::{FleetRunner, RunnerInput, RunnerOutput};
 use super::controller::Shared;
@@ -159,9 +160,9 @@ impl FleetHandle {
         if now.is_stuck() {
             return;
         }
-        for (key, agreed) in now.settled.iter() {
-            if let Some(target) = targets.get_mut(key) {
-                overrule(target, *agreed);
+        for (key, target) in targets {
+            if let Some(agreed) = now.settled.get(key) {
+                overrule(target, agreed);
             }
         }
     }

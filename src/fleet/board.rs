@@ -15,6 +15,7 @@ use std::time::Duration;
 use super::bounds::{FRESH, MOST_VOTERS};
 use super::check_list::{AlignedVotes, CheckList, DigestRanges};
 use super::speakers::Speakers;
+use super::stale_checks::StaleChecks;
 use super::view::{RegionFigures, VoterView};
 use super::view_error::HearError;
 use crate::health::quorum::FreshView;
@@ -73,8 +74,9 @@ impl BoardVoter {
         self.kinship == VoterKinship::Stranger
     }
 
-    fn align(&mut self, list: &CheckList) {
-        self.aligned = list.align(&self.view);
+    fn align(&mut self, list: &CheckList, stale: &mut StaleChecks) {
+        let before = std::mem::replace(&mut self.aligned, list.align(&self.view));
+        stale.add_changes(&before.votes, &self.aligned.votes);
         if self.aligned.shared > 0 {
             self.kinship = VoterKinship::Kin;
         } else if self.aligned.is_foreign && self.kinship == VoterKinship::Unclear {
@@ -95,7 +97,7 @@ impl BoardVoter {
 
 impl ViewBoard {
     /// Takes a view that arrived at `now`. Returns whether it says something else than the last one
-    /// of the voter, or counts again.
+    /// of the voter, or counts again. Checks about which it says something else become stale.
     ///
     /// # Errors
     /// The view is late, its voter's name is used twice, or there are too many voters.
@@ -104,6 +106,7 @@ impl ViewBoard {
         now: Duration,
         view: VoterView,
         list: &CheckList,
+        stale: &mut StaleChecks,
     ) -> Result<bool, HearError> {
         let Some(voter) = self.voters.get_mut(&view.voter) else {
             self.make_room(now)?;
@@ -117,7 +120,7 @@ impl ViewBoard {
                 speakers,
                 kinship: VoterKinship::Unclear,
             };
-            voter.align(list);
+            voter.align(list, stale);
             self.voters.insert(name, voter);
             return Ok(true);
         };
@@ -134,15 +137,16 @@ impl ViewBoard {
         voter.view = view;
         voter.heard_at = now;
         if !is_same {
-            voter.align(list);
+            voter.align(list, stale);
         }
         Ok(!is_same || !was_fresh)
     }
 
-    /// Puts all votes in the order of another list.
-    pub fn realign(&mut self, list: &CheckList) {
+    /// Puts all votes in the order of another list, all of whose checks are stale then.
+    pub fn realign(&mut self, list: &CheckList, stale: &mut StaleChecks) {
+        stale.add_all();
         for voter in self.voters.values_mut() {
-            voter.align(list);
+            voter.align(list, stale);
         }
     }
 
@@ -155,7 +159,7 @@ impl ViewBoard {
 
     /// The views that count at `now`.
     pub fn fresh_views(&self, now: Duration) -> Vec<FreshView<'_>> {
-        let mut views = Vec::new();
+        let mut views = Vec::with_capacity(self.voters.len() + 1);
         for voter in self.voters.values() {
             if voter.counts(now) {
                 views.push(FreshView {
@@ -257,7 +261,8 @@ mod tests {
     }
 
     fn hear(board: &mut ViewBoard, when: u64, view: VoterView) -> Result<bool, HearError> {
-        board.hear(at(when), view, &CheckList::default())
+        let mut stale = StaleChecks::default();
+        board.hear(at(when), view, &CheckList::default(), &mut stale)
     }
 
     #[test]

@@ -13,22 +13,23 @@ use std::time::Duration;
 
 use super::announcement::AnnounceState;
 use super::board::ViewBoard;
-use super::bounds::FRESH;
+use super::bounds::{FRESH, MOST_CHECKS};
 use super::check_list::{CheckList, DigestRanges};
+use super::dissents::{DissentKey, DissentLog};
 use super::speakers::Speakers;
+use super::stale_checks::StaleChecks;
 use super::view::{RegionFigures, VoterView};
 use super::view_error::HearError;
 use super::vote_memory::VoteMemory;
 use crate::health::quorum::{
-    self, AgreedStates, CheckVote, FreshView, GroupCount, QuorumSettings, QuorumVerdict,
+    self, AgreedStates, CheckVote, FreshView, GroupCount, GroupedVotes, QuorumSettings,
+    QuorumVerdict,
 };
 
 /// A view is published at least this often.
 pub const REGULAR: Duration = Duration::from_secs(1);
 /// A view is published at most this often.
 pub const SOONEST: Duration = Duration::from_millis(100);
-/// The most differences between a voter and the fleet that are remembered with their times.
-const MOST_DISSENTS: usize = 1024;
 
 /// Who a server is in its fleet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,23 +60,25 @@ pub struct FleetMember {
     started: Duration,
     agreed: AgreedStates,
     settled: Vec<CheckVote>,
+    /// The last verdicts, and the checks on which they may be others now.
+    verdicts: Vec<QuorumVerdict>,
+    stale: StaleChecks,
+    basis: VerdictBasis,
     /// Own checks that the fleet decides about now and this server does not see.
     unseen: usize,
     groups: GroupCount,
     /// The number of groups that this server knows, and how often it was another one.
     known_groups: u16,
     group_changes: u64,
-    dissents: BTreeMap<DissentKey, Duration>,
+    dissents: DissentLog,
     pace: PublishPace,
 }
 
-/// A voter that says something else than the fleet about a check.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct DissentKey {
-    /// The digest of the check.
-    pub check: u64,
-    /// The voter.
-    pub voter: String,
+/// Who counted when verdicts were made, by name and group, and whether that was enough.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct VerdictBasis {
+    voters: Vec<(String, String)>,
+    is_enough: bool,
 }
 
 /// When views are published.
@@ -106,11 +109,14 @@ impl FleetMember {
             started: now,
             agreed: AgreedStates::default(),
             settled: Vec::new(),
+            verdicts: Vec::new(),
+            stale: StaleChecks::default(),
+            basis: VerdictBasis::default(),
             unseen: 0,
             groups: GroupCount::default(),
             known_groups: 0,
             group_changes: 0,
-            dissents: BTreeMap::new(),
+            dissents: DissentLog::default(),
             pace: PublishPace::default(),
         }
     }
@@ -145,22 +151,25 @@ impl FleetMember {
 
     /// Takes the own votes, by the digest of each check, sorted.
     pub fn set_votes(&mut self, votes: &BTreeMap<u64, CheckVote>) {
-        let list = CheckList::new(votes.keys().copied().collect());
-        let mut own = Vec::with_capacity(list.digests().len());
-        for digest in list.digests() {
-            own.push(votes.get(digest).copied().unwrap_or_default());
+        let digests = votes.keys().take(MOST_CHECKS);
+        if !digests.eq(self.list.digests()) {
+            self.take_list(CheckList::new(votes.keys().copied().collect()));
         }
-        if list != self.list {
-            self.agreed.keep(list.digests());
-            self.board.realign(&list);
-            self.list = list;
-            self.settled.clear();
-            self.pace.has_news = true;
-        }
+        let own: Vec<CheckVote> = votes.values().take(MOST_CHECKS).copied().collect();
         if own != self.own {
+            self.stale.add_changes(&self.own, &own);
             self.own = own;
             self.pace.has_news = true;
         }
+    }
+
+    fn take_list(&mut self, list: CheckList) {
+        self.agreed.keep(list.digests());
+        self.board.realign(&list, &mut self.stale);
+        self.list = list;
+        self.settled.clear();
+        self.verdicts.clear();
+        self.pace.has_news = true;
     }
 
     /// Takes what is measured of each region. It is published with the next view.
@@ -193,7 +202,7 @@ impl FleetMember {
         if view.voter == self.settings.voter {
             return self.hear_own_name(now, &view);
         }
-        let changed = self.board.hear(now, view, &self.list)?;
+        let changed = self.board.hear(now, view, &self.list, &mut self.stale)?;
         if self.board.differing(now) != self.pace.spelled {
             self.pace.has_news = true;
         }
@@ -233,23 +242,82 @@ impl FleetMember {
         quorum::decide(self.settings.quorum, &views, self.list.digests().len())
     }
 
+    /// The verdicts of the last decision.
+    pub fn decided(&self) -> &[QuorumVerdict] {
+        &self.verdicts
+    }
+
     /// Decides about every check, and returns whether a settled vote has changed.
     pub fn decide(&mut self, now: Duration) -> bool {
         self.board.forget(now);
         self.note_groups();
-        let verdicts = self.verdicts(now);
-        let groups = GroupCount::of(&self.views(now));
-        let mut settled = Vec::with_capacity(verdicts.len());
-        self.unseen = 0;
-        for ((digest, verdict), own) in self.list.digests().iter().zip(verdicts).zip(&self.own) {
-            settled.push(self.agreed.settle(*digest, verdict, *own));
-            self.unseen += usize::from(!own.is_clear() && verdict != QuorumVerdict::Undecided);
+        self.note_basis(now);
+        let checks = self.list.digests().len();
+        let stale = self.stale.take(checks);
+        let mut changed = self.settled.len() != checks;
+        self.settled.resize(checks, CheckVote::Absent);
+        self.verdicts.resize(checks, QuorumVerdict::Undecided);
+        for (place, verdict) in self.verdicts_on(&stale, now) {
+            changed |= self.settle(place, verdict);
         }
-        let changed = settled != self.settled;
-        self.settled = settled;
-        self.groups = groups;
-        self.note_dissents(now);
+        self.count_unseen();
+        self.note_dissents(&stale, now);
         changed
+    }
+
+    /// Notes who counts now. If these are others than last, every verdict may be another one.
+    fn note_basis(&mut self, now: Duration) {
+        self.groups = GroupCount::of(&self.views(now));
+        let mut basis = VerdictBasis {
+            voters: Vec::with_capacity(self.basis.voters.len()),
+            is_enough: self.has_quorum(),
+        };
+        for (name, voter) in self.board.voters().filter(|(_, voter)| voter.counts(now)) {
+            basis
+                .voters
+                .push((name.to_owned(), voter.view.group.clone()));
+        }
+        if !self.is_disputed(now) {
+            let MemberSettings { voter, group, .. } = &self.settings;
+            basis.voters.push((voter.clone(), group.clone()));
+        }
+        if basis != self.basis || self.dissents.is_full() {
+            self.stale.add_all();
+            self.basis = basis;
+        }
+    }
+
+    /// The verdicts on stale checks, by place.
+    fn verdicts_on(&self, stale: &StaleChecks, now: Duration) -> Vec<(usize, QuorumVerdict)> {
+        let mut verdicts = Vec::with_capacity(stale.places.len());
+        if stale.places.is_empty() {
+            return verdicts;
+        }
+        let votes = GroupedVotes::of(self.settings.quorum, &self.views(now));
+        for place in &stale.places {
+            verdicts.push((*place, votes.verdict(*place)));
+        }
+        verdicts
+    }
+
+    /// Settles a verdict, and returns whether the vote is another one now.
+    fn settle(&mut self, place: usize, verdict: QuorumVerdict) -> bool {
+        let (digest, own) = (self.list.digests().get(place), self.own.get(place));
+        let known = (self.verdicts.get_mut(place), self.settled.get_mut(place));
+        let (Some(digest), Some(own), (Some(last), Some(settled))) = (digest, own, known) else {
+            return false;
+        };
+        *last = verdict;
+        let vote = self.agreed.settle(*digest, verdict, *own);
+        std::mem::replace(settled, vote) != vote
+    }
+
+    fn count_unseen(&mut self) {
+        self.unseen = 0;
+        for (verdict, own) in self.verdicts.iter().zip(&self.own) {
+            let is_decided = *verdict != QuorumVerdict::Undecided;
+            self.unseen += usize::from(is_decided && !own.is_clear());
+        }
     }
 
     /// The views that count now, with the own.
@@ -258,32 +326,24 @@ impl FleetMember {
         if !self.is_disputed(now) {
             views.push(FreshView {
                 group: &self.settings.group,
-                known_groups: usize::from(self.board.known_groups(&self.settings.group)),
+                known_groups: usize::from(self.known_groups),
                 votes: &self.own,
             });
         }
         views
     }
 
-    fn note_dissents(&mut self, now: Duration) {
-        let mut dissents = BTreeMap::new();
-        let others = self.board.voters().filter(|(_, voter)| voter.is_fresh(now));
-        let others = others.map(|(name, voter)| (name, voter.aligned.votes.as_slice()));
-        let own = (self.settings.voter.as_str(), self.own.as_slice());
-        for (name, votes) in others.chain([own]) {
-            for (check, (vote, settled)) in votes.iter().zip(&self.settled).enumerate() {
-                if !vote.is_clear() || vote == settled || dissents.len() >= MOST_DISSENTS {
-                    continue;
-                }
-                let key = DissentKey {
-                    check: self.list.digests().get(check).copied().unwrap_or_default(),
-                    voter: name.to_owned(),
-                };
-                let since = self.dissents.get(&key).copied().unwrap_or(now);
-                dissents.insert(key, since);
-            }
+    fn note_dissents(&mut self, stale: &StaleChecks, now: Duration) {
+        if stale.places.is_empty() && !stale.are_all {
+            return;
         }
-        self.dissents = dissents;
+        let mut voters = Vec::new();
+        for (name, voter) in self.board.voters().filter(|(_, voter)| voter.is_fresh(now)) {
+            voters.push((name, voter.aligned.votes.as_slice()));
+        }
+        voters.push((self.settings.voter.as_str(), self.own.as_slice()));
+        let (digests, settled) = (self.list.digests(), self.settled.as_slice());
+        self.dissents.note(now, stale, digests, &voters, settled);
     }
 
     /// The settled vote on every check, by digest, in rising order.
@@ -324,7 +384,7 @@ impl FleetMember {
 
     /// Every voter that says something else than the fleet, and since when.
     pub fn dissents(&self) -> &BTreeMap<DissentKey, Duration> {
-        &self.dissents
+        self.dissents.since()
     }
 
     /// What each voter whose view counts says about a check, the own vote last: voter, group, vote.

@@ -140,23 +140,46 @@ pub fn decide(
     views: &[FreshView<'_>],
     checks: usize,
 ) -> Vec<QuorumVerdict> {
-    if !GroupCount::of(views).is_enough(settings.min_groups) {
-        return vec![QuorumVerdict::Undecided; checks];
-    }
-    let mut groups: BTreeMap<&str, Vec<&[CheckVote]>> = BTreeMap::new();
-    for view in views {
-        groups.entry(view.group).or_default().push(view.votes);
-    }
-    let groups: Vec<Vec<&[CheckVote]>> = groups.into_values().collect();
+    let votes = GroupedVotes::of(settings, views);
     let mut verdicts = Vec::with_capacity(checks);
     for check in 0..checks {
-        let mut tally = VoteTally::default();
-        for voters in &groups {
-            tally.add(group_vote(voters, check));
-        }
-        verdicts.push(tally.verdict(settings.rule));
+        verdicts.push(votes.verdict(check));
     }
     verdicts
+}
+
+/// The views by group, to decide about single checks.
+pub struct GroupedVotes<'v> {
+    rule: QuorumRule,
+    is_enough: bool,
+    groups: Vec<Vec<&'v [CheckVote]>>,
+}
+
+impl<'v> GroupedVotes<'v> {
+    /// Groups these views.
+    pub fn of(settings: QuorumSettings, views: &[FreshView<'v>]) -> GroupedVotes<'v> {
+        let mut groups: BTreeMap<&str, Vec<&[CheckVote]>> = BTreeMap::new();
+        for view in views {
+            groups.entry(view.group).or_default().push(view.votes);
+        }
+        GroupedVotes {
+            rule: settings.rule,
+            is_enough: GroupCount::of(views).is_enough(settings.min_groups),
+            groups: groups.into_values().collect(),
+        }
+    }
+
+    /// The verdict on the check in this place.
+    pub fn verdict(&self, check: usize) -> QuorumVerdict {
+        if !self.is_enough {
+            return QuorumVerdict::Undecided;
+        }
+        let mut tally = VoteTally::default();
+        for voters in &self.groups {
+            tally.add(group_vote(voters, check));
+        }
+        tally.verdict(self.rule)
+    }
 }
 
 /// The vote of a group: up or down by the majority of its voters that say so; a tie is unknown.

@@ -246,6 +246,12 @@ impl SimWorld {
         let server = &mut self.servers[at];
         server.member.set_votes(&votes);
         server.member.decide(clock);
+        let (decided, anew) = (server.member.decided(), server.member.verdicts(clock));
+        assert_eq!(
+            decided, anew,
+            "seed {}: verdicts that were not made anew",
+            self.seed
+        );
         let settled: BTreeMap<u64, CheckVote> = server.member.settled().collect();
         if settled != server.settled {
             server.changes += u64::from(!server.settled.is_empty());

@@ -3,28 +3,16 @@
 //! The fleet's task publishes a new one after every turn. It has what is agreed about each target, for
 //! the fold, and a report, for people and metrics.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::agreed_votes::AgreedVotes;
 use super::differing::DifferingCheck;
 use super::report::FleetReport;
-use crate::health::check::TargetKey;
-use crate::health::quorum::CheckVote;
 
 /// What was agreed counts for this long after the last turn of the task. If the task has ended, which
 /// would be a bug, the server decides alone.
 const STUCK: Duration = Duration::from_secs(10);
-
-/// What is agreed, by target.
-pub(super) type AgreedVotes = HashMap<TargetKey, AgreedVote>;
-
-/// What is agreed about a target: up or down.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct AgreedVote {
-    pub(super) vote: CheckVote,
-    pub(super) since: Instant,
-}
 
 /// What the fleet says now.
 pub struct FleetNow {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::agreed_votes::CheckTargets;
 use super::differing::vote_word;
 use super::leases::LeasesReport;
 use super::orders::report::OrdersReport;
@@ -16,7 +17,6 @@ use crate::control::releases::ReleasesReport;
 use crate::fleet::announcement::{AnnounceCount, AnnounceState};
 use crate::fleet::member::FleetMember;
 use crate::fleet::view_error::HearError;
-use crate::health::check::TargetKey;
 
 /// Most differences that a report lists.
 const MOST_DIFFERENCES: usize = 256;
@@ -177,7 +177,7 @@ pub(super) struct EngineLink<'c> {
 /// The report at `now`.
 pub(super) fn of(
     member: &FleetMember,
-    targets: &BTreeMap<u64, TargetKey>,
+    targets: &CheckTargets,
     link: &EngineLink<'_>,
     now: Duration,
 ) -> FleetReport {
@@ -186,7 +186,7 @@ pub(super) fn of(
     let mut differing: BTreeMap<&str, usize> = BTreeMap::new();
     for (key, since) in member.dissents() {
         *differing.entry(&key.voter).or_default() += 1;
-        let Some(target) = targets.get(&key.check) else {
+        let Some(target) = targets.get(key.check) else {
             continue;
         };
         if differences.len() < MOST_DIFFERENCES {

@@ -13,10 +13,11 @@ use arc_swap::ArcSwap;
 use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::watch;
 
+use super::agreed_votes::{AgreedVotes, CheckTargets};
 use super::differing::DifferingList;
 use super::memory::MemoryKeeper;
 use super::news::FleetNews;
-use super::now::{AgreedVote, AgreedVotes, FleetNow};
+use super::now::FleetNow;
 use super::report::{self, FleetCounts};
 use super::strangers::StrangerList;
 use crate::control::announcement::AnnouncementDesk;
@@ -28,7 +29,8 @@ use crate::fleet::member::{FleetMember, REGULAR};
 use crate::fleet::view::RegionFigures;
 use crate::fleet::view_error::HearError;
 use crate::fleet::votes::{VoteCarrier, VoteNews};
-use crate::health::check::TargetKey;
+use crate::health::check::ProbeTarget;
+use crate::health::machine::HealthState;
 use crate::health::quorum::CheckVote;
 use crate::steering::PickMethod;
 
@@ -65,8 +67,9 @@ pub(super) struct FleetRunner {
     input: RunnerInput,
     output: RunnerOutput,
     start: Instant,
-    /// The target of each digest.
-    targets: BTreeMap<u64, TargetKey>,
+    /// The targets of the own checks, and which target of the monitor has which digest.
+    targets: Arc<CheckTargets>,
+    digests: Vec<(ProbeTarget, u64)>,
     settled: Arc<AgreedVotes>,
     counts: FleetCounts,
     news: FleetNews,
@@ -98,7 +101,8 @@ impl FleetRunner {
             input,
             output,
             start: Instant::now(),
-            targets: BTreeMap::new(),
+            targets: Arc::default(),
+            digests: Vec::new(),
             settled: Arc::default(),
             counts: FleetCounts::default(),
             differing: DifferingList::default(),
@@ -249,35 +253,37 @@ impl FleetRunner {
             return;
         };
         let states = watch.monitor.target_states();
-        let mut maker = DigestMaker::default();
+        let known = self.digests.iter().map(|(target, _)| target);
+        if !known.eq(states.iter().map(|(target, ..)| target)) {
+            self.take_targets(&states);
+        }
         let mut votes = BTreeMap::new();
-        self.targets.clear();
-        for (target, state, is_held) in &states {
-            let digest = maker.digest(target);
-            votes.insert(digest, CheckVote::of(*state, *is_held));
-            self.targets.insert(digest, target.key());
+        for ((_, state, is_held), (_, digest)) in states.iter().zip(&self.digests) {
+            votes.insert(*digest, CheckVote::of(*state, *is_held));
         }
         self.member.set_votes(&votes);
         self.is_due = true;
     }
 
+    /// Takes other targets than before.
+    fn take_targets(&mut self, states: &[(ProbeTarget, HealthState, bool)]) {
+        let mut maker = DigestMaker::default();
+        let mut targets = BTreeMap::new();
+        self.digests.clear();
+        for (target, ..) in states {
+            let digest = maker.digest(target);
+            self.digests.push((target.clone(), digest));
+            targets.insert(digest, target.key());
+        }
+        self.targets = Arc::new(CheckTargets::of(targets));
+    }
+
     /// Publishes what is agreed now.
     fn settle(&mut self) {
-        let mut settled = AgreedVotes::with_capacity(self.targets.len());
-        for (digest, vote) in self.member.settled() {
-            let Some(target) = self.targets.get(&digest).filter(|_| vote.is_clear()) else {
-                continue;
-            };
-            let agreed = match self.settled.get(target) {
-                Some(before) if before.vote == vote => *before,
-                _ => AgreedVote {
-                    vote,
-                    since: Instant::now(),
-                },
-            };
-            settled.insert(target.clone(), agreed);
-        }
-        self.news.settled(&self.settled, &settled, &self.member);
+        // Both are in the order of the digests.
+        let votes = self.member.settled().map(|(_, vote)| vote);
+        let (settled, changes) = self.settled.next(&self.targets, votes, Instant::now());
+        self.news.settled(&changes, &self.member);
         self.settled = Arc::new(settled);
         self.differing.outdate();
         // The version follows the votes, so that who waits for it sees them.
