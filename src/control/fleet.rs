@@ -20,7 +20,6 @@ pub mod reports;
 mod runner;
 mod strangers;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -41,8 +40,7 @@ use crate::fleet::member::{FleetMember, MemberSettings};
 use crate::fleet::nats::NatsSettings;
 use crate::fleet::nats_kv::{KvBucket, KvSettings};
 use crate::fleet::votes::VoteCarrier;
-use crate::health::check::TargetKey;
-use crate::health::monitor::TargetHealth;
+use crate::health::monitor::{HealthReport, TargetHealth};
 use crate::health::probe::{AlpnProtocol, TrustStore};
 use crate::health::quorum::{CheckVote, state_by_vote};
 use crate::text::is_plain_name;
@@ -91,6 +89,8 @@ impl FleetHandle {
         let first = FleetNow {
             turned_at: Instant::now(),
             settled: Arc::default(),
+            contrary: Arc::default(),
+            own_version: 0,
             differing: Arc::default(),
             report: FleetReport::default(),
         };
@@ -155,12 +155,23 @@ impl FleetHandle {
     }
 
     /// Puts what is agreed in the place of what this server sees alone.
-    pub(super) fn overrule(&self, targets: &mut HashMap<TargetKey, TargetHealth>) {
+    pub(super) fn overrule(&self, seen: &mut HealthReport) {
         let now = self.now.load();
         if now.is_stuck() {
             return;
         }
-        for (key, target) in targets {
+        if seen.version == now.own_version {
+            // Everywhere else, what is seen is what is agreed.
+            for key in now.contrary.iter() {
+                if let (Some(target), Some(agreed)) =
+                    (seen.targets.get_mut(key), now.settled.get(key))
+                {
+                    overrule(target, agreed);
+                }
+            }
+            return;
+        }
+        for (key, target) in &mut seen.targets {
             if let Some(agreed) = now.settled.get(key) {
                 overrule(target, agreed);
             }

@@ -10,13 +10,14 @@
 //! The memory is bounded: at most [`MOST_VOTERS`], each with one view.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::bounds::{FRESH, MOST_VOTERS};
 use super::check_list::{AlignedVotes, CheckList, DigestRanges};
 use super::speakers::Speakers;
 use super::stale_checks::StaleChecks;
-use super::view::{RegionFigures, VoterView};
+use super::view::{KnownBlocks, ReadView, RegionFigures, VoterView};
 use super::view_error::HearError;
 use crate::health::quorum::FreshView;
 
@@ -40,6 +41,8 @@ pub struct BoardVoter {
     pub aligned: AlignedVotes,
     /// When that view arrived.
     pub heard_at: Duration,
+    /// As in [`ReadView::packed`].
+    packed: Vec<u8>,
     speakers: Speakers,
     kinship: VoterKinship,
 }
@@ -104,10 +107,11 @@ impl ViewBoard {
     pub fn hear(
         &mut self,
         now: Duration,
-        view: VoterView,
+        read: ReadView<'_>,
         list: &CheckList,
         stale: &mut StaleChecks,
     ) -> Result<bool, HearError> {
+        let ReadView { view, packed } = read;
         let Some(voter) = self.voters.get_mut(&view.voter) else {
             self.make_room(now)?;
             let mut speakers = Speakers::default();
@@ -117,6 +121,7 @@ impl ViewBoard {
                 view,
                 aligned: AlignedVotes::default(),
                 heard_at: now,
+                packed: packed.to_vec(),
                 speakers,
                 kinship: VoterKinship::Unclear,
             };
@@ -130,8 +135,11 @@ impl ViewBoard {
             return Err(HearError::TwoServers { voter: view.voter });
         }
         heard?;
-        let is_same = view.bits == voter.view.bits
-            && view.blocks == voter.view.blocks
+        let has_same_blocks = Arc::ptr_eq(&view.blocks, &voter.view.blocks);
+        if !has_same_blocks {
+            voter.packed = packed.to_vec();
+        }
+        let is_same = has_same_blocks
             && view.group == voter.view.group
             && view.known_groups == voter.view.known_groups;
         voter.view = view;
@@ -140,6 +148,18 @@ impl ViewBoard {
             voter.align(list, stale);
         }
         Ok(!is_same || !was_fresh)
+    }
+
+    /// The checks and votes of a voter's last view; `None`: there is none.
+    pub fn blocks_of(&self, voter: &str) -> Option<KnownBlocks<'_>> {
+        let voter = self.voters.get(voter)?;
+        if voter.packed.is_empty() {
+            return None;
+        }
+        Some(KnownBlocks {
+            packed: &voter.packed,
+            blocks: &voter.view.blocks,
+        })
     }
 
     /// Puts all votes in the order of another list, all of whose checks are stale then.
@@ -262,7 +282,11 @@ mod tests {
 
     fn hear(board: &mut ViewBoard, when: u64, view: VoterView) -> Result<bool, HearError> {
         let mut stale = StaleChecks::default();
-        board.hear(at(when), view, &CheckList::default(), &mut stale)
+        // The real reader finds the blocks again that say the same.
+        let octets = view.write();
+        let read = VoterView::read_beside(&octets, "world", |voter| board.blocks_of(voter));
+        let read = read.expect("a view of this fleet");
+        board.hear(at(when), read, &CheckList::default(), &mut stale)
     }
 
     #[test]

@@ -149,7 +149,7 @@ impl CheckList {
             is_foreign: false,
         };
         let own_blocks = self.cut(view.bits);
-        for (at, (cut, block)) in own_blocks.iter().zip(&view.blocks).enumerate() {
+        for (at, (cut, block)) in own_blocks.iter().zip(view.blocks.iter()).enumerate() {
             let own = self.digests.get(cut.range.clone()).unwrap_or_default();
             let votes = aligned.votes.get_mut(cut.range.clone()).unwrap_or_default();
             if own.len() == block.votes.len() && cut.digest == block.digest {
@@ -241,7 +241,7 @@ mod tests {
     fn view_of(list: &CheckList, votes: &[CheckVote], spelled: DigestRanges) -> VoterView {
         VoterView {
             bits: list.bits(),
-            blocks: list.blocks(votes, &spelled),
+            blocks: list.blocks(votes, &spelled).into(),
             ..crate::fleet::testing::view("a", 1)
         }
     }

@@ -192,17 +192,19 @@ impl FleetMember {
     /// The message is no view that counts. Nothing has changed, except that a name that turns out to
     /// be used twice no longer counts.
     pub fn hear(&mut self, now: Duration, subject: &str, octets: &[u8]) -> Result<bool, HearError> {
-        let view = VoterView::read(octets, &self.settings.fleet)?;
+        let fleet = &self.settings.fleet;
+        let read = VoterView::read_beside(octets, fleet, |voter| self.board.blocks_of(voter))?;
+        let view = &read.view;
         if view.voter != subject {
             return Err(HearError::OtherVoter {
                 subject: subject.to_owned(),
-                voter: view.voter,
+                voter: view.voter.clone(),
             });
         }
         if view.voter == self.settings.voter {
-            return self.hear_own_name(now, &view);
+            return self.hear_own_name(now, view);
         }
-        let changed = self.board.hear(now, view, &self.list, &mut self.stale)?;
+        let changed = self.board.hear(now, read, &self.list, &mut self.stale)?;
         if self.board.differing(now) != self.pace.spelled {
             self.pace.has_news = true;
         }
@@ -361,6 +363,11 @@ impl FleetMember {
         self.settled.get(at).copied()
     }
 
+    /// The own votes, in the order of [`FleetMember::settled`].
+    pub fn own_votes(&self) -> &[CheckVote] {
+        &self.own
+    }
+
     /// The number of own checks.
     pub fn checks(&self) -> usize {
         self.own.len()
@@ -469,7 +476,7 @@ impl FleetMember {
             sequence: self.sequence,
             known_groups: self.pace.known_groups,
             bits: self.list.bits(),
-            blocks: self.list.blocks(&self.own, &self.pace.spelled),
+            blocks: self.list.blocks(&self.own, &self.pace.spelled).into(),
             regions: self.regions.clone(),
             announcement: self.announcement,
         }

@@ -69,6 +69,18 @@ impl AgreedVotes {
         self.votes.get(*place).copied().flatten()
     }
 
+    /// The targets of which a server sees something else than is agreed, or nothing. `own` is in the
+    /// order of the targets.
+    pub(super) fn contrary_to(&self, own: &[CheckVote]) -> Vec<TargetKey> {
+        let mut contrary = Vec::new();
+        for (place, (agreed, own)) in self.votes.iter().zip(own).enumerate() {
+            if agreed.is_some_and(|agreed| agreed.vote != *own) {
+                contrary.extend(self.targets.at(place).cloned());
+            }
+        }
+        contrary
+    }
+
     /// The next votes on these targets, in their order, and what has changed with them. A vote that
     /// stays keeps its time.
     pub(super) fn next(
@@ -140,5 +152,9 @@ mod tests {
         let (third, changes) = second.next(&more, [Up, Down, Up].into_iter(), later);
         assert_eq!(changes.len(), 1);
         assert_eq!(third.get(few.get(2).unwrap()).unwrap().vote, Down);
+        assert_eq!(
+            third.contrary_to(&[Up, Unknown, Up]),
+            [few.get(2).unwrap().clone()]
+        );
     }
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::agreed_votes::AgreedVotes;
 use super::differing::DifferingCheck;
 use super::report::FleetReport;
+use crate::health::check::TargetKey;
 
 /// What was agreed counts for this long after the last turn of the task. If the task has ended, which
 /// would be a bug, the server decides alone.
@@ -20,6 +21,10 @@ pub struct FleetNow {
     pub(super) turned_at: Instant,
     /// What is agreed about each target.
     pub(super) settled: Arc<AgreedVotes>,
+    /// Where this server sees something else than is agreed, or nothing, as of `own_version`.
+    pub(super) contrary: Arc<Vec<TargetKey>>,
+    /// The version of the monitor's report that the own votes are of.
+    pub(super) own_version: u64,
     /// Checks about which servers say different things.
     pub differing: Arc<Vec<DifferingCheck>>,
     /// For people and metrics.

@@ -29,7 +29,7 @@ use crate::fleet::member::{FleetMember, REGULAR};
 use crate::fleet::view::RegionFigures;
 use crate::fleet::view_error::HearError;
 use crate::fleet::votes::{VoteCarrier, VoteNews};
-use crate::health::check::ProbeTarget;
+use crate::health::check::{ProbeTarget, TargetKey};
 use crate::health::machine::HealthState;
 use crate::health::quorum::CheckVote;
 use crate::steering::PickMethod;
@@ -40,6 +40,8 @@ const PAUSE: Duration = Duration::from_millis(10);
 const PART: u32 = 10;
 /// A report is made at most this often, unless something is decided.
 const REPORT: Duration = Duration::from_millis(200);
+/// The figures of regions are added up at most this often.
+const FIGURES: Duration = Duration::from_secs(2);
 /// How long after the engine was reached every other server has spoken.
 const FIRST_ROUND: Duration = Duration::from_millis(1200);
 
@@ -71,6 +73,9 @@ pub(super) struct FleetRunner {
     targets: Arc<CheckTargets>,
     digests: Vec<(ProbeTarget, u64)>,
     settled: Arc<AgreedVotes>,
+    /// As in [`FleetNow`].
+    contrary: Arc<Vec<TargetKey>>,
+    own_version: u64,
     counts: FleetCounts,
     news: FleetNews,
     differing: DifferingList,
@@ -85,6 +90,8 @@ pub(super) struct FleetRunner {
     decide_at: Duration,
     /// When the next turn makes a report.
     report_at: Duration,
+    /// When the next view has new figures of regions.
+    figures_at: Duration,
 }
 
 impl FleetRunner {
@@ -104,6 +111,8 @@ impl FleetRunner {
             targets: Arc::default(),
             digests: Vec::new(),
             settled: Arc::default(),
+            contrary: Arc::default(),
+            own_version: 0,
             counts: FleetCounts::default(),
             differing: DifferingList::default(),
             strangers: StrangerList::default(),
@@ -112,6 +121,7 @@ impl FleetRunner {
             is_due: true,
             decide_at: Duration::ZERO,
             report_at: Duration::ZERO,
+            figures_at: Duration::ZERO,
         }
     }
 
@@ -191,12 +201,15 @@ impl FleetRunner {
     /// Decides and publishes.
     fn turn(&mut self) {
         let now = self.now();
-        if std::mem::take(&mut self.has_own) {
+        let is_other = std::mem::take(&mut self.has_own);
+        if is_other {
             self.take_own_votes();
         }
         if std::mem::take(&mut self.is_due) || self.decide_at <= now {
             if self.member.decide(now) {
                 self.settle();
+            } else if is_other {
+                self.note_contrary();
             }
             let expiry = self.member.next_expiry(now) + Duration::from_millis(1);
             self.decide_at = expiry.min(now + REGULAR);
@@ -211,7 +224,10 @@ impl FleetRunner {
         self.member
             .set_announcement(self.input.announcement.state());
         if self.member.next_due() <= now && !is_silent {
-            self.member.set_regions(self.region_figures());
+            if self.figures_at <= now {
+                self.figures_at = now + FIGURES;
+                self.member.set_regions(self.region_figures());
+            }
             let view = self.member.next_view(now);
             self.carrier.publish(view);
         }
@@ -243,6 +259,8 @@ impl FleetRunner {
         self.output.now.store(Arc::new(FleetNow {
             turned_at: Instant::now(),
             settled: self.settled.clone(),
+            contrary: self.contrary.clone(),
+            own_version: self.own_version,
             differing: self.differing.now(member, targets, &self.settled, now),
             report,
         }));
@@ -252,7 +270,8 @@ impl FleetRunner {
         let Some(watch) = self.input.watch.get() else {
             return;
         };
-        let states = watch.monitor.target_states();
+        let (version, states) = watch.monitor.target_states();
+        self.own_version = version;
         let known = self.digests.iter().map(|(target, _)| target);
         if !known.eq(states.iter().map(|(target, ..)| target)) {
             self.take_targets(&states);
@@ -285,16 +304,23 @@ impl FleetRunner {
         let (settled, changes) = self.settled.next(&self.targets, votes, Instant::now());
         self.news.settled(&changes, &self.member);
         self.settled = Arc::new(settled);
+        self.note_contrary();
         self.differing.outdate();
         // The version follows the votes, so that who waits for it sees them.
         let before = self.output.now.load_full();
         self.output.now.store(Arc::new(FleetNow {
             turned_at: Instant::now(),
             settled: self.settled.clone(),
+            contrary: self.contrary.clone(),
+            own_version: self.own_version,
             differing: before.differing.clone(),
             report: before.report.clone(),
         }));
         self.output.version.send_modify(|version| *version += 1);
+    }
+
+    fn note_contrary(&mut self) {
+        self.contrary = Arc::new(self.settled.contrary_to(self.member.own_votes()));
     }
 
     /// The answers per second of each region, added up over services, and the mean load that its
