@@ -157,6 +157,9 @@ fn fleet_line(fleet: &FleetReport) -> String {
     if fleet.disputed {
         line += ", another server has the name of this one";
     }
+    if fleet.needs_restart {
+        line += ", a changed [fleet] waits for a restart";
+    }
     if fleet.outvoted > 0 {
         line += &format!(", outvoted on {}", counted(fleet.outvoted, "check"));
     }
