@@ -74,7 +74,11 @@ pub(super) fn keys_of_steered(
     for zone in zones {
         let mut found = ActiveKeys::default();
         if zone.is_presigned() && steered.contains(&zone.origin) {
-            match source.map_or_else(|| Ok(ActiveKeys::default()), |it| keys_of(it, zone)) {
+            let found_keys = match source {
+                Some(source) => keys_of(config, source, zone),
+                None => Ok(ActiveKeys::default()),
+            };
+            match found_keys {
                 Ok(keys) if keys.signs() => found = keys,
                 Ok(_) => mistakes.extend(without_key(config, zone)),
                 Err(mistake) => mistakes.push(mistake),
@@ -89,7 +93,10 @@ pub(super) fn keys_of_steered(
 }
 
 /// The keys that sign the zone and are in its DNSKEY set.
-fn keys_of(source: &KeySource, zone: &Zone) -> Result<ActiveKeys, String> {
+fn keys_of(config: &Config, source: &KeySource, zone: &Zone) -> Result<ActiveKeys, String> {
+    let Some(dnssec) = &config.dnssec else {
+        return Ok(ActiveKeys::default());
+    };
     let origin = zone.origin.to_lower();
     let keys = source.folder.of_zone(origin.as_wire());
     let mut roles = KeyRoles::default();
@@ -98,7 +105,7 @@ fn keys_of(source: &KeySource, zone: &Zone) -> Result<ActiveKeys, String> {
             roles.sign_zone.push(index);
         }
     }
-    let active = active_keys(keys, &roles, source.bundle.is_some())
+    let active = active_keys(keys, &roles, &dnssec.tokens, source.bundle.is_some())
         .map_err(|error| format!("{}: {error}", zone.file.display()))?;
     for key in &active.sign_zone {
         check_speed(zone, key.public().algorithm(), true, false)?;
