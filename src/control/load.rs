@@ -293,7 +293,8 @@ fn load_config(
     files.append(&mut signing.files);
     warnings.append(&mut signing.warnings);
     let bundle = signing.draft.take();
-    let (catalog, zone_warnings) = compile(&config, &zones, atlas.atlas.clone(), &signing.signers)?;
+    let (catalog, zone_warnings) = compile(&config, &zones, atlas.atlas.clone(), &signing.signers)
+        .inspect_err(|_| signing.keep())?;
     let prints = ContentPrints::of(&read.sources, &catalog, &zones.zones);
     let known = zones.known.take().filter(|_| zone_warnings.is_empty());
     drop(zones);

@@ -102,6 +102,16 @@ pub struct PreparedSigning {
 }
 
 impl PreparedSigning {
+    /// Keeps the signatures of zones that were made before the load was refused. A token makes them
+    /// slowly, and the next load should not begin anew.
+    pub fn keep(&self) {
+        if let Some([of_zones, _]) = &self.sessions
+            && let Err(reason) = of_zones.flush()
+        {
+            tracing::warn!("signatures are not kept for the next load: {reason}");
+        }
+    }
+
     /// Saves the signatures that were made. Those of zones are not needed any more. Returns when a
     /// load is due that signs anew, in seconds since 1970; `None`: nothing is signed.
     pub fn save(mut self) -> Option<u64> {

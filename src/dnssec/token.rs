@@ -24,8 +24,8 @@ use ring::rand::{SecureRandom, SystemRandom};
 #[cfg(feature = "pkcs11")]
 use self::line::TokenLine;
 #[cfg(not(feature = "pkcs11"))]
-use self::no_line::TokenLine;
-use super::token_uri::{TokenObject, TokenSelector, TokenUri};
+use self::no_line::NoTokenLine as TokenLine;
+use super::token_uri::{TokenAddress, TokenObject, TokenUri};
 use super::{SigningAlgorithm, ZoneKey};
 use crate::dns::Name;
 
@@ -47,17 +47,6 @@ pub struct TokenSetup {
     pub module: Option<PathBuf>,
     /// The file with the PIN of tokens whose URI names none.
     pub pin_file: Option<PathBuf>,
-}
-
-/// A token, and how it is reached.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct TokenAddress {
-    /// The library that talks to it.
-    pub module: PathBuf,
-    /// The file with its PIN; `None`: it wants none.
-    pub pin_file: Option<PathBuf>,
-    /// Which of the tokens of the module it is.
-    pub selector: TokenSelector,
 }
 
 impl TokenSetup {

@@ -46,6 +46,17 @@ pub struct TokenUri {
     pub pin_file: Option<PathBuf>,
 }
 
+/// A token, and how it is reached.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct TokenAddress {
+    /// The library that talks to it.
+    pub module: PathBuf,
+    /// The file with its PIN; `None`: it wants none.
+    pub pin_file: Option<PathBuf>,
+    /// Which of the tokens of the module it is.
+    pub selector: TokenSelector,
+}
+
 impl TokenUri {
     /// The same token and another object.
     pub fn with_object(&self, object: TokenObject) -> TokenUri {

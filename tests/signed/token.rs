@@ -311,7 +311,8 @@ fn a_failover_does_not_wait_for_a_token_that_hangs() {
     let services = failover::services(first.port)
         .replace("127.0.1.1", "127.0.3.1")
         .replace("127.0.1.2", "127.0.3.2")
-        .replace("127.0.2.1", "127.0.3.3");
+        .replace("127.0.2.1", "127.0.3.3")
+        .replace("ttl = 1\n", "ttl = 1\nramp = \"0s\"\n");
     let server = start(with_token(world::setup_with(TOKEN, &services)));
     write_anchors(&server);
     let lock = lock_token(server.folder());
@@ -459,7 +460,7 @@ fn a_key_that_others_put_into_the_token_is_taken_in() {
 fn an_object_that_is_another_key_signs_nothing_that_is_served() {
     let server = start(setup());
     let folder = server.stopped();
-    // The keys of two zones change places.
+    // One zone has the key of the other.
     let mut files = Vec::new();
     for entry in fs::read_dir(folder.path().join("keys"))
         .expect("keys")
@@ -472,6 +473,7 @@ fn an_object_that_is_another_key_signs_nothing_that_is_served() {
             files.push((path, text.clone(), label.expect("a label").to_owned()));
         }
     }
+    files.sort();
     let [(one, text, label), (_, _, other)] = &files[..] else {
         panic!("{files:?}");
     };
@@ -482,6 +484,13 @@ fn an_object_that_is_another_key_signs_nothing_that_is_served() {
         refused.contains("so the object is another key; correct Label"),
         "{refused}"
     );
+    assert!(
+        refused.contains("the zone below.example.test cannot be signed"),
+        "{refused}"
+    );
+    // What the other zone needs was signed before, and is not signed again.
+    let kept = fs::metadata(folder.path().join("state/signatures")).expect("it is kept");
+    assert!(kept.len() > 500, "{}", kept.len());
 }
 
 #[test]

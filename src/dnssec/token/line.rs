@@ -12,10 +12,9 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use super::TokenAddress;
 use super::session::TokenSession;
 use crate::dnssec::SigningAlgorithm;
-use crate::dnssec::token_uri::TokenObject;
+use crate::dnssec::token_uri::{TokenAddress, TokenObject};
 
 /// How long a signature may take.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -5,17 +5,16 @@
 
 use std::convert::Infallible;
 
-use super::{BUILT_WITHOUT, TokenAddress};
 use crate::dnssec::SigningAlgorithm;
-use crate::dnssec::token_uri::TokenObject;
+use crate::dnssec::token_uri::{TokenAddress, TokenObject};
 
 /// A line that cannot exist.
-pub(super) struct TokenLine(Infallible);
+pub(super) struct NoTokenLine(Infallible);
 
-impl TokenLine {
-    /// Refuses.
-    pub(super) fn to(_: TokenAddress) -> Result<TokenLine, String> {
-        Err(BUILT_WITHOUT.to_owned())
+impl NoTokenLine {
+    /// Refuses. The caller says why.
+    pub(super) fn to(_: TokenAddress) -> Result<NoTokenLine, String> {
+        Err(String::new())
     }
 
     pub(super) fn sign(

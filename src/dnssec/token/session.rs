@@ -19,10 +19,9 @@ use cryptoki::slot::{Slot, TokenInfo};
 use cryptoki::types::AuthPin;
 use ring::digest::{SHA256, SHA384, digest};
 
-use super::TokenAddress;
 use super::objects::{self, KeyRequest};
 use crate::dnssec::SigningAlgorithm;
-use crate::dnssec::token_uri::{TokenObject, TokenSelector};
+use crate::dnssec::token_uri::{TokenAddress, TokenObject, TokenSelector};
 use crate::files::{self, FileKind, FilePrint};
 
 /// How long nobody connects after an attempt has failed.
