@@ -16,7 +16,7 @@ COPY src src
 COPY benches benches
 COPY geodata geodata
 COPY zones zones
-RUN cargo build --release --locked --bin meridian && strip target/release/meridian
+RUN cargo build --release --locked --features pkcs11 --bin meridian && strip target/release/meridian
 
 FROM debian:bookworm-slim
 LABEL org.opencontainers.image.title="Meridian" \

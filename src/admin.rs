@@ -65,7 +65,7 @@ pub use fleet_status::{
     ClockDifference, FleetOrderStatus, FleetRates, FleetServerStatus, FleetStatus,
 };
 pub use forms::{OrderTime, PlainText, read_bias, read_weight};
-pub use health::{EndpointHealth, ProbeTimes, RegionHealth, ServiceStatus};
+pub use health::{EndpointHealth, ProbeTimes, REGION_STATES, RegionHealth, ServiceStatus};
 pub use overrides::ChangeDone;
 pub use page::WORLD;
 pub use releases::{PieceRequest, ReleaseDone, ReleaseRequest};

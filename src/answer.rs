@@ -30,6 +30,7 @@ mod additional;
 mod any;
 mod copies;
 mod denial;
+mod hashed;
 mod hints;
 mod negative;
 mod pointers;

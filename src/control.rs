@@ -12,7 +12,7 @@ pub mod clock;
 pub mod worker;
 
 mod memory;
-mod on_demand;
+pub mod on_demand;
 mod parent_notices;
 mod parents;
 pub mod private_file;

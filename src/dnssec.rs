@@ -4,10 +4,12 @@
 //! and a [`SigningKey`] is what signs. [`sign_rrset`] makes one signature over an RRset,
 //! and [`verify_rrset`] checks one. [`key_file`] and [`key_folder`] read and write the files of
 //! other nameservers. [`SignatureStore`] keeps signatures over a restart, and a [`ZoneSigner`] signs
-//! only what it lacks. A [`SignatureBundle`] takes signatures to servers without keys.
+//! only what it lacks. A [`SignatureBundle`] takes signatures to servers without keys. A private key
+//! may be in a PKCS#11 [`token`].
 //!
 //! Nothing in here knows the catalog, the configuration or queries. Nothing reads a clock: the time
-//! is an argument, or a function that the caller gives, in seconds since 1970.
+//! is an argument, or a function that the caller gives, in seconds since 1970. Only a token is waited
+//! for, and not for long.
 
 #![cfg_attr(
     not(test),
@@ -36,7 +38,10 @@ pub mod rollover;
 pub mod rrsig;
 pub mod serial;
 pub mod signed_data;
+pub mod signing_session;
 pub mod store;
+pub mod token;
+pub mod token_uri;
 pub mod validity;
 pub mod zone_key;
 pub mod zone_signer;
@@ -52,10 +57,13 @@ pub use rollover::ZoneRoll;
 pub use rrsig::{SignatureFault, SignatureFields, sign_rrset, verify_rrset};
 pub use serial::SerialRule;
 pub use signed_data::{RrsetHead, SignatureDigest, SignedData};
+pub use signing_session::SigningSession;
 pub use store::{SignatureStore, StoredSignature};
+pub use token::TokenSetup;
+pub use token_uri::TokenUri;
 pub use validity::{ValidityPeriod, ValidityRules};
 pub use zone_key::{DigestType, ZoneKey};
-pub use zone_signer::{MadeSignature, SigningError, SigningRoom, SigningSession, ZoneSigner};
+pub use zone_signer::{MadeSignature, SigningError, SigningRoom, ZoneSigner};
 
 /// The Protocol field of DNSKEY records (RFC 4034 section 2.1.2).
 const DNSKEY_PROTOCOL: u8 = 3;

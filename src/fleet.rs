@@ -17,6 +17,7 @@ pub mod bounds;
 pub mod check_list;
 pub mod desired;
 pub mod digest;
+pub mod dissents;
 pub mod lease_carrier;
 pub mod lease_news;
 pub mod member;
@@ -31,9 +32,11 @@ pub mod report_board;
 pub mod rings;
 pub mod server_report;
 mod speakers;
+mod stale_checks;
 pub mod status_carrier;
 pub mod view;
 pub mod view_error;
+pub mod vote_memory;
 pub mod votes;
 
 #[cfg(test)]

@@ -197,7 +197,7 @@ pub fn scopes(
             return verify_scopes(&live.table);
         }
         ScopeBasis::Band(band) => banded(snapshot, config, service, *band),
-        ScopeBasis::Atlas(atlas) => relocated(config, service, atlas),
+        ScopeBasis::Atlas(atlas) => relocated(&snapshot.catalog, config, service, atlas),
     };
     let availability = snapshot.live.availability().of(id.0 as usize);
     let live = other.and_then(|other| LiveView::alone(&other, family, availability));

@@ -57,7 +57,7 @@ pub struct FleetStatus {
     /// Why the bucket of orders does not count; absent: it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub orders_alarm: Option<String>,
-    /// Servers that have no check in common with the one that was asked.
+    /// Servers that never had a check in common with the one that was asked. They do not count.
     pub strangers: Vec<String>,
     /// What the NATS servers refuse to the reports of the server that was asked; absent: nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -46,11 +46,27 @@ pub struct ServiceStatus {
 /// The state of an endpoint without a check.
 const UNCHECKED: &str = "unchecked";
 
+/// The states of a region.
+pub const REGION_STATES: &[&str] = &[
+    "up",
+    UNCHECKED,
+    "degraded",
+    "returning",
+    "full",
+    "drained",
+    "down",
+];
+
 /// One region of a service.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RegionHealth {
     /// The name of the region.
     pub region: String,
+    /// `drained` if an override keeps all clients away, `down` if its health does, `full` at its
+    /// capacity, `returning` if all is up and it takes a part of its clients only, `degraded` if
+    /// something of it is not up, else `up`, or `unchecked` if nothing of it is probed.
+    #[serde(default)]
+    pub state: String,
     /// The part of its clients that it takes now, in per cent.
     pub share_percent: f64,
     /// Answers that this server has sent to it since the service was last compiled.
@@ -227,8 +243,9 @@ impl<'v> ServiceReader<'v> {
         }
         let availability = self.availability(index);
         let reason = availability.and_then(|now| now.reason.as_deref());
-        RegionHealth {
+        let mut health = RegionHealth {
             region: name,
+            state: String::new(),
             share_percent: availability.map_or(1.0, |now| now.share.fraction()) * 100.0,
             answers: view.answers.get(key).copied().unwrap_or_default(),
             answers_per_second: rounded(view.rates.get(key).copied().unwrap_or_default()),
@@ -236,7 +253,9 @@ impl<'v> ServiceReader<'v> {
             full: reason == Some(FULL),
             order: view.region_order(key).map(str::to_owned),
             endpoints,
-        }
+        };
+        health.state = health.state_word().to_owned();
+        health
     }
 
     fn availability(&self, region: usize) -> Option<&'v RegionAvailability> {
@@ -317,12 +336,50 @@ fn has_addresses(target: &EndpointTarget) -> bool {
     matches!(target, EndpointTarget::Name(_) | EndpointTarget::Host(_))
 }
 
+impl ServiceStatus {
+    /// Whether all of its clients have a live region, as far as they are counted.
+    pub fn is_covered(&self) -> bool {
+        self.coverage.iter().all(Coverage::is_whole)
+    }
+}
+
 impl RegionHealth {
     /// Whether it takes all of its clients and has no endpoint with a problem.
     fn is_well(&self) -> bool {
         self.share_percent == 100.0
             && self.order.is_none()
             && self.endpoints.iter().all(EndpointHealth::is_well)
+    }
+
+    /// One of [`REGION_STATES`].
+    fn state_word(&self) -> &'static str {
+        let all_up = self.endpoints.iter().all(|endpoint| endpoint.up);
+        if self.share_percent == 0.0 || self.endpoints.iter().all(|endpoint| !endpoint.up) {
+            return if self.is_drained() { "drained" } else { "down" };
+        }
+        if self.full {
+            return "full";
+        }
+        if self.share_percent < 100.0 && all_up {
+            return "returning";
+        }
+        let is_degraded = |endpoint: &EndpointHealth| endpoint.verdict == "degraded";
+        if !all_up || self.endpoints.iter().any(is_degraded) {
+            return "degraded";
+        }
+        if self.is_checked() { "up" } else { UNCHECKED }
+    }
+
+    /// Whether drains keep all clients away: one of the region, or one of each endpoint.
+    fn is_drained(&self) -> bool {
+        let is_drain = |order: &String| order.starts_with("is drained");
+        match &self.order {
+            Some(order) => is_drain(order),
+            None => {
+                let mut endpoints = self.endpoints.iter();
+                endpoints.all(|endpoint| endpoint.order.as_ref().is_some_and(is_drain))
+            }
+        }
     }
 
     /// Whether any of its endpoints is probed.
@@ -335,5 +392,66 @@ impl RegionHealth {
 impl EndpointHealth {
     fn is_well(&self) -> bool {
         self.up && self.order.is_none() && self.reason.is_none() && self.not_probed.is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn endpoint(up: bool, verdict: &str, order: Option<&str>) -> EndpointHealth {
+        EndpointHealth {
+            up,
+            verdict: verdict.to_owned(),
+            order: order.map(str::to_owned),
+            ..EndpointHealth::default()
+        }
+    }
+
+    fn region(share_percent: f64, endpoints: Vec<EndpointHealth>) -> RegionHealth {
+        RegionHealth {
+            share_percent,
+            endpoints,
+            ..RegionHealth::default()
+        }
+    }
+
+    #[test]
+    fn a_region_has_one_state() {
+        let (up, down) = (endpoint(true, "up", None), endpoint(false, "down", None));
+        let drained = endpoint(false, "up", Some("is drained by anna"));
+        let ordered = |order: &str| RegionHealth {
+            order: Some(order.to_owned()),
+            ..region(0.0, vec![up.clone()])
+        };
+        let full = RegionHealth {
+            full: true,
+            ..region(40.0, vec![up.clone()])
+        };
+        let cases = [
+            ("up", region(100.0, vec![up.clone(), up.clone()])),
+            (
+                "unchecked",
+                region(100.0, vec![endpoint(true, UNCHECKED, None)]),
+            ),
+            (
+                "degraded",
+                region(100.0, vec![endpoint(true, "degraded", None)]),
+            ),
+            ("degraded", region(100.0, vec![up.clone(), down.clone()])),
+            ("returning", region(40.0, vec![up.clone()])),
+            ("full", full),
+            ("drained", ordered("is drained by anna: new kernel")),
+            ("down", ordered("is forced down by bob")),
+            (
+                "drained",
+                region(100.0, vec![drained.clone(), drained.clone()]),
+            ),
+            ("down", region(100.0, vec![drained, down])),
+        ];
+        for (state, region) in cases {
+            assert_eq!(region.state_word(), state, "{region:?}");
+            assert!(REGION_STATES.contains(&state));
+        }
     }
 }

@@ -129,7 +129,7 @@ impl Metrics {
             serials.push(MetricSample::new("zone", origin, i64::from(zone.serial)));
         }
         page.gauges("zone_serial", "SOA SERIAL of each zone", serials)?;
-        signatures::write(page, &control.snapshot().catalog)?;
+        signatures::write(page, &control.snapshot().catalog, &self.0.stats)?;
         let uptime = self.0.started.elapsed().as_secs() as i64;
         page.gauge("uptime_seconds", "Seconds since the start", uptime)?;
         let mut resident = Vec::new();

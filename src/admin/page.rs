@@ -26,7 +26,7 @@ pub struct PageAsset {
 }
 
 /// Every file of the page.
-pub const ASSETS: [PageAsset; 14] = [
+pub const ASSETS: [PageAsset; 15] = [
     PageAsset {
         path: "/",
         about: "The console",
@@ -68,6 +68,11 @@ pub const ASSETS: [PageAsset; 14] = [
         "/console/shares.js",
         "The console's table of shares and what-if",
         include_str!("page/shares.js"),
+    ),
+    script(
+        "/console/services.js",
+        "The console's list of services",
+        include_str!("page/services.js"),
     ),
     script(
         "/console/why.js",

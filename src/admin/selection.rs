@@ -1,10 +1,12 @@
 //! The query of `GET /v1/status`: which part of the status a client wants.
 //!
 //! It selects services, regions and endpoints, and pages through long lists by `limit` and `after`.
+//! Pages are in the order of the names, and `after` is a name, which need not exist. So a reload
+//! between two pages neither repeats a service nor leaves one out.
 
 use super::error::ApiError;
 use super::forms::{ParameterForm, read_whole};
-use super::health::ServiceStatus;
+use super::health::{REGION_STATES, ServiceStatus};
 use super::query::{QueryPairs, QueryParameter};
 use super::status::ServerStatus;
 use crate::config::Config;
@@ -12,6 +14,8 @@ use crate::control::overrides::{find_region, find_service};
 
 /// Most services of a page.
 const MOST_PAGE: u64 = 10_000;
+/// Services of a page for which no `limit` is given.
+const USUAL_PAGE: usize = 1000;
 
 /// The parameters of the query.
 pub const PARAMETERS: &[QueryParameter] = &[
@@ -19,6 +23,11 @@ pub const PARAMETERS: &[QueryParameter] = &[
         "service",
         ParameterForm::Named,
         "Only this service; can be repeated",
+    ),
+    QueryParameter::optional(
+        "match",
+        ParameterForm::Named,
+        "Only services whose name contains this, in capital or small letters",
     ),
     QueryParameter::optional(
         "region",
@@ -29,6 +38,11 @@ pub const PARAMETERS: &[QueryParameter] = &[
         "down",
         ParameterForm::Words(&["true", "false"]),
         "true: only services with problems",
+    ),
+    QueryParameter::optional(
+        "state",
+        ParameterForm::Words(REGION_STATES),
+        "Only services with a region in this state",
     ),
     QueryParameter::optional(
         "endpoints",
@@ -46,7 +60,7 @@ pub const PARAMETERS: &[QueryParameter] = &[
             least: 1,
             most: MOST_PAGE,
         },
-        "The most services to list. Default: all",
+        "The most services to list. Default: 1000",
     ),
     QueryParameter::optional(
         "after",
@@ -59,8 +73,11 @@ pub const PARAMETERS: &[QueryParameter] = &[
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StatusSelection {
     services: Vec<String>,
+    /// In small letters.
+    matching: Option<String>,
     region: Option<String>,
     down: bool,
+    state: Option<String>,
     endpoints: Endpoints,
     rules: bool,
     limit: Option<usize>,
@@ -94,23 +111,23 @@ impl StatusSelection {
                 return Err(format!("endpoints is all, troubled or none, not {other:?}"));
             }
         };
-        let limit = pairs.first("limit").map(|text| {
-            let limit =
-                read_whole(text, 1, MOST_PAGE).and_then(|limit| usize::try_from(limit).ok());
-            limit.ok_or_else(|| format!("limit is a number from 1 to {MOST_PAGE}, not {text:?}"))
-        });
-        let (region, after) = (
-            pairs.first("region").map(str::to_owned),
-            pairs.first("after").map(str::to_owned),
-        );
+        let state = pairs.first("state").map(str::to_owned);
+        if let Some(state) = &state
+            && !REGION_STATES.contains(&state.as_str())
+        {
+            let known = REGION_STATES.join(", ");
+            return Err(format!("state is one of {known}, not {state:?}"));
+        }
         Ok(StatusSelection {
             services,
-            region,
+            matching: pairs.first("match").map(str::to_ascii_lowercase),
+            region: pairs.first("region").map(str::to_owned),
             down,
+            state,
             endpoints,
             rules,
-            limit: limit.transpose()?,
-            after,
+            limit: read_limit(pairs.first("limit"))?,
+            after: pairs.first("after").map(str::to_owned),
         })
     }
 
@@ -141,24 +158,48 @@ impl StatusSelection {
             }
             services.retain(|service| !service.health.is_empty());
         }
-        if self.down {
-            services.retain(|service| !service.well);
-        }
+        services.retain(|service| self.selects(service));
         status.services_matching = services.len();
+        self.keep_page(status, config);
+        self.drop_endpoints(&mut status.services);
+        Ok(())
+    }
+
+    /// Whether a service with the regions that it is left with is selected by its name and state.
+    fn selects(&self, service: &ServiceStatus) -> bool {
+        if self.down && service.well {
+            return false;
+        }
+        if let Some(part) = &self.matching
+            && !service.name.to_ascii_lowercase().contains(part)
+        {
+            return false;
+        }
+        match &self.state {
+            Some(state) => service.health.iter().any(|region| region.state == *state),
+            None => true,
+        }
+    }
+
+    /// Leaves one page of the services. A list with several pages is in the order of the names,
+    /// one without keeps the order of the configuration.
+    fn keep_page(&self, status: &mut ServerStatus, config: &Config) {
+        let services = &mut status.services;
+        let limit = self.limit.unwrap_or(USUAL_PAGE);
+        if self.after.is_none() && services.len() <= limit {
+            return;
+        }
+        services.sort_by_cached_key(|service| service.name.to_ascii_lowercase());
         if let Some(after) = &self.after {
-            let last = service_name(config, after)?;
-            let start = services
-                .iter()
-                .position(|service| service.name == last)
-                .map_or(0, |at| at + 1);
+            let last = place_of(config, after);
+            let start =
+                services.partition_point(|service| service.name.to_ascii_lowercase() <= last);
             services.drain(..start);
         }
-        if let Some(limit) = self.limit.filter(|limit| *limit < services.len()) {
+        if limit < services.len() {
             services.truncate(limit);
             status.next = services.last().map(|service| service.name.clone());
         }
-        self.drop_endpoints(services);
-        Ok(())
     }
 
     /// Removes the endpoints of services that are to be listed without them.
@@ -182,6 +223,25 @@ impl StatusSelection {
 fn service_name(config: &Config, name: &str) -> Result<String, ApiError> {
     let service = find_service(config, name).map_err(ApiError::not_found)?;
     Ok(service.name.to_string())
+}
+
+/// The place of a name in the order of the names. A text that is no service of the configuration
+/// any more has one, too.
+fn place_of(config: &Config, name: &str) -> String {
+    let name = service_name(config, name).unwrap_or_else(|_| name.to_owned());
+    name.to_ascii_lowercase()
+}
+
+fn read_limit(value: Option<&str>) -> Result<Option<usize>, String> {
+    let Some(text) = value else {
+        return Ok(None);
+    };
+    match read_whole(text, 1, MOST_PAGE) {
+        Some(limit) => Ok(usize::try_from(limit).ok()),
+        None => Err(format!(
+            "limit is a number from 1 to {MOST_PAGE}, not {text:?}"
+        )),
+    }
 }
 
 fn read_flag(key: &str, value: Option<&str>) -> Result<bool, String> {
@@ -230,6 +290,8 @@ mod tests {
             ("endpoints", "some"),
             ("page", "2"),
             ("rules", "yes"),
+            ("state", "dead"),
+            ("match", ""),
         ] {
             let sentence = read(&[(key, value)]).unwrap_err();
             assert!(sentence.contains(key), "{sentence}");

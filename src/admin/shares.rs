@@ -121,7 +121,7 @@ impl ShareCalculator {
         if let Some(known) = self.find(&snapshot, &query) {
             return Ok(known);
         }
-        let config = context.control.view().config;
+        let config = context.control.config();
         let ShareQuery {
             name,
             family,

@@ -74,6 +74,12 @@ pub struct ServerStatus {
     /// How many services are selected, on all pages.
     #[serde(default)]
     pub services_matching: usize,
+    /// How many of all services have a problem, selected or not.
+    #[serde(default)]
+    pub services_troubled: usize,
+    /// How many of all services have clients without a live region, selected or not.
+    #[serde(default)]
+    pub services_uncovered: usize,
     /// The last service of this page, for `after`; absent on the last page.
     #[serde(default)]
     pub next: Option<String>,
@@ -202,6 +208,8 @@ impl ServerStatus {
             quic: texts(&context.addresses.quic),
             zones: zones(catalog, &context.control.roll_sentences()),
             services_matching: services.len(),
+            services_troubled: services.iter().filter(|it| !it.well).count(),
+            services_uncovered: services.iter().filter(|it| !it.is_covered()).count(),
             services,
             next: None,
             regions: catalog.regions.clone(),

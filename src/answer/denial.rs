@@ -17,10 +17,10 @@ use crate::dns::name::MAX_NAME;
 use crate::dns::reply::{POINTER_REACH, Section};
 use crate::dns::{RecordType, ReplyFull};
 use crate::dnssec::denial::NextName;
-use crate::dnssec::nsec3::{NSEC3_HASH, NSEC3_HEAD, NSEC3_LABEL, nsec3_label};
+use crate::dnssec::nsec3::{NSEC3_HASH, NSEC3_LABEL, nsec3_label};
 
 /// The records of one proof by their places in the chain.
-type ProofLinks = [Option<usize>; 3];
+pub(super) type ProofLinks = [Option<usize>; 3];
 
 impl<'m, const SIGNED: bool> Solver<'m, '_, '_, '_, SIGNED> {
     /// Proves that the current name, or the wildcard that stands for it, has no data of the type
@@ -33,11 +33,11 @@ impl<'m, const SIGNED: bool> Solver<'m, '_, '_, '_, SIGNED> {
         let Some(zone) = self.signed_zone(zone) else {
             return Ok(());
         };
-        let names = &self.context.catalog().names;
         let Some(wildcard) = self.expanded_as(current) else {
-            let own = zone.chain.find(names, current.name.as_wire());
-            return self.put_links(zone, current, [own, None, None]);
+            let links = self.own_links(zone, current, current.name.as_wire());
+            return self.put_links(zone, current, links);
         };
+        let names = &self.context.catalog().names;
         let of_wildcard = zone.chain.find(names, names.name_of(wildcard));
         let [covering, encloser] = self.expansion_links(zone, current, wildcard);
         self.put_links(zone, current, [of_wildcard, covering, encloser])?;
@@ -113,7 +113,7 @@ impl<'m, const SIGNED: bool> Solver<'m, '_, '_, '_, SIGNED> {
 
     /// The record which covers the current name, given how many labels its closest encloser has. With
     /// NSEC3 it is that of the next closer name (RFC 5155 section 1.3), which denies all below it.
-    fn covering(
+    pub(super) fn covering(
         &self,
         zone: &SignedZone,
         current: &ChainName<'_>,
@@ -139,20 +139,17 @@ impl<'m, const SIGNED: bool> Solver<'m, '_, '_, '_, SIGNED> {
         if zone.chain.is_compact() {
             return self.deny_compact(zone, current);
         }
+        if zone.chain.is_hashed() {
+            return self.deny_hashed_name(zone, current, usize::from(encloser.labels));
+        }
         let names = &self.context.catalog().names;
-        let covering = self.covering(zone, current, usize::from(encloser.labels));
-        let encloser = names.name_of(encloser);
+        let covering = self.link_at(zone, current.name.as_wire());
         let mut wildcard = [0; MAX_NAME];
-        let wildcard = match wildcard_of(encloser, &mut wildcard) {
+        let wildcard = match wildcard_of(names.name_of(encloser), &mut wildcard) {
             Some(wildcard) => zone.chain.find(names, wildcard),
             None => None,
         };
-        let encloser = if zone.chain.is_hashed() {
-            zone.chain.find(names, encloser)
-        } else {
-            None
-        };
-        self.put_links(zone, current, [covering, wildcard, encloser])
+        self.put_links(zone, current, [covering, wildcard, None])
     }
 
     /// Proves that a zone cut has no DS record.
@@ -165,11 +162,21 @@ impl<'m, const SIGNED: bool> Solver<'m, '_, '_, '_, SIGNED> {
             return Ok(());
         };
         let name = self.context.catalog().names.name_of(cut);
-        self.put_links(zone, current, [self.link_at(zone, name), None, None])
+        let links = self.own_links(zone, current, name);
+        self.put_links(zone, current, links)
+    }
+
+    /// The records which prove that a name of the zone has no data of a type. It is the current name,
+    /// or one above it.
+    fn own_links(&self, zone: &SignedZone, current: &ChainName<'_>, name: &[u8]) -> ProofLinks {
+        if zone.chain.has_opt_out() {
+            return self.own_or_left_out(zone, current, name);
+        }
+        [self.link_at(zone, name), None, None]
     }
 
     /// The link of a name, or the one that covers it.
-    fn link_at(&self, zone: &SignedZone, name: &[u8]) -> Option<usize> {
+    pub(super) fn link_at(&self, zone: &SignedZone, name: &[u8]) -> Option<usize> {
         zone.chain.find(&self.context.catalog().names, name)
     }
 
@@ -243,7 +250,7 @@ impl<'m, const SIGNED: bool> Solver<'m, '_, '_, '_, SIGNED> {
     }
 
     /// Writes the records of these names, each once.
-    fn put_links(
+    pub(super) fn put_links(
         &mut self,
         zone: &'m SignedZone,
         current: &ChainName<'_>,
@@ -299,7 +306,12 @@ impl<'m, const SIGNED: bool> Solver<'m, '_, '_, '_, SIGNED> {
     ) -> Result<(), ReplyFull> {
         let label = hash_label(&zone.chain.hash(record.index));
         let next = zone.chain.hash(record.next);
-        let data = &[&NSEC3_HEAD, &next[..], record.types];
+        let data = &[
+            &zone.chain.algorithm_and_flags(record.index)[..],
+            zone.chain.parameters().shared(),
+            &next,
+            record.types,
+        ];
         self.put_named(zone, &record, (&label, apex), data)
     }
 
@@ -401,7 +413,7 @@ fn hash_label(hash: &[u8; NSEC3_HASH]) -> [u8; NSEC3_LABEL + 1] {
 }
 
 /// The wildcard right below a name; `None` if it would be too long.
-fn wildcard_of<'r>(name: &[u8], room: &'r mut [u8; MAX_NAME]) -> Option<&'r [u8]> {
+pub(super) fn wildcard_of<'r>(name: &[u8], room: &'r mut [u8; MAX_NAME]) -> Option<&'r [u8]> {
     let whole = room.get_mut(..name.len().checked_add(2)?)?;
     let (star, rest) = whole.split_at_mut_checked(2)?;
     star.copy_from_slice(b"\x01*");

@@ -15,7 +15,7 @@ use super::names::{NameNode, NamePlace, NameRole, NameTable, NodeId, ServiceId, 
 use super::prints::set_prints;
 use super::records::{AdditionalTarget, PreparedRrset, RrsetTable, UnresolvedTarget};
 use super::signed::presigned::is_of_tables;
-use super::signed::{SigningFault, ZoneSigners};
+use super::signed::{SigningFault, ZoneSigners, steered_types};
 use super::{Catalog, CatalogZone, ClientSample};
 use crate::config::{Config, SourceLine};
 use crate::dns::name::MAX_NAME;
@@ -66,6 +66,7 @@ impl Catalog {
         if !mistakes.is_empty() {
             return Err(CatalogError::Services(mistakes));
         }
+        draft.leave_out_placeholders(config);
         let wanted = draft.prepare();
         draft.resolve_targets(wanted);
         let mut zones = draft.finish_zones();
@@ -308,6 +309,22 @@ impl<'z> Draft<'z> {
             }
         }
         mistakes
+    }
+
+    /// Leaves out the records that stand for steered ones in zones that are signed in their files.
+    fn leave_out_placeholders(&mut self, config: &Config) {
+        let presigned: Vec<bool> = self.zones.iter().map(zone::Zone::is_presigned).collect();
+        if !presigned.contains(&true) {
+            return;
+        }
+        let names = &self.names;
+        self.placed.retain(|placed| {
+            let node = names.node(placed.node);
+            let service = node.and_then(NameNode::service);
+            let service = service.and_then(|it| config.services.get(it.0 as usize));
+            !presigned[placed.zone as usize]
+                || service.is_none_or(|it| !steered_types(it).contains(&placed.rtype))
+        });
     }
 
     /// Marks zone cuts and the names below them, and notes the parent zone at each apex.

@@ -9,10 +9,16 @@
 mod build;
 mod chain;
 #[allow(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
+mod file_chain;
+#[allow(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
+mod hashed_file;
+#[allow(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
 mod links;
 #[allow(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
 pub mod presigned;
 mod signatures;
+#[allow(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
+mod steered_file;
 #[allow(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
 mod table;
 
@@ -20,6 +26,7 @@ use super::names::ZoneId;
 
 pub use build::{RrsetToSign, SigningFault, SigningInput, ZoneSigners};
 pub use chain::{DenialChain, DenialRecord};
+pub use links::steered_types;
 pub use signatures::{SignatureRef, SignatureTable, SignatureTerms};
 
 /// All signed zones of a catalog.

@@ -151,6 +151,9 @@ fn paths(loaded: &LoadedState) -> Vec<PathBuf> {
         paths.extend(config.server.cookie_secrets_file.clone());
     }
     paths.extend(identity::paths(config).cloned());
+    if let Some(dnssec) = &config.dnssec {
+        paths.extend(dnssec.tokens.pin_file.clone());
+    }
     paths.sort();
     paths.dedup();
     paths

@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::access::SystemUser;
 use super::arguments::CheckArgs;
 use super::topics;
+use crate::control::signing::token_mistakes;
 use crate::control::start::{self, StartReport};
 use crate::control::{self, LoadedState, delegation, needed_memory};
 use crate::files::{self, FileKind};
@@ -119,6 +120,7 @@ impl Checked {
 
     fn of_loaded(check: &CheckArgs, loaded: LoadedState) -> Result<Checked, String> {
         let mut found = Checked::examine_start(check, &loaded)?;
+        found.refusals.extend(token_mistakes(&loaded.config));
         if check.online {
             let asked = in_runtime(delegation::examine(&loaded))?;
             found.refusals.extend(asked.refusals);

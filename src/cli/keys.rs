@@ -1,10 +1,11 @@
 //! `meridian keys`: makes, lists and moves the keys of signed zones.
 //!
 //! The commands work on the folder of keys alone and need no running server. A server takes new keys
-//! in with its next reload.
+//! in with its next reload. Of a key in a PKCS#11 token the folder has the public half and the place;
+//! the token itself is asked only to make a key, and to take one in.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use serde::Serialize;
@@ -16,7 +17,10 @@ use crate::config;
 use crate::control::signing::{new_key, now};
 use crate::dns::Name;
 use crate::dnssec::rollover::{KeyLabel, RollRequest, RolledZone};
-use crate::dnssec::{DigestType, KeyFile, KeyFolder, KeyTimes, ZoneRoll, pkcs8};
+use crate::dnssec::{
+    DigestType, KeyFile, KeyFolder, KeyPair, KeyTimes, SigningKey, TokenSetup, TokenUri, ZoneRoll,
+    pkcs8,
+};
 use crate::files::{self, FileKind};
 use crate::terminal::{put_octets, say, say_json};
 
@@ -32,10 +36,19 @@ pub fn run(command: &KeysCommand) -> Result<ExitCode, String> {
     }
 }
 
-/// The folder of the keys.
-fn folder(arguments: &KeyFolderArgs) -> Result<PathBuf, String> {
+/// Where the keys are.
+struct KeyPlace {
+    folder: PathBuf,
+    tokens: TokenSetup,
+}
+
+/// Where the keys are, by the arguments or the configuration.
+fn place(arguments: &KeyFolderArgs) -> Result<KeyPlace, String> {
     if let Some(folder) = &arguments.folder {
-        return Ok(folder.clone());
+        return Ok(KeyPlace {
+            folder: folder.clone(),
+            tokens: TokenSetup::default(),
+        });
     }
     let file = &arguments.config;
     let loaded = config::load(file).map_err(|mistakes| {
@@ -46,7 +59,10 @@ fn folder(arguments: &KeyFolderArgs) -> Result<PathBuf, String> {
         lines.join("\nmeridian: ")
     })?;
     match loaded.config.dnssec {
-        Some(dnssec) => Ok(dnssec.keys),
+        Some(dnssec) => Ok(KeyPlace {
+            folder: dnssec.keys,
+            tokens: dnssec.tokens,
+        }),
         None => Err(format!(
             "{}: no zone is signed; add [zones.dnssec] with sign = [\"*\"], or name a folder with \
              --folder",
@@ -56,21 +72,35 @@ fn folder(arguments: &KeyFolderArgs) -> Result<PathBuf, String> {
 }
 
 fn read(arguments: &KeyFolderArgs) -> Result<KeyFolder, String> {
-    KeyFolder::read(&folder(arguments)?).map_err(|mistakes| mistakes.join("\nmeridian: "))
+    read_folder(&place(arguments)?)
+}
+
+fn read_folder(place: &KeyPlace) -> Result<KeyFolder, String> {
+    KeyFolder::read(&place.folder).map_err(|mistakes| mistakes.join("\nmeridian: "))
 }
 
 fn generate(generate: &GenerateKey) -> Result<ExitCode, String> {
-    let algorithm = generate.algorithm.algorithm();
-    let key = new_key(&generate.zone, generate.role.flags(), algorithm, now())?;
-    write(&key, &generate.keys)
+    let mut place = place(&generate.keys)?;
+    if let Some(token) = &generate.token {
+        if token.has_object() {
+            return Err(format!(
+                "{token} names an object; a new key is given a name, and `meridian keys import \
+                 --token` takes in one that is there"
+            ));
+        }
+        place.tokens.new_keys = Some(token.clone());
+    }
+    let (algorithm, flags) = (generate.algorithm.algorithm(), generate.role.flags());
+    let key = new_key(&generate.zone, flags, algorithm, now(), &place.tokens)?;
+    write(&key, &place)
 }
 
 /// Writes a key and says where it is.
-fn write(key: &KeyFile, keys: &KeyFolderArgs) -> Result<ExitCode, String> {
-    let folder = folder(keys)?;
-    fs::create_dir_all(&folder)
+fn write(key: &KeyFile, place: &KeyPlace) -> Result<ExitCode, String> {
+    let folder = &place.folder;
+    fs::create_dir_all(folder)
         .map_err(|error| format!("{}: cannot be made: {error}", folder.display()))?;
-    let path = key.write(&folder)?;
+    let path = key.write(folder)?;
     say!("{}", path.display());
     if key.public.is_entry() {
         say!(
@@ -93,6 +123,8 @@ struct ListedKey {
     state: &'static str,
     /// Whether the private half is there.
     private: bool,
+    /// The PKCS#11 URI of the private half, if it is in a token.
+    token: Option<String>,
     /// The last roll of the zone's keys.
     roll: Option<ListedRoll>,
 }
@@ -147,9 +179,15 @@ impl ListedKey {
             },
             state,
             private: key.pair.is_some(),
+            token: token_of(&key).map(TokenUri::to_string),
             roll: roll.map(ListedRoll::of),
         }
     }
+}
+
+/// The place of a key in a token.
+fn token_of(key: &KeyFile) -> Option<&TokenUri> {
+    key.pair.as_ref()?.token()
 }
 
 fn list(list: &ListKeys) -> Result<ExitCode, String> {
@@ -171,10 +209,10 @@ fn list(list: &ListKeys) -> Result<ExitCode, String> {
         say!("There are no keys.");
     }
     for key in &keys {
-        let private = if key.private {
-            ""
-        } else {
-            ", without its private half"
+        let private = match &key.token {
+            Some(token) => format!(", in {token}"),
+            None if key.private => String::new(),
+            None => ", without its private half".to_owned(),
         };
         say!(
             "{}  {:>5}  {:<15}  {:<10}  {}{private}",
@@ -214,30 +252,36 @@ fn roll(roll: &RollKeys) -> Result<ExitCode, String> {
 }
 
 /// A zone of a folder with its roll.
-fn rolled<'f>(read: &'f KeyFolder, zone: &'f Name) -> Result<RolledZone<'f>, String> {
+fn rolled<'f>(
+    read: &'f KeyFolder,
+    zone: &'f Name,
+    place: &'f KeyPlace,
+) -> Result<RolledZone<'f>, String> {
     Ok(RolledZone {
         zone,
         keys: of_zone(read, zone)?,
         roll: read.roll_of(zone.to_lower().as_wire()),
+        tokens: &place.tokens,
     })
 }
 
 /// Takes a roll back.
 fn cancel(zone: &Name, keys: &KeyFolderArgs) -> Result<ExitCode, String> {
-    let folder = folder(keys)?;
-    let read = read(keys)?;
-    let roll = rolled(&read, zone)?.cancel(&folder, now())?;
+    let place = place(keys)?;
+    let read = read_folder(&place)?;
+    let roll = rolled(&read, zone, &place)?.cancel(&place.folder, now())?;
     say!("{zone} {}: {}", roll.title(), roll.sentence());
     Ok(ExitCode::SUCCESS)
 }
 
 /// Begins a roll and says what it does.
 fn begin(zone: &Name, keys: &KeyFolderArgs, request: RollRequest) -> Result<ExitCode, String> {
-    let folder = folder(keys)?;
-    let read = read(keys)?;
-    let rolled = rolled(&read, zone)?;
+    let place = place(keys)?;
+    let read = read_folder(&place)?;
+    let rolled = rolled(&read, zone, &place)?;
     let now = now();
-    let (_, roll) = rolled.plan(request, now)?.begin(&rolled, &folder, now)?;
+    let plan = rolled.plan(request, now)?;
+    let (_, roll) = plan.begin(&rolled, &place.folder, now)?;
     say!("{zone} {}: {}", roll.title(), roll.sentence());
     Ok(ExitCode::SUCCESS)
 }
@@ -312,14 +356,43 @@ fn needs_ds(key: &KeyFile, roll: Option<&ZoneRoll>, now: u64) -> bool {
 }
 
 fn import(import: &ImportKey) -> Result<ExitCode, String> {
-    let path = &import.file;
+    let place = place(&import.keys)?;
+    let (zone, flags) = (&import.zone, import.role.flags());
+    let pair = match (&import.file, &import.token) {
+        (Some(path), _) => from_file(zone, flags, path)?,
+        (None, Some(token)) => from_token(zone, flags, token, &place.tokens)?,
+        (None, None) => return Err("name a file or a token".to_owned()),
+    };
+    write(&KeyFile::new(pair, KeyTimes::from_now(now())), &place)
+}
+
+/// A key from a file in PEM.
+fn from_file(zone: &Name, flags: u16, path: &Path) -> Result<KeyPair, String> {
     let (octets, _) = files::read_secret(path, FileKind::Key)
         .map_err(|error| format!("{}: the file {error}", path.display()))?;
     let text =
         std::str::from_utf8(&octets).map_err(|_| format!("{}: is no text", path.display()))?;
-    let pair = pkcs8::from_pem(&import.zone, import.role.flags(), text)
-        .map_err(|error| format!("{}: {error}", path.display()))?;
-    write(&KeyFile::new(pair, KeyTimes::from_now(now())), &import.keys)
+    pkcs8::from_pem(zone, flags, text).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// A key that is in a token. It signs once, which shows whether both halves belong together.
+fn from_token(
+    zone: &Name,
+    flags: u16,
+    token: &TokenUri,
+    tokens: &TokenSetup,
+) -> Result<KeyPair, String> {
+    if !token.has_object() {
+        return Err(format!("{token} names no object; add object= or id="));
+    }
+    let (algorithm, octets) = tokens.public_half(token)?;
+    let pair = KeyPair::in_token(&zone.to_lower(), flags, algorithm, &octets, token.clone());
+    let pair = pair.map_err(|error| error.to_string())?;
+    let key = SigningKey::with_tokens(&pair, tokens).map_err(|error| error.to_string())?;
+    match key.sign(b"meridian keys import") {
+        Ok(_) => Ok(pair),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 fn export(export: &ExportKey) -> Result<ExitCode, String> {
@@ -338,10 +411,16 @@ fn export(export: &ExportKey) -> Result<ExitCode, String> {
         ));
     };
     match &key.pair {
-        Some(pair) => {
-            put_octets(pkcs8::to_pem(pair).as_bytes());
-            Ok(ExitCode::SUCCESS)
-        }
+        Some(pair) => match pkcs8::to_pem(pair) {
+            Some(text) => {
+                put_octets(text.as_bytes());
+                Ok(ExitCode::SUCCESS)
+            }
+            None => Err(format!(
+                "the private half of {} is in a token, which does not give it away",
+                key.public
+            )),
+        },
         None => Err(format!("the private half of {} is not there", key.public)),
     }
 }

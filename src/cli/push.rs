@@ -5,6 +5,7 @@
 //! passes from ring to ring by itself; `meridian releases` shows how far it is.
 
 mod folder;
+mod git;
 mod key;
 
 use std::path::{Path, PathBuf};
@@ -25,6 +26,7 @@ use crate::fleet::release::{ArchiveFacts, PIECE, ReleaseManifest, ReleaseSigner,
 use crate::terminal::{TextOutput, complain, say, say_json};
 use crate::text::{counted, shown};
 use folder::{PackedFolder, pack_folder};
+use git::last_commit;
 
 /// How often a folder that is watched is looked at.
 const LOOK: Duration = Duration::from_secs(1);
@@ -121,6 +123,12 @@ struct Pusher<'a> {
     client: AdminClient,
 }
 
+/// Who makes a release, and why.
+struct ReleaseWords {
+    author: String,
+    reason: String,
+}
+
 impl<'a> Pusher<'a> {
     fn new(arguments: &'a PushArgs) -> Result<Pusher<'a>, String> {
         let Some(path) = &arguments.key else {
@@ -203,6 +211,30 @@ impl<'a> Pusher<'a> {
         ))
     }
 
+    /// What the options say, and else the last commit of a checkout that is watched.
+    fn words(&self) -> ReleaseWords {
+        let mut words = ReleaseWords {
+            author: self.author.clone(),
+            reason: self.arguments.reason.clone().unwrap_or_default(),
+        };
+        let folder = self.arguments.directory.as_deref();
+        let Some(commit) = folder
+            .filter(|_| self.arguments.watch)
+            .and_then(last_commit)
+        else {
+            return words;
+        };
+        if self.arguments.author.is_none()
+            && let Ok(author) = orders::by(Some(&commit.author))
+        {
+            words.author = author.text().to_owned();
+        }
+        if self.arguments.reason.is_none() {
+            words.reason = commit.subject;
+        }
+        words
+    }
+
     fn manifest(
         &self,
         report: &ReleasesReport,
@@ -210,11 +242,12 @@ impl<'a> Pusher<'a> {
     ) -> Result<ReleaseManifest, String> {
         let since = SystemTime::UNIX_EPOCH.elapsed();
         let at = since.map_err(|_| "the clock is set before 1970".to_owned())?;
+        let ReleaseWords { author, reason } = self.words();
         Ok(ReleaseManifest {
             fleet: report.fleet.clone(),
             number: report.next,
-            author: self.author.clone(),
-            reason: self.arguments.reason.clone(),
+            author,
+            reason,
             at: at.as_secs(),
             archive,
             before: last_done(report, true),

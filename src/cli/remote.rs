@@ -3,8 +3,13 @@
 //! `status` shows every endpoint of services with trouble, and one line for each other service. The
 //! server does the selection, so that a large configuration stays cheap to look at.
 
+mod pages;
+
 use std::process::ExitCode;
 use std::time::Duration;
+
+use pages::FoundStatus;
+pub use pages::service_names;
 
 use super::arguments::{ReloadArgs, StatusArguments};
 use super::client::AdminClient;
@@ -17,7 +22,6 @@ use crate::control::fleet::report::FleetReport;
 use crate::control::overrides::OrderRecord;
 use crate::control::releases::ReleasesReport;
 use crate::explain::{SourceFacts, percent};
-use crate::foresight::coverage::Coverage;
 use crate::terminal::{TextOutput, say, say_json};
 use crate::text::{counted, list, shown};
 
@@ -37,30 +41,11 @@ pub fn status(arguments: &StatusArguments) -> Result<ExitCode, String> {
         };
         say!("{}", client.sign_of_life(path)?.trim());
     } else if arguments.json {
-        say_json(client.get::<serde_json::Value>("/v1/status", &selection(arguments))?);
+        say_json(pages::whole_json(&client, arguments)?);
     } else {
-        print(&client.get("/v1/status", &selection(arguments))?, arguments);
+        print(&pages::whole_status(&client, arguments)?, arguments);
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// The query of the request. JSON has every endpoint. Text has only endpoints with trouble, unless
-/// the arguments select some.
-fn selection(arguments: &StatusArguments) -> Vec<(&str, &str)> {
-    let mut query: Vec<(&str, &str)> = Vec::new();
-    for name in &arguments.service {
-        query.push(("service", name));
-    }
-    if let Some(name) = &arguments.region {
-        query.push(("region", name));
-    }
-    if arguments.down {
-        query.push(("down", "true"));
-    }
-    if !arguments.json && !is_wide(arguments) {
-        query.push(("endpoints", "troubled"));
-    }
-    query
 }
 
 /// Whether healthy services are shown with their endpoints, too.
@@ -85,12 +70,17 @@ pub fn reload(arguments: &ReloadArgs) -> Result<ExitCode, String> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn print(status: &ServerStatus, arguments: &StatusArguments) {
+fn print(found: &FoundStatus, arguments: &StatusArguments) {
+    let status = &found.status;
     let output = TextOutput::stdout();
     print_head(&output, status, arguments);
     print_zones(&output, status, arguments);
     say!();
-    print_services(&output, &status.services, is_wide(arguments));
+    print_services(&output, found, is_wide(arguments));
+    if let Some(next) = &status.next {
+        let after = shown(next);
+        say!("there are more services: add `--after {after}` for the next ones\n");
+    }
     if !status.orders.is_empty() {
         let rows: Vec<Vec<String>> = status.orders.iter().map(order_row).collect();
         output.table(&["order", "says", "by", "left", "why"], &rows);
@@ -129,9 +119,8 @@ fn print_summary(output: &TextOutput, status: &ServerStatus) {
     let summary = shown(&status.summary).to_string();
     let uptime = duration_text(Duration::from_secs(status.uptime_seconds));
     let version = format!("meridian {}, up {uptime}", shown(&status.version));
-    let mut coverage = status.services.iter().flat_map(|service| &service.coverage);
     // If some clients have no live region, the summary comes first.
-    if coverage.all(Coverage::is_whole) {
+    if status.services_uncovered == 0 {
         output.bold(&version);
         output.bold(&summary);
     } else {
@@ -156,6 +145,9 @@ fn fleet_line(fleet: &FleetReport) -> String {
     }
     if fleet.disputed {
         line += ", another server has the name of this one";
+    }
+    if fleet.needs_restart {
+        line += ", a changed [fleet] waits for a restart";
     }
     if fleet.outvoted > 0 {
         line += &format!(", outvoted on {}", counted(fleet.outvoted, "check"));
@@ -252,9 +244,9 @@ fn print_queries(output: &TextOutput, status: &ServerStatus) {
 }
 
 /// Prints a row for each endpoint of the services with trouble, then a row for each other service.
-fn print_services(output: &TextOutput, services: &[ServiceStatus], wide: bool) {
+fn print_services(output: &TextOutput, found: &FoundStatus, wide: bool) {
     let (mut endpoint_rows, mut well) = (Vec::new(), Vec::new());
-    for service in services {
+    for service in &found.status.services {
         if wide || !service.well {
             push_endpoint_rows(&mut endpoint_rows, service);
         } else {
@@ -268,19 +260,21 @@ fn print_services(output: &TextOutput, services: &[ServiceStatus], wide: bool) {
         output.table(&heads, &endpoint_rows);
         say!();
     }
-    if !well.is_empty() {
-        print_well(output, &well);
+    if !well.is_empty() || found.unlisted > 0 {
+        print_well(output, &well, found.unlisted);
     }
-    if services.is_empty() {
+    if found.status.services.is_empty() {
         say!("no service to show\n");
     }
 }
 
-/// A line for each healthy service, [`MOST_LINES`] at most.
-fn print_well(output: &TextOutput, well: &[Vec<String>]) {
+/// A line for each healthy service, [`MOST_LINES`] at most. `others`: how many more there are.
+fn print_well(output: &TextOutput, well: &[Vec<String>], others: usize) {
     let listed = &well[..well.len().min(MOST_LINES)];
-    output.table(&["service", "health", "regions", "answers/s"], listed);
-    let more = well.len() - listed.len();
+    if !listed.is_empty() {
+        output.table(&["service", "health", "regions", "answers/s"], listed);
+    }
+    let more = well.len() - listed.len() + others;
     if more > 0 {
         say!("and {more} more, all of them healthy; `--wide` lists every endpoint");
     }

@@ -15,8 +15,8 @@ use std::process::ExitCode;
 use super::arguments::{RemoteArgs, SimulateArgs};
 use super::client::AdminClient;
 use super::explain::{kilometres, loaded, refusal};
+use super::remote::service_names;
 use super::traffic;
-use crate::admin::ServerStatus;
 use crate::control::{LoadedState, load};
 use crate::daemon::progress;
 use crate::dns::Name;
@@ -89,9 +89,7 @@ fn ask(arguments: &SimulateArgs, admin: &str) -> Result<Vec<Foresight>, String> 
     let client = AdminClient::new(&RemoteArgs::to_read(admin, arguments.ca_file.as_deref()))?;
     let mut names: Vec<String> = arguments.names.iter().map(ToString::to_string).collect();
     if names.is_empty() {
-        for service in client.get::<ServerStatus>("/v1/status", &[])?.services {
-            names.push(service.name);
-        }
+        names = service_names(&client)?;
     }
     let mut changes = Vec::new();
     for region in &arguments.down {

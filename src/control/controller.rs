@@ -271,12 +271,12 @@ impl TurningController {
         if change.needs_states() {
             states = Some(monitor.states());
         }
-        let mut targets = monitor.health().targets;
+        let mut seen = monitor.health();
         if let Some(fleet) = self.shared.fleet.get() {
-            fleet.overrule(&mut targets);
+            fleet.overrule(&mut seen);
         }
         Some(Observations {
-            targets,
+            targets: seen.targets,
             events: monitor.timeline(self.state.log.event),
             shortages: monitor.shortages(),
             states,

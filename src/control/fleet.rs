@@ -8,8 +8,10 @@
 //!
 //! Deciding takes at most a tenth of a core: after a long turn the next one waits.
 
+mod agreed_votes;
 pub mod differing;
 pub mod leases;
+mod memory;
 mod news;
 mod now;
 pub mod orders;
@@ -18,7 +20,6 @@ pub mod reports;
 mod runner;
 mod strangers;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -28,7 +29,8 @@ use tokio::sync::watch;
 
 pub use self::now::FleetNow;
 
-use self::now::AgreedVote;
+use self::agreed_votes::AgreedVote;
+use self::memory::MemoryKeeper;
 use self::report::FleetReport;
 use self::runner::{FleetRunner, RunnerInput, RunnerOutput};
 use super::controller::Shared;
@@ -38,8 +40,7 @@ use crate::fleet::member::{FleetMember, MemberSettings};
 use crate::fleet::nats::NatsSettings;
 use crate::fleet::nats_kv::{KvBucket, KvSettings};
 use crate::fleet::votes::VoteCarrier;
-use crate::health::check::TargetKey;
-use crate::health::monitor::TargetHealth;
+use crate::health::monitor::{HealthReport, TargetHealth};
 use crate::health::probe::{AlpnProtocol, TrustStore};
 use crate::health::quorum::{CheckVote, state_by_vote};
 use crate::text::is_plain_name;
@@ -75,13 +76,21 @@ impl FleetHandle {
             VoteCarrier::nats(nats_settings(config, &settings.voter)?)
         };
         let epoch = random_number();
-        let member = FleetMember::new(settings, epoch, Duration::ZERO);
+        let mut member = FleetMember::new(settings, epoch, Duration::ZERO);
+        let mut keeper = None;
+        if !is_alone {
+            let begun = MemoryKeeper::new(shared);
+            member.recall(&begun.load(&config.name), Duration::ZERO);
+            keeper = Some(begun);
+        }
         let (version_sender, version) = watch::channel(0);
         let (heard_sender, has_heard) = watch::channel(is_alone);
         let is_silent = Arc::new(AtomicBool::new(false));
         let first = FleetNow {
             turned_at: Instant::now(),
             settled: Arc::default(),
+            contrary: Arc::default(),
+            own_version: 0,
             differing: Arc::default(),
             report: FleetReport::default(),
         };
@@ -99,6 +108,7 @@ impl FleetHandle {
                 version: version_sender,
                 has_heard: heard_sender,
                 is_silent: is_silent.clone(),
+                keeper,
             },
         );
         tokio::spawn(runner.run());
@@ -145,14 +155,25 @@ impl FleetHandle {
     }
 
     /// Puts what is agreed in the place of what this server sees alone.
-    pub(super) fn overrule(&self, targets: &mut HashMap<TargetKey, TargetHealth>) {
+    pub(super) fn overrule(&self, seen: &mut HealthReport) {
         let now = self.now.load();
         if now.is_stuck() {
             return;
         }
-        for (key, agreed) in now.settled.iter() {
-            if let Some(target) = targets.get_mut(key) {
-                overrule(target, *agreed);
+        if seen.version == now.own_version {
+            // Everywhere else, what is seen is what is agreed.
+            for key in now.contrary.iter() {
+                if let (Some(target), Some(agreed)) =
+                    (seen.targets.get_mut(key), now.settled.get(key))
+                {
+                    overrule(target, agreed);
+                }
+            }
+            return;
+        }
+        for (key, target) in &mut seen.targets {
+            if let Some(agreed) = now.settled.get(key) {
+                overrule(target, agreed);
             }
         }
     }

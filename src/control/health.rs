@@ -193,6 +193,8 @@ impl Control {
             }
             report.orders = Some(orders);
         }
+        let configured = &self.state().derived.base;
+        report.needs_restart = !self.is_in_fleet(configured.fleet.as_ref());
         report.leases = self.fleet_leases().map(LeasesHandle::report);
         let releases = self.releases();
         report.releases = releases.map(|it| ReleasesReport::clone(&it.report()));
@@ -204,13 +206,13 @@ impl Control {
         let state = self.state();
         let (mut targets, mut suspect, mut not_made) = (HashMap::new(), false, Vec::new());
         if let Some(watch) = self.watch() {
-            let report = watch.monitor.health();
+            let mut report = watch.monitor.health();
+            if let Some(fleet) = self.fleet() {
+                fleet.overrule(&mut report);
+            }
             targets = report.targets;
             suspect = report.suspect;
             not_made = report.not_made;
-        }
-        if let Some(fleet) = self.fleet() {
-            fleet.overrule(&mut targets);
         }
         let snapshot = &state.snapshot;
         let mut transitions = Vec::new();

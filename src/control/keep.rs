@@ -20,6 +20,8 @@ const VERSION: u32 = 1;
 
 /// The file of overrides.
 pub const ORDERS: &str = "orders.json";
+/// The file of what the fleet has agreed last.
+pub const AGREED: &str = "agreed.json";
 /// The file of leases.
 pub const LEASES: &str = "leases.json";
 /// The file of addresses that names were resolved to.

@@ -7,11 +7,14 @@
 
 mod checks_only;
 mod edited;
+mod origin;
 mod signed_zones;
 mod zone_warnings;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
+
+pub use origin::ConfigOrigin;
 
 use edited::KnownZones;
 use zone_warnings::{long_denials, unanswered_query};
@@ -137,43 +140,6 @@ pub(super) fn prints(config: &Config) -> Vec<Option<FilePrint>> {
     files.map(|path| FilePrint::of(path)).collect()
 }
 
-/// Where a configuration comes from.
-#[derive(Debug, Clone)]
-pub enum ConfigOrigin {
-    /// A file, which names the folder of the zones.
-    File(PathBuf),
-    /// A file of which only the checks count, with the services that use them.
-    Checks(PathBuf),
-    /// A file with a release, whether that is the one that is served or not.
-    Released {
-        /// The server's own file.
-        file: PathBuf,
-        /// The folder of the release; `None`: the own file alone.
-        release: Option<PathBuf>,
-    },
-    /// A folder that is to become a release, without any server's own file.
-    Pushed(PathBuf),
-    /// Texts in the program: a configuration, and one zone instead of a folder of zones.
-    BuiltIn {
-        /// The text of the configuration.
-        configuration: String,
-        /// The text of the zone.
-        zone: &'static str,
-    },
-}
-
-impl std::fmt::Display for ConfigOrigin {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            ConfigOrigin::File(file)
-            | ConfigOrigin::Checks(file)
-            | ConfigOrigin::Released { file, .. }
-            | ConfigOrigin::Pushed(file) => file.display().fmt(f),
-            ConfigOrigin::BuiltIn { .. } => f.write_str("built-in"),
-        }
-    }
-}
-
 /// How often a load starts again because a file changed while it was being read.
 const ATTEMPTS: u32 = 3;
 
@@ -226,11 +192,19 @@ impl ConfigOrigin {
                 }
                 load_config(read, before, purpose, zones_of)
             }
-            ConfigOrigin::Released { file, release } => {
+            ConfigOrigin::Released {
+                file,
+                release,
+                only_checks,
+            } => {
                 let release = release.as_deref();
                 let choice = release.map_or(ReleaseChoice::Own, ReleaseChoice::Folder);
                 let read = config::load_with(file, choice).map_err(|it| lines(&it))?;
-                load_config(read, before, purpose, zones_of)
+                if *only_checks {
+                    checks_only::load(read, before, purpose)
+                } else {
+                    load_config(read, before, purpose, zones_of)
+                }
             }
             ConfigOrigin::Pushed(folder) => {
                 let file = folder.join(released::MAIN);
@@ -239,9 +213,8 @@ impl ConfigOrigin {
                 load_config(read, before, purpose, zones_of)
             }
             ConfigOrigin::Checks(file) => {
-                let mut read = config::load(file).map_err(|it| lines(&it))?;
-                checks_only::reduce(&mut read.config);
-                load_config(read, before, purpose, |_| checks_only::zone())
+                let read = config::load(file).map_err(|it| lines(&it))?;
+                checks_only::load(read, before, purpose)
             }
             ConfigOrigin::BuiltIn {
                 configuration,
@@ -304,7 +277,8 @@ fn load_config(
     files.append(&mut signing.files);
     warnings.append(&mut signing.warnings);
     let bundle = signing.draft.take();
-    let (catalog, zone_warnings) = compile(&config, &zones, atlas.atlas.clone(), &signing.signers)?;
+    let (catalog, zone_warnings) = compile(&config, &zones, atlas.atlas.clone(), &signing.signers)
+        .inspect_err(|_| signing.keep())?;
     let prints = ContentPrints::of(&read.sources, &catalog, &zones.zones);
     let known = zones.known.take().filter(|_| zone_warnings.is_empty());
     drop(zones);

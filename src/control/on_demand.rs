@@ -5,6 +5,7 @@
 //! bucket holds as many signatures as may be made in one second; when it is empty, nothing is signed.
 //! So a flood of random names costs as much of a processor as the configuration says, and no more.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,26 @@ use crate::dnssec::{MadeSignature, RrsetHead, SigningRoom};
 const KEPT: u64 = 10_000;
 /// How long they are kept. Signatures are good for days longer.
 const KEPT_FOR: Duration = Duration::from_secs(3600);
+
+static SIGNED: AtomicU64 = AtomicU64::new(0);
+static REFUSED: AtomicU64 = AtomicU64::new(0);
+
+/// Denials since the start of the process, through every reload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DenialCounts {
+    /// Those that were signed because somebody asked.
+    pub signed: u64,
+    /// Those that were not, because there were too many, or the key does not sign.
+    pub refused: u64,
+}
+
+/// How many denials were signed when somebody asked.
+pub fn denial_counts() -> DenialCounts {
+    DenialCounts {
+        signed: SIGNED.load(Ordering::Relaxed),
+        refused: REFUSED.load(Ordering::Relaxed),
+    }
+}
 
 /// Signs denials within a rate.
 pub(super) struct OnDemandSigner {
@@ -82,7 +103,10 @@ impl DenialSigner for OnDemandSigner {
         if let Some(signatures) = self.signed.get(&key[..]) {
             return Some(signatures);
         }
-        let signatures = self.make(record)?;
+        let made = self.make(record);
+        let counter = if made.is_some() { &SIGNED } else { &REFUSED };
+        counter.fetch_add(1, Ordering::Relaxed);
+        let signatures = made?;
         self.signed.insert(key.into(), Arc::clone(&signatures));
         Some(signatures)
     }

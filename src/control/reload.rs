@@ -23,7 +23,7 @@ use super::signing::{self, LoadPurpose};
 use super::state_directory::StateDirectory;
 use super::targets::ProbePlan;
 use super::worker::NotDone;
-use crate::config::Config;
+use crate::config::{Config, FleetConfig};
 
 impl Control {
     /// Reads everything again, and serves all of it or refuses all of it. Confirmed risks are not
@@ -145,12 +145,12 @@ impl Control {
             ));
         }
         let fleet = loaded.config.fleet.as_ref();
-        let is_same = match self.fleet() {
-            Some(joined) => joined.is_of(fleet),
-            None => fleet.is_none(),
-        };
-        if !is_same {
-            warnings.push(format!("{}: a new [fleet] needs a restart", self.origin));
+        if !self.is_in_fleet(fleet) {
+            warnings.push(format!(
+                "{}: {}",
+                self.origin,
+                change_sentence(fleet.is_some())
+            ));
         }
         let databases = if loaded.config.geo.databases == config.geo.databases {
             databases
@@ -169,6 +169,14 @@ impl Control {
         // The names may have other addresses than when the probes were planned.
         self.apply_names();
         result.map(|()| warnings)
+    }
+
+    /// Whether this server is in the fleet of a configuration, as that says, or in none.
+    pub(super) fn is_in_fleet(&self, config: Option<&FleetConfig>) -> bool {
+        match self.fleet() {
+            Some(joined) => joined.is_of(config),
+            None => config.is_none(),
+        }
     }
 
     /// Puts a loaded configuration in force, unless a check refuses it.
@@ -279,6 +287,16 @@ impl Control {
                 .transpose()
                 .map(Some),
         }
+    }
+}
+
+/// What a reload says about another `[fleet]`. `has_one`: the new configuration has one.
+fn change_sentence(has_one: bool) -> &'static str {
+    if has_one {
+        "[fleet] has changed, which counts from the next restart on; \
+         until then this server votes, orders and connects as before"
+    } else {
+        "[fleet] is gone, which counts from the next restart on; until then this server is a member"
     }
 }
 

@@ -41,6 +41,7 @@ use super::threads::WorkerThreads;
 use super::watchdog::Watchdog;
 use super::watched::{self, WatchedFiles};
 use crate::answer::Snapshot;
+use crate::config::Config;
 use crate::dns::Name;
 use crate::files::FilePrint;
 use crate::server::PublishedSnapshot;
@@ -298,6 +299,11 @@ impl Control {
     /// The fingerprint of what this server has in common with others of its fleet.
     pub fn shared_fingerprint(&self) -> String {
         self.state().files.prints.shared().to_string()
+    }
+
+    /// The configuration in force, with the endpoints of aliases and leases.
+    pub fn config(&self) -> Arc<Config> {
+        self.state().derived.config.clone()
     }
 
     /// The state directory; `None`: nothing is saved.

@@ -13,10 +13,13 @@ mod active;
 mod bootstrap;
 mod denial;
 mod draft;
+mod in_file;
 mod key_records;
+mod new_keys;
 mod selection;
 mod serials;
 mod source;
+mod tokens;
 
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt as _;
@@ -28,19 +31,22 @@ use self::active::{ActiveKeys, active_keys};
 use self::denial::add_denial_records;
 pub use self::draft::BundleDraft;
 use self::key_records::add_key_records;
+pub use self::new_keys::new_key;
+use self::new_keys::new_keys;
 pub(super) use self::selection::is_selected;
 use self::selection::{not_foreseen, signed_on_demand, steered_zones, unknown_zones};
 use self::serials::{SerialBook, SerialRequest};
 use self::source::{KeySource, ZoneKeyRoles, warning_due};
+pub use self::tokens::token_mistakes;
 use super::on_demand::OnDemandSigner;
 use super::rolls::{self, ServedRoll};
 use crate::answer::on_demand::DenialSigner;
 use crate::catalog::signed::ZoneSigners;
-use crate::config::{Config, DnssecConfig, SigningRules};
+use crate::config::{Config, DnssecConfig};
 use crate::dns::Name;
 use crate::dnssec::{
-    KeyFile, KeyPair, KeyTimes, SerialRule, SignatureStore, SigningAlgorithm, SigningError,
-    SigningSession, ValidityRules, ZoneDenial, ZoneSigner,
+    SerialRule, SignatureStore, SigningAlgorithm, SigningError, SigningSession, TokenSetup,
+    ValidityRules, ZoneDenial, ZoneSigner,
 };
 use crate::files::FileRead;
 use crate::zone::Zone;
@@ -51,10 +57,6 @@ const OF_ZONES: &str = "signatures";
 const OF_SERVICES: &str = "signatures-steered";
 /// Seconds until a failed load that was due is tried again.
 const RETRY: u64 = 600;
-/// Flags of a key that signs everything or the keys (RFC 4034 section 2.1.1).
-const ENTRY: u16 = 257;
-/// Flags of a key that signs everything but the keys.
-const ZONE_ONLY: u16 = 256;
 
 /// The purpose of a load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,6 +102,16 @@ pub struct PreparedSigning {
 }
 
 impl PreparedSigning {
+    /// Keeps the signatures of zones that were made before the load was refused. A token makes them
+    /// slowly, and the next load should not begin anew.
+    pub fn keep(&self) {
+        if let Some([of_zones, _]) = &self.sessions
+            && let Err(reason) = of_zones.flush()
+        {
+            tracing::warn!("signatures are not kept for the next load: {reason}");
+        }
+    }
+
     /// Saves the signatures that were made. Those of zones are not needed any more. Returns when a
     /// load is due that signs anew, in seconds since 1970; `None`: nothing is signed.
     pub fn save(mut self) -> Option<u64> {
@@ -108,6 +120,12 @@ impl PreparedSigning {
             tracing::warn!("serials are not kept for a restart: {reason}");
         }
         for session in self.sessions.into_iter().flatten() {
+            if let Some(fault) = session.take_fault() {
+                tracing::error!(
+                    "signatures that are due are served until they expire, because new ones cannot \
+                     be made: {fault}"
+                );
+            }
             due = earliest(due, session.next_due());
             if let Err(reason) = session.flush() {
                 tracing::warn!("signatures are not kept for a restart: {reason}");
@@ -152,26 +170,17 @@ pub fn prepare(
     purpose: LoadPurpose,
 ) -> Result<PreparedSigning, Vec<String>> {
     let Some(dnssec) = &config.dnssec else {
+        in_file::check_without_keys(config, zones)?;
         return Ok(PreparedSigning::default());
     };
-    let mut mistakes = unknown_zones(dnssec, zones);
     let mut keys = KeySource::read(dnssec, purpose)?;
-    if purpose == LoadPurpose::Sign {
-        mistakes.extend(signed_on_demand(dnssec, zones));
-    }
-    if keys.bundle.is_some() || purpose == LoadPurpose::Sign {
-        mistakes.extend(not_foreseen(config, dnssec, zones));
-    }
     let now = keys.as_of;
-    let active = active_of_zones(config, dnssec, &mut keys, zones, purpose);
-    let active = active.map_err(|more| [&mistakes[..], &more[..]].concat())?;
-    if !mistakes.is_empty() {
-        return Err(mistakes);
-    }
+    let SigningKeys { active, steered } = find_keys(config, dnssec, &mut keys, zones, purpose)?;
     if dnssec.bootstrap {
         bootstrap::add_signals(zones, &active).map_err(|mistake| vec![mistake])?;
     }
     let (serials, told) = settle_serials(config, dnssec, &keys, zones, &active, purpose);
+    let active = in_file::joined(active, steered);
     let draft_keys = keys.bundle_keys();
     let KeySource {
         folder,
@@ -215,6 +224,42 @@ pub fn prepare(
         prepared.sessions = Some([of_zones, of_services]);
     }
     Ok(prepared)
+}
+
+/// The keys that sign, by zone.
+struct SigningKeys {
+    /// Of zones that are signed here.
+    active: Vec<ActiveKeys>,
+    /// Of the steered names in zones that are signed in their files.
+    steered: Vec<ActiveKeys>,
+}
+
+/// Finds the keys of all zones, and everything that is wrong with the zones to be signed.
+fn find_keys(
+    config: &Config,
+    dnssec: &DnssecConfig,
+    source: &mut KeySource,
+    zones: &mut [Zone],
+    purpose: LoadPurpose,
+) -> Result<SigningKeys, Vec<String>> {
+    let mut mistakes = unknown_zones(dnssec, zones);
+    mistakes.extend(in_file::costly_hashes(zones));
+    if purpose == LoadPurpose::Sign {
+        mistakes.extend(signed_on_demand(dnssec, zones));
+    }
+    if source.bundle.is_some() || purpose == LoadPurpose::Sign {
+        mistakes.extend(not_foreseen(config, dnssec, zones));
+    }
+    let active = active_of_zones(config, dnssec, source, zones, purpose);
+    let steered = in_file::keys_of_steered(config, Some(source), zones);
+    match (active, steered) {
+        (Ok(active), Ok(steered)) if mistakes.is_empty() => Ok(SigningKeys { active, steered }),
+        (active, steered) => {
+            mistakes.extend(active.err().unwrap_or_default());
+            mistakes.extend(steered.err().unwrap_or_default());
+            Err(mistakes)
+        }
+    }
 }
 
 /// The keys of each zone; none where it is not signed. Adds the records of the keys to the zones.
@@ -414,7 +459,13 @@ fn zone_keys(
     if folder.of_zone(origin.as_wire()).is_empty() && dnssec.generate {
         let rules = dnssec.rules_of(&origin);
         check_speed(zone, rules.algorithm, is_steered, is_on_demand)?;
-        for key in new_keys(&origin, rules, now)? {
+        let home = if purpose.signs() {
+            dnssec.tokens.clone()
+        } else {
+            // A key that is only looked at is made in no token.
+            TokenSetup::default()
+        };
+        for key in new_keys(&origin, rules, now, &home)? {
             if purpose.signs() {
                 let path = key.write(&dnssec.keys)?;
                 tracing::info!(zone = %origin, key = %path.display(), "made a key");
@@ -429,10 +480,16 @@ fn zone_keys(
     let ZoneKeyRoles { roles, is_leaving } = source.roles_of(origin.as_wire());
     let keys = source.folder.of_zone(origin.as_wire());
     let is_elsewhere = source.bundle.is_some();
-    let active =
-        active_keys(keys, &roles, is_elsewhere).map_err(|error| format!("{file}: {error}"))?;
+    let active = active_keys(keys, &roles, &dnssec.tokens, is_elsewhere)
+        .map_err(|error| format!("{file}: {error}"))?;
     for key in &active.sign_zone {
         check_speed(zone, key.public().algorithm(), is_steered, is_on_demand)?;
+        if key.is_in_token() && is_on_demand {
+            return Err(format!(
+                "{file}: this zone has denial = \"compact\", and a token signs too slowly for \
+                 that; take denial = \"nsec3\" or \"nsec\", or keys in files"
+            ));
+        }
     }
     if active.sign_zone.is_empty() {
         return Err(without_key(dnssec, &file, &origin));
@@ -456,37 +513,6 @@ fn without_key(dnssec: &DnssecConfig, file: &str, origin: &Name) -> String {
         "{file}: {folder} has no key that signs {origin}; `meridian keys generate {origin}` makes one, \
          and so does generate = true in [zones.dnssec]"
     )
-}
-
-/// New keys of a zone, which are published and sign from now on.
-fn new_keys(origin: &Name, rules: SigningRules, now: u64) -> Result<Vec<KeyFile>, String> {
-    let flags: &[u16] = if rules.split_keys {
-        &[ENTRY, ZONE_ONLY]
-    } else {
-        &[ENTRY]
-    };
-    let mut keys = Vec::new();
-    for &flags in flags {
-        keys.push(new_key(origin, flags, rules.algorithm, now)?);
-    }
-    Ok(keys)
-}
-
-/// A new key, which is published and signs from now on. The zone asks its parent for a DS record of
-/// an entry key (RFC 7344).
-///
-/// # Errors
-/// A sentence.
-pub fn new_key(
-    origin: &Name,
-    flags: u16,
-    algorithm: SigningAlgorithm,
-    now: u64,
-) -> Result<KeyFile, String> {
-    let pair = KeyPair::generate(origin, flags, algorithm).map_err(|error| error.to_string())?;
-    let mut times = KeyTimes::from_now(now);
-    times.sync_publish = (flags == ENTRY).then_some(now);
-    Ok(KeyFile::new(pair, times))
 }
 
 /// Makes a folder for its owner alone, if it is missing.
@@ -617,13 +643,13 @@ mod tests {
     #[test]
     fn a_zone_that_is_signed_already_stays_as_it_is() {
         let folder = Folder::new(&["one.test", "two.test"]);
-        let signature = "@ 300 RRSIG SOA 13 2 300 20300101000000 20200101000000 1 one.test. AAAA\n";
-        let path = folder.0.path().join("zones/one.test.zone");
+        let signature = "@ 300 RRSIG SOA 13 2 300 20300101000000 20200101000000 1 two.test. AAAA\n";
+        let path = folder.0.path().join("zones/two.test.zone");
         fs::write(path, format!("{ZONE}{signature}")).unwrap();
         let all = "sign = \"*\"\ngenerate = true";
         let (prepared, _) = folder.prepared(all, LoadPurpose::Serve).unwrap();
-        assert!(prepared.signers.of(0).is_none() && prepared.signers.of(1).is_some());
-        let refusal = folder.refusal("sign = [\"one.test\"]\ngenerate = true");
+        assert!(prepared.signers.of(0).is_some() && prepared.signers.of(1).is_none());
+        let refusal = folder.refusal("sign = [\"two.test\"]\ngenerate = true");
         assert!(
             refusal.contains("the zone has signatures of its own"),
             "{refusal}"

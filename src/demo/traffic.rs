@@ -117,7 +117,7 @@ pub struct Clients(Vec<(Ipv4Addr, u64)>);
 impl Clients {
     /// One network for each square of the map.
     fn of(control: &Control) -> Result<Clients, String> {
-        let config = control.view().config;
+        let config = control.config();
         Clients::in_squares(&control.snapshot(), &config)
     }
 

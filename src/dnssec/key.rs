@@ -3,7 +3,8 @@
 //! A [`KeyPair`] holds the private octets themselves, so it is made, read or written and then
 //! dropped, which wipes them. A [`SigningKey`] is ring's form of the same key and stays as long as
 //! the zone is signed. Ring checks that both halves belong together, so a [`SigningKey`] cannot make
-//! signatures that its own DNSKEY record does not verify.
+//! signatures that its own DNSKEY record does not verify. A private half may be in a PKCS#11 token;
+//! then the octets are not here, and the token signs.
 
 use std::fmt;
 
@@ -14,6 +15,8 @@ use ring::signature::{
 };
 use zeroize::Zeroizing;
 
+use super::token::{TokenKey, TokenSetup};
+use super::token_uri::TokenUri;
 use super::zone_key::{rsa_parts, uncompressed};
 use super::{SigningAlgorithm, ZoneKey, pkcs8};
 use crate::dns::Name;
@@ -32,6 +35,8 @@ pub enum KeyError {
     NoRandom,
     /// The private half is elsewhere.
     NoPrivate,
+    /// The token of the key does not sign; a sentence that names both.
+    Token(String),
 }
 
 impl fmt::Display for KeyError {
@@ -42,7 +47,7 @@ impl fmt::Display for KeyError {
                 "{algorithm} keys cannot be generated here; make one with dnssec-keygen -a \
                  {algorithm} -b 2048 ZONE, or take ECDSAP256SHA256"
             ),
-            KeyError::Rejected(sentence) => f.write_str(sentence),
+            KeyError::Rejected(sentence) | KeyError::Token(sentence) => f.write_str(sentence),
             KeyError::NoRandom => f.write_str("the system has no random octets"),
             KeyError::NoPrivate => f.write_str("the private key is elsewhere"),
         }
@@ -58,6 +63,8 @@ pub enum PrivateKey {
     Curve(Zeroizing<Vec<u8>>),
     /// The parts of an RSA key.
     Rsa(Box<RsaParts>),
+    /// It is in a token, which does not give it away.
+    Token(Box<TokenUri>),
 }
 
 impl fmt::Debug for PrivateKey {
@@ -92,13 +99,16 @@ pub struct KeyPair {
 }
 
 impl KeyPair {
-    /// Puts two halves together.
+    /// Puts two halves together. Whether a key in a token belongs to the public one shows when it
+    /// signs.
     ///
     /// # Errors
     /// [`KeyError::Rejected`]: they do not belong together, or ring finds the key too weak.
     pub fn new(public: ZoneKey, private: PrivateKey) -> Result<KeyPair, KeyError> {
         let pair = KeyPair { public, private };
-        RingPair::of(&pair)?;
+        if pair.token().is_none() {
+            RingPair::of(&pair)?;
+        }
         Ok(pair)
     }
 
@@ -124,6 +134,40 @@ impl KeyPair {
         pkcs8::from_der(zone, flags, document.as_ref()).map_err(KeyError::Rejected)
     }
 
+    /// Makes a new key where new keys belong: in a token, or [here](Self::generate).
+    ///
+    /// # Errors
+    /// As for [`KeyPair::generate`]; or the token does not make it.
+    pub fn generate_in(
+        tokens: &TokenSetup,
+        zone: &Name,
+        flags: u16,
+        algorithm: SigningAlgorithm,
+    ) -> Result<KeyPair, KeyError> {
+        let Some(uri) = &tokens.new_keys else {
+            return KeyPair::generate(zone, flags, algorithm);
+        };
+        let (octets, place) = tokens
+            .generate(uri, zone, algorithm)
+            .map_err(KeyError::Token)?;
+        KeyPair::in_token(zone, flags, algorithm, &octets, place)
+    }
+
+    /// A key whose private half is in a token.
+    ///
+    /// # Errors
+    /// [`KeyError::Rejected`]: the octets are no public key of this algorithm.
+    pub fn in_token(
+        zone: &Name,
+        flags: u16,
+        algorithm: SigningAlgorithm,
+        octets: &[u8],
+        place: TokenUri,
+    ) -> Result<KeyPair, KeyError> {
+        let public = ZoneKey::new(zone, flags, algorithm, octets).map_err(KeyError::Rejected)?;
+        KeyPair::new(public, PrivateKey::Token(Box::new(place)))
+    }
+
     /// The public half.
     pub fn public(&self) -> &ZoneKey {
         &self.public
@@ -133,14 +177,31 @@ impl KeyPair {
     pub fn private(&self) -> &PrivateKey {
         &self.private
     }
+
+    /// Where the private half is, if it is in a token.
+    pub fn token(&self) -> Option<&TokenUri> {
+        match &self.private {
+            PrivateKey::Token(uri) => Some(uri),
+            PrivateKey::Curve(_) | PrivateKey::Rsa(_) => None,
+        }
+    }
 }
 
 /// A key that signs, here or elsewhere. It neither shows nor copies its private half.
 pub struct SigningKey {
     public: ZoneKey,
-    /// `None`: it signs elsewhere.
-    pair: Option<RingPair>,
+    private: PrivateHalf,
     random: SystemRandom,
+}
+
+/// What signs.
+enum PrivateHalf {
+    /// Ring.
+    Here(RingPair),
+    /// A token.
+    InToken(TokenKey),
+    /// Somebody else, whose signatures are in a bundle.
+    Elsewhere,
 }
 
 /// Ring's forms.
@@ -178,6 +239,22 @@ impl RingPair {
             KeyError::Rejected("the private key does not belong to the public key".to_owned())
         })
     }
+
+    fn sign(&self, random: &SystemRandom, message: &[u8]) -> Result<SignatureOctets, KeyError> {
+        match self {
+            RingPair::Ecdsa(pair) => match pair.sign(random, message) {
+                Ok(signature) => Ok(SignatureOctets::from_slice(signature.as_ref())),
+                Err(_) => Err(KeyError::NoRandom),
+            },
+            RingPair::Ed25519(pair) => Ok(SignatureOctets::from_slice(pair.sign(message).as_ref())),
+            RingPair::Rsa(pair) => {
+                let mut octets = vec![0; pair.public().modulus_len()];
+                pair.sign(&RSA_PKCS1_SHA256, random, message, &mut octets)
+                    .map_err(|_| KeyError::NoRandom)?;
+                Ok(SignatureOctets::from_slice(&octets))
+            }
+        }
+    }
 }
 
 /// Ring's form of an RSA key.
@@ -211,9 +288,24 @@ impl SigningKey {
     /// # Errors
     /// [`KeyError::Rejected`]: the halves do not belong together, or the key is too weak.
     pub fn new(pair: &KeyPair) -> Result<SigningKey, KeyError> {
+        SigningKey::with_tokens(pair, &TokenSetup::default())
+    }
+
+    /// The same where keys may be in tokens, which are not asked before something is to be signed.
+    ///
+    /// # Errors
+    /// As for [`SigningKey::new`]; or it is not known how the token is reached.
+    pub fn with_tokens(pair: &KeyPair, tokens: &TokenSetup) -> Result<SigningKey, KeyError> {
+        let private = match pair.token() {
+            Some(uri) => {
+                let key = TokenKey::new(&pair.public, uri, tokens).map_err(KeyError::Token)?;
+                PrivateHalf::InToken(key)
+            }
+            None => PrivateHalf::Here(RingPair::of(pair)?),
+        };
         Ok(SigningKey {
             public: pair.public.clone(),
-            pair: Some(RingPair::of(pair)?),
+            private,
             random: SystemRandom::new(),
         })
     }
@@ -222,7 +314,7 @@ impl SigningKey {
     pub fn elsewhere(public: ZoneKey) -> SigningKey {
         SigningKey {
             public,
-            pair: None,
+            private: PrivateHalf::Elsewhere,
             random: SystemRandom::new(),
         }
     }
@@ -232,24 +324,24 @@ impl SigningKey {
         &self.public
     }
 
-    /// Signs octets. Nothing is allocated, except for RSA. ECDSA signatures differ each time;
-    /// those of Ed25519 and RSA do not.
+    /// Whether a token signs, which may take long and fail at any time.
+    pub fn is_in_token(&self) -> bool {
+        matches!(self.private, PrivateHalf::InToken(_))
+    }
+
+    /// Signs octets. Nothing is allocated, except for RSA and by tokens. ECDSA signatures differ each
+    /// time; those of Ed25519 and RSA do not.
     ///
     /// # Errors
-    /// [`KeyError::NoRandom`], which ECDSA needs; [`KeyError::NoPrivate`].
+    /// [`KeyError::NoRandom`], which ECDSA needs; [`KeyError::NoPrivate`]; [`KeyError::Token`].
     pub fn sign(&self, message: &[u8]) -> Result<SignatureOctets, KeyError> {
-        match self.pair.as_ref().ok_or(KeyError::NoPrivate)? {
-            RingPair::Ecdsa(pair) => match pair.sign(&self.random, message) {
-                Ok(signature) => Ok(SignatureOctets::from_slice(signature.as_ref())),
-                Err(_) => Err(KeyError::NoRandom),
-            },
-            RingPair::Ed25519(pair) => Ok(SignatureOctets::from_slice(pair.sign(message).as_ref())),
-            RingPair::Rsa(pair) => {
-                let mut octets = vec![0; pair.public().modulus_len()];
-                pair.sign(&RSA_PKCS1_SHA256, &self.random, message, &mut octets)
-                    .map_err(|_| KeyError::NoRandom)?;
-                Ok(SignatureOctets::from_slice(&octets))
+        match &self.private {
+            PrivateHalf::Here(pair) => pair.sign(&self.random, message),
+            PrivateHalf::InToken(key) => {
+                let signature = key.sign(message).map_err(KeyError::Token)?;
+                Ok(SignatureOctets::from_slice(&signature))
             }
+            PrivateHalf::Elsewhere => Err(KeyError::NoPrivate),
         }
     }
 }

@@ -204,10 +204,11 @@ pub(super) fn padded(
     Ok(padded)
 }
 
-/// Writes a key in DER.
-pub fn to_der(pair: &KeyPair) -> Zeroizing<Vec<u8>> {
+/// Writes a key in DER; `None`: its private half is in a token.
+pub fn to_der(pair: &KeyPair) -> Option<Zeroizing<Vec<u8>>> {
     let none = DerWriter::default;
     let (algorithm, private) = match pair.private() {
+        PrivateKey::Token(_) => return None,
         PrivateKey::Rsa(parts) => (
             none().value(OBJECT, RSA).value(NULL, &[]),
             rsa_der(pair.public(), parts),
@@ -231,7 +232,7 @@ pub fn to_der(pair: &KeyPair) -> Zeroizing<Vec<u8>> {
         .number(&[0])
         .nested(SEQUENCE, &algorithm)
         .nested(OCTET_STRING, &private);
-    none().nested(SEQUENCE, &info).finish()
+    Some(none().nested(SEQUENCE, &info).finish())
 }
 
 fn ecdsa_der(public: &ZoneKey, private: &[u8]) -> DerWriter {
@@ -260,9 +261,9 @@ fn rsa_der(public: &ZoneKey, parts: &RsaParts) -> DerWriter {
     DerWriter::default().nested(SEQUENCE, &key)
 }
 
-/// Writes a key in PEM.
-pub fn to_pem(pair: &KeyPair) -> Zeroizing<String> {
-    let der = to_der(pair);
+/// Writes a key in PEM; `None`: its private half is in a token.
+pub fn to_pem(pair: &KeyPair) -> Option<Zeroizing<String>> {
+    let der = to_der(pair)?;
     let base64 = Zeroizing::new(STANDARD.encode(&der[..]));
     // A line end for each line and a little more, so that nothing moves while it is written.
     let room = base64.len() + base64.len() / LINE + BEGIN.len() + END.len() + 8;
@@ -281,7 +282,7 @@ pub fn to_pem(pair: &KeyPair) -> Zeroizing<String> {
     }
     text.push_str(END);
     text.push('\n');
-    text
+    Some(text)
 }
 
 #[cfg(test)]
@@ -301,9 +302,9 @@ mod tests {
             }
             let pair = generated(algorithm);
             let zone = pair.public().zone();
-            let again = from_pem(zone, 257, &to_pem(&pair)).unwrap();
+            let again = from_pem(zone, 257, &to_pem(&pair).unwrap()).unwrap();
             assert_eq!(again.public(), pair.public());
-            assert_eq!(to_der(&again)[..], to_der(&pair)[..]);
+            assert_eq!(to_der(&again).unwrap()[..], to_der(&pair).unwrap()[..]);
             assert!(SigningKey::new(&again).unwrap().sign(b"x").is_ok());
         }
     }
@@ -312,7 +313,7 @@ mod tests {
     fn every_cut_is_a_sentence() {
         for algorithm in [SigningAlgorithm::EcdsaP256Sha256, SigningAlgorithm::Ed25519] {
             let pair = generated(algorithm);
-            let der = to_der(&pair);
+            let der = to_der(&pair).unwrap();
             for length in 0..der.len() {
                 assert!(from_der(pair.public().zone(), 257, &der[..length]).is_err());
             }

@@ -22,8 +22,6 @@
 
 use std::fmt;
 
-use ring::signature::UnparsedPublicKey;
-
 use super::key::KeyError;
 use super::owner_labels::signed_labels;
 use super::{RrsetHead, SignatureOctets, SignedData, SigningKey, ValidityPeriod, ZoneKey};
@@ -182,16 +180,11 @@ pub fn verify_rrset<'d>(
 /// # Errors
 /// [`SignatureFault::Wrong`].
 pub fn verify_octets(key: &ZoneKey, octets: &[u8], signature: &[u8]) -> Result<(), SignatureFault> {
-    let algorithm = key.algorithm().verification();
-    let verified = match super::zone_key::rsa_parts(key.octets()) {
-        Some((e, n)) if key.algorithm() == super::SigningAlgorithm::RsaSha256 => {
-            let public = ring::signature::RsaPublicKeyComponents { n, e };
-            let parameters = &ring::signature::RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY;
-            public.verify(parameters, octets, signature)
-        }
-        _ => UnparsedPublicKey::new(algorithm, key.ring_octets()).verify(octets, signature),
-    };
-    verified.map_err(|_| SignatureFault::Wrong)
+    if key.verifies(octets, signature) {
+        Ok(())
+    } else {
+        Err(SignatureFault::Wrong)
+    }
 }
 
 /// The checks of RFC 4035 section 5.3.1.

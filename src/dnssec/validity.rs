@@ -106,6 +106,11 @@ pub fn is_before(one: u32, other: u32) -> bool {
     (one.wrapping_sub(other) as i32) < 0
 }
 
+/// The earlier of two times in the same arithmetic.
+pub fn earlier(one: Option<u32>, other: u32) -> u32 {
+    one.filter(|one| is_before(*one, other)).unwrap_or(other)
+}
+
 /// A hash of an owner in wire form, in any case, the same on every machine and in every version: the
 /// FNV-1a hash of its lower case, mixed so that the low bits are even.
 pub fn owner_hash(owner: &[u8]) -> u64 {

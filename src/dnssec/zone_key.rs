@@ -8,6 +8,9 @@
 use std::fmt;
 
 use ring::digest::{Context, SHA256, SHA384};
+use ring::signature::{
+    RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY, RsaPublicKeyComponents, UnparsedPublicKey,
+};
 
 use super::algorithm::told;
 use super::{DNSKEY_PROTOCOL, SigningAlgorithm};
@@ -182,8 +185,21 @@ impl ZoneKey {
         self.ds_rdata(digest) == rdata
     }
 
+    /// Whether a signature over octets is one of this key.
+    pub fn verifies(&self, octets: &[u8], signature: &[u8]) -> bool {
+        let algorithm = self.algorithm.verification();
+        let verified = match rsa_parts(&self.octets) {
+            Some((e, n)) if self.algorithm == SigningAlgorithm::RsaSha256 => {
+                let parameters = &RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY;
+                RsaPublicKeyComponents { n, e }.verify(parameters, octets, signature)
+            }
+            _ => UnparsedPublicKey::new(algorithm, self.ring_octets()).verify(octets, signature),
+        };
+        verified.is_ok()
+    }
+
     /// The public key as ring reads it.
-    pub(super) fn ring_octets(&self) -> Vec<u8> {
+    fn ring_octets(&self) -> Vec<u8> {
         match self.algorithm {
             SigningAlgorithm::EcdsaP256Sha256 | SigningAlgorithm::EcdsaP384Sha384 => {
                 uncompressed(&self.octets)

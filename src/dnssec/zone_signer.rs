@@ -5,21 +5,21 @@
 //! is signed. Two threads may sign at once.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::key::KeyError;
 use super::key_file::time_text;
-use super::rrsig::verify_octets;
-use super::validity::{ValidityRules, is_before, owner_hash};
+use super::signing_session::{StoredState, noted};
+use super::validity::owner_hash;
 use super::{
-    RrsetHead, SignatureDigest, SignatureFields, SignatureOctets, SignatureStore, SignedData,
-    SigningKey, StoredSignature, ValidityPeriod, ZoneDenial,
+    RrsetHead, SignatureFields, SignatureOctets, SignedData, SigningKey, SigningSession,
+    ValidityPeriod, ZoneDenial,
 };
 use crate::dns::{Name, RecordType};
 
-/// A clock that shows an earlier time is wrong: 1 November 2026.
-const EARLIEST: u64 = 1_793_491_200;
+/// Seconds until a key that did not sign is asked for the same again.
+const RETRY: u64 = 600;
 
 /// Why an RRset is not signed. It displays as a sentence.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,155 +56,6 @@ impl fmt::Display for SigningError {
 }
 
 impl std::error::Error for SigningError {}
-
-/// What the signers of all zones share.
-pub struct SigningSession {
-    /// Tells the seconds since 1970.
-    clock: fn() -> u64,
-    rules: ValidityRules,
-    store: RwLock<SignatureStore>,
-    /// Signatures that were made elsewhere. With them nothing is signed here, and the store has those
-    /// of them that were found to be good.
-    bundle: Option<Arc<SignatureStore>>,
-    /// Everything that was made or taken from the store, for a bundle.
-    taken: Option<Mutex<SignatureStore>>,
-    /// Whether new signatures go into the store.
-    is_kept: bool,
-    /// Something could not be collected.
-    is_overfull: AtomicBool,
-    made: AtomicU64,
-    /// When the first signature in use is due, in seconds since 1970.
-    next_due: AtomicU64,
-}
-
-impl SigningSession {
-    /// Signs with signatures of the store as far as they last. The clock tells the seconds since
-    /// 1970.
-    pub fn new(clock: fn() -> u64, rules: ValidityRules, store: SignatureStore) -> SigningSession {
-        SigningSession {
-            clock,
-            rules,
-            store: RwLock::new(store),
-            bundle: None,
-            taken: None,
-            is_kept: true,
-            is_overfull: AtomicBool::new(false),
-            made: AtomicU64::new(0),
-            next_due: AtomicU64::new(u64::MAX),
-        }
-    }
-
-    /// Takes signatures from a bundle, and signs nothing.
-    pub fn with_bundle(mut self, bundle: Arc<SignatureStore>) -> SigningSession {
-        self.bundle = Some(bundle);
-        self
-    }
-
-    /// Keeps no signature: whoever asks does, within bounds.
-    pub fn forgetting(mut self) -> SigningSession {
-        self.is_kept = false;
-        self
-    }
-
-    /// Collects all signatures that are in use, for a bundle.
-    pub fn collecting(mut self) -> SigningSession {
-        self.taken = Some(Mutex::new(SignatureStore::in_memory()));
-        self
-    }
-
-    /// What was [collected](Self::collecting) since the last time.
-    ///
-    /// # Errors
-    /// A sentence: there was too much.
-    pub fn take_collected(&self) -> Result<SignatureStore, String> {
-        if self.is_overfull.load(Ordering::Relaxed) {
-            return Err("there are more signatures than a bundle can have".to_owned());
-        }
-        let Some(taken) = &self.taken else {
-            return Ok(SignatureStore::in_memory());
-        };
-        let mut taken = taken.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(std::mem::replace(&mut taken, SignatureStore::in_memory()))
-    }
-
-    fn collect(&self, digest: &SignatureDigest, times: ValidityPeriod, octets: &SignatureOctets) {
-        if let Some(taken) = &self.taken {
-            let mut taken = taken.lock().unwrap_or_else(PoisonError::into_inner);
-            if taken.get(digest).is_none() && taken.add(digest, times, octets.as_slice()).is_err() {
-                self.is_overfull.store(true, Ordering::Relaxed);
-            }
-        }
-    }
-
-    /// How many signatures were made, and not found in the store.
-    pub fn made(&self) -> u64 {
-        self.made.load(Ordering::Relaxed)
-    }
-
-    /// Whether the store is half full.
-    pub fn is_half_full(&self) -> bool {
-        self.read_store().is_half_full()
-    }
-
-    /// Whether the clock shows a time that cannot be right, so that nothing is signed by it.
-    pub fn is_clock_wrong(&self) -> bool {
-        if self.bundle.is_some() {
-            return false;
-        }
-        let store = self.read_store();
-        is_clock_wrong(&store, (self.clock)())
-    }
-
-    /// When the first of the signatures that were made or found is due to be made anew, in seconds
-    /// since 1970; `None`: there were none.
-    pub fn next_due(&self) -> Option<u64> {
-        noted(&self.next_due)
-    }
-
-    fn read_store(&self) -> RwLockReadGuard<'_, SignatureStore> {
-        self.store.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn write_store(&self) -> RwLockWriteGuard<'_, SignatureStore> {
-        self.store.write().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Writes new signatures to the file of the store. Others sign while this waits for the disk.
-    ///
-    /// # Errors
-    /// A sentence: the file cannot be written.
-    pub fn keep(&self) -> Result<(), String> {
-        let store = self.read_store();
-        let Some(write) = store.unflushed() else {
-            return Ok(());
-        };
-        drop(store);
-        write.run()?;
-        let mut store = self.write_store();
-        store.note_written(&write);
-        Ok(())
-    }
-
-    /// Writes new signatures to the file of the store, and drops old ones if they are many.
-    ///
-    /// # Errors
-    /// A sentence: the file cannot be written.
-    pub fn flush(&self) -> Result<(), String> {
-        let now = (self.clock)();
-        let mut store = self.write_store();
-        if store.is_flushed() {
-            return Ok(());
-        }
-        store.flush()?;
-        store.compact(now).map(|_| ())
-    }
-}
-
-impl fmt::Debug for SigningSession {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SigningSession")
-    }
-}
 
 /// One signature with its fields.
 #[derive(Debug, Clone)]
@@ -315,9 +166,11 @@ impl ZoneSigner {
         noted(&self.next_due)
     }
 
-    fn note(&self, times: ValidityPeriod, now: u64) {
+    /// Notes when a signature is due, which is in so many seconds at the earliest.
+    fn note(&self, times: ValidityPeriod, now: u64, earliest: u64) {
         let session = &self.session;
-        let due = now.saturating_add(session.rules.until_due(times, now).into());
+        let until = u64::from(session.rules.until_due(times, now));
+        let due = now.saturating_add(until.max(earliest));
         self.next_due.fetch_min(due, Ordering::Relaxed);
         session.next_due.fetch_min(due, Ordering::Relaxed);
     }
@@ -327,6 +180,11 @@ impl ZoneSigner {
         self.zone_keys
             .iter()
             .all(|key| key.public().algorithm().may_sign_steered())
+    }
+
+    /// Whether a key that signs the zone is in a token, which may take long.
+    pub fn has_token(&self) -> bool {
+        self.zone_keys.iter().any(|key| key.is_in_token())
     }
 
     /// Signs an RRset with every key that is due; the result is in `room`.
@@ -397,86 +255,29 @@ impl ZoneSigner {
             let octets = SignatureOctets::from_slice(stored.signature);
             return Ok(MadeSignature { fields, octets });
         }
+        let mut earliest = 0;
         let (times, octets) = match session.stored(&digest, now) {
             StoredState::Good(times, octets) => (times, octets),
             StoredState::ClockWrong => return Err(SigningError::Clock(now)),
             StoredState::Due => {
                 *budget = budget.checked_sub(1).ok_or(SigningError::Postponed)?;
-                let octets = key.sign(data.octets()).map_err(SigningError::Key)?;
-                session.made.fetch_add(1, Ordering::Relaxed);
-                session.add(&digest, times, &octets);
-                (times, octets)
+                match key.sign(data.octets()) {
+                    Ok(octets) => {
+                        session.made.fetch_add(1, Ordering::Relaxed);
+                        session.add(&digest, times, &octets);
+                        (times, octets)
+                    }
+                    Err(error) => {
+                        earliest = RETRY;
+                        session.unexpired(&digest, now, error)?
+                    }
+                }
             }
         };
         fields.times = times;
-        self.note(times, now);
+        self.note(times, now, earliest);
         session.collect(&digest, times, &octets);
         Ok(MadeSignature { fields, octets })
-    }
-}
-
-/// A time that was noted.
-fn noted(due: &AtomicU64) -> Option<u64> {
-    match due.load(Ordering::Relaxed) {
-        u64::MAX => None,
-        due => Some(due),
-    }
-}
-
-/// What the store has for an RRset.
-enum StoredState {
-    /// A signature to serve.
-    Good(ValidityPeriod, SignatureOctets),
-    /// None, or one that is due to be made anew.
-    Due,
-    /// None, and none can be made.
-    ClockWrong,
-}
-
-impl SigningSession {
-    fn stored(&self, digest: &SignatureDigest, now: u64) -> StoredState {
-        let store = self.read_store();
-        let is_clock_wrong = is_clock_wrong(&store, now);
-        if let Some(stored) = store.get(digest)
-            && (is_clock_wrong || !self.rules.is_due(stored.times, now))
-        {
-            let octets = SignatureOctets::from_slice(stored.signature);
-            return StoredState::Good(stored.times, octets);
-        }
-        if is_clock_wrong {
-            return StoredState::ClockWrong;
-        }
-        StoredState::Due
-    }
-
-    fn add(&self, digest: &SignatureDigest, times: ValidityPeriod, octets: &SignatureOctets) {
-        if !self.is_kept {
-            return;
-        }
-        let mut store = self.write_store();
-        // A full store means signing again after a restart, and nothing worse.
-        let _ = store.add(digest, times, octets.as_slice());
-    }
-
-    /// Whether a signature of the bundle is good. What was checked once is in the store.
-    fn is_good(
-        &self,
-        digest: &SignatureDigest,
-        found: StoredSignature<'_>,
-        key: &SigningKey,
-        data: &SignedData,
-    ) -> bool {
-        let store = self.read_store();
-        if store.get(digest) == Some(found) {
-            return true;
-        }
-        drop(store);
-        let is_good = verify_octets(key.public(), data.octets(), found.signature).is_ok();
-        if is_good {
-            let octets = SignatureOctets::from_slice(found.signature);
-            self.add(digest, found.times, &octets);
-        }
-        is_good
     }
 }
 
@@ -486,18 +287,13 @@ fn not_in_bundle(rrset: RrsetHead<'_>) -> SigningError {
     SigningError::NotInBundle(owner, rrset.rtype)
 }
 
-/// Whether a time is before the newest inception of a store, or before this program was written.
-fn is_clock_wrong(store: &SignatureStore, now: u64) -> bool {
-    let newest = store.newest_inception();
-    now < EARLIEST || newest.is_some_and(|newest| is_before(now as u32, newest))
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::dnssec::{KeyPair, SigningAlgorithm, verify_rrset};
+    use crate::dnssec::key::PrivateKey;
+    use crate::dnssec::{KeyPair, SignatureStore, SigningAlgorithm, ValidityRules, verify_rrset};
 
     const DAY: u64 = 86_400;
 
@@ -630,6 +426,51 @@ mod tests {
         let data = std::iter::once(&b"5678"[..]);
         let refused = signer.sign(rrset, data, &mut room);
         assert_eq!(refused, Err(SigningError::Clock(clock())));
+    }
+
+    #[test]
+    fn a_signature_that_is_due_stays_until_it_expires_where_the_key_does_not_sign() {
+        let session = session();
+        let here = signer(&[257], &session);
+        let rrset = head(b"\x01a\x07example\0", RecordType::A);
+        let made = sign(&here, rrset, b"1234");
+        // The same key, in a token that nobody can reach.
+        let uri = "pkcs11:token=x;object=y?module-path=/nowhere.so".parse();
+        let place = PrivateKey::Token(Box::new(uri.unwrap()));
+        let pair = KeyPair::new(here.zone_keys[0].public().clone(), place).unwrap();
+        let key = Arc::new(SigningKey::new(&pair).unwrap());
+        let mut due = 0;
+        loop {
+            advance(DAY as i64);
+            let away = ZoneSigner::new(here.apex(), std::slice::from_ref(&key), session.clone());
+            let mut room = SigningRoom::default();
+            let data = std::iter::once(&b"1234"[..]);
+            let signed = away.sign(rrset, data, &mut room);
+            if !made[0].fields.times.contains(clock()) {
+                let Err(SigningError::Key(KeyError::Token(sentence))) = signed else {
+                    panic!("{signed:?}");
+                };
+                assert!(sentence.contains("the key example/13/"), "{sentence}");
+                assert!(sentence.contains("/nowhere.so"), "{sentence}");
+                break;
+            }
+            assert_eq!(signed, Ok(()));
+            assert_eq!(room.made[0].octets, made[0].octets);
+            if ValidityRules::default().is_due(made[0].fields.times, clock()) {
+                due += 1;
+                assert!(session.take_fault().is_some());
+                // It is tried again soon, and not at once.
+                assert_eq!(away.next_due(), Some(clock() + RETRY));
+            } else {
+                assert!(session.take_fault().is_none());
+            }
+        }
+        assert!(due >= 6, "{due}");
+        // What was never signed cannot be served.
+        let away = ZoneSigner::new(here.apex(), &[key], session.clone());
+        let mut room = SigningRoom::default();
+        let other = std::iter::once(&b"5678"[..]);
+        assert!(away.sign(rrset, other, &mut room).is_err());
     }
 
     #[test]

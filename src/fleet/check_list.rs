@@ -6,6 +6,7 @@
 //! that differs is spelled out. [`CheckList::align`] puts the votes of a view in the order of the
 //! reader's own checks.
 
+use std::borrow::Cow;
 use std::hash::Hasher as _;
 use std::ops::Range;
 
@@ -24,6 +25,17 @@ const CHECKS_IN_BLOCK: usize = 64;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CheckList {
     digests: Vec<u64>,
+    /// The list cut into as many blocks as its own views have. Most views of others have as many.
+    cut: Vec<ListBlock>,
+}
+
+/// A block of the list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct ListBlock {
+    /// The places of its checks.
+    range: Range<usize>,
+    /// A digest of the checks' digests.
+    digest: u32,
 }
 
 /// The parts of all checks in which two lists differ: a bit for each of 1,024 ranges of digests.
@@ -80,6 +92,8 @@ pub struct AlignedVotes {
     pub differing: DigestRanges,
     /// How many checks both have.
     pub shared: usize,
+    /// Both have checks, all of the voter's are known, and none of them is the reader's.
+    pub is_foreign: bool,
 }
 
 impl CheckList {
@@ -88,7 +102,12 @@ impl CheckList {
         digests.sort_unstable();
         digests.dedup();
         digests.truncate(MOST_CHECKS);
-        CheckList { digests }
+        let mut list = CheckList {
+            digests,
+            cut: Vec::new(),
+        };
+        list.cut = list.cut_anew(list.bits());
+        list
     }
 
     /// The digests, sorted.
@@ -110,11 +129,11 @@ impl CheckList {
     pub fn blocks(&self, votes: &[CheckVote], spelled: &DigestRanges) -> Vec<ViewBlock> {
         let bits = self.bits();
         let mut blocks = Vec::with_capacity(1 << bits);
-        for (block, range) in self.ranges(bits).into_iter().enumerate() {
+        for (block, ListBlock { range, digest }) in self.cut(bits).iter().enumerate() {
             let digests = self.digests.get(range.clone()).unwrap_or_default();
             blocks.push(ViewBlock {
-                digest: block_digest(digests),
-                votes: votes.get(range).unwrap_or_default().to_vec(),
+                digest: *digest,
+                votes: votes.get(range.clone()).unwrap_or_default().to_vec(),
                 spelled: spelled.meets(block, bits).then(|| digests.to_vec()),
             });
         }
@@ -127,12 +146,13 @@ impl CheckList {
             votes: vec![CheckVote::Absent; self.digests.len()],
             differing: DigestRanges::default(),
             shared: 0,
+            is_foreign: false,
         };
-        let ranges = self.ranges(view.bits);
-        for (at, (range, block)) in ranges.into_iter().zip(&view.blocks).enumerate() {
-            let own = self.digests.get(range.clone()).unwrap_or_default();
-            let votes = aligned.votes.get_mut(range).unwrap_or_default();
-            if own.len() == block.votes.len() && block_digest(own) == block.digest {
+        let own_blocks = self.cut(view.bits);
+        for (at, (cut, block)) in own_blocks.iter().zip(view.blocks.iter()).enumerate() {
+            let own = self.digests.get(cut.range.clone()).unwrap_or_default();
+            let votes = aligned.votes.get_mut(cut.range.clone()).unwrap_or_default();
+            if own.len() == block.votes.len() && cut.digest == block.digest {
                 votes.copy_from_slice(&block.votes);
                 continue;
             }
@@ -143,24 +163,38 @@ impl CheckList {
                 None => {}
             }
         }
+        let mut unread = 0;
         for vote in &aligned.votes {
             let is_shared = !matches!(vote, CheckVote::Absent | CheckVote::Unread);
             aligned.shared += usize::from(is_shared);
+            unread += usize::from(*vote == CheckVote::Unread);
         }
+        let both_have = !self.digests.is_empty() && view.checks() > 0;
+        aligned.is_foreign = both_have && aligned.shared + unread == 0;
         aligned
     }
 
-    /// The positions of each block's checks.
-    fn ranges(&self, bits: u8) -> Vec<Range<usize>> {
-        let mut ranges = Vec::with_capacity(1 << bits);
+    /// The list in 2 to the power of `bits` blocks.
+    fn cut(&self, bits: u8) -> Cow<'_, [ListBlock]> {
+        if self.cut.len() == 1 << bits {
+            Cow::Borrowed(&self.cut)
+        } else {
+            Cow::Owned(self.cut_anew(bits))
+        }
+    }
+
+    fn cut_anew(&self, bits: u8) -> Vec<ListBlock> {
+        let mut blocks = Vec::with_capacity(1 << bits);
         let mut start = 0;
         for block in 0..1_usize << bits {
             let rest = self.digests.get(start..).unwrap_or_default();
-            let end = start + rest.partition_point(|digest| block_of(*digest, bits) <= block);
-            ranges.push(start..end);
-            start = end;
+            let length = rest.partition_point(|digest| block_of(*digest, bits) <= block);
+            let digest = block_digest(rest.get(..length).unwrap_or_default());
+            let range = start..start + length;
+            start = range.end;
+            blocks.push(ListBlock { range, digest });
         }
-        ranges
+        blocks
     }
 }
 
@@ -207,7 +241,7 @@ mod tests {
     fn view_of(list: &CheckList, votes: &[CheckVote], spelled: DigestRanges) -> VoterView {
         VoterView {
             bits: list.bits(),
-            blocks: list.blocks(votes, &spelled),
+            blocks: list.blocks(votes, &spelled).into(),
             ..crate::fleet::testing::view("a", 1)
         }
     }

@@ -13,21 +13,23 @@ use std::time::Duration;
 
 use super::announcement::AnnounceState;
 use super::board::ViewBoard;
-use super::bounds::FRESH;
+use super::bounds::{FRESH, MOST_CHECKS};
 use super::check_list::{CheckList, DigestRanges};
+use super::dissents::{DissentKey, DissentLog};
 use super::speakers::Speakers;
+use super::stale_checks::StaleChecks;
 use super::view::{RegionFigures, VoterView};
 use super::view_error::HearError;
+use super::vote_memory::VoteMemory;
 use crate::health::quorum::{
-    self, AgreedStates, CheckVote, FreshView, GroupCount, QuorumSettings, QuorumVerdict,
+    self, AgreedStates, CheckVote, FreshView, GroupCount, GroupedVotes, QuorumSettings,
+    QuorumVerdict,
 };
 
 /// A view is published at least this often.
 pub const REGULAR: Duration = Duration::from_secs(1);
 /// A view is published at most this often.
 pub const SOONEST: Duration = Duration::from_millis(100);
-/// The most differences between a voter and the fleet that are remembered with their times.
-const MOST_DISSENTS: usize = 1024;
 
 /// Who a server is in its fleet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,20 +60,25 @@ pub struct FleetMember {
     started: Duration,
     agreed: AgreedStates,
     settled: Vec<CheckVote>,
+    /// The last verdicts, and the checks on which they may be others now.
+    verdicts: Vec<QuorumVerdict>,
+    stale: StaleChecks,
+    basis: VerdictBasis,
     /// Own checks that the fleet decides about now and this server does not see.
     unseen: usize,
     groups: GroupCount,
-    dissents: BTreeMap<DissentKey, Duration>,
+    /// The number of groups that this server knows, and how often it was another one.
+    known_groups: u16,
+    group_changes: u64,
+    dissents: DissentLog,
     pace: PublishPace,
 }
 
-/// A voter that says something else than the fleet about a check.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct DissentKey {
-    /// The digest of the check.
-    pub check: u64,
-    /// The voter.
-    pub voter: String,
+/// Who counted when verdicts were made, by name and group, and whether that was enough.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct VerdictBasis {
+    voters: Vec<(String, String)>,
+    is_enough: bool,
 }
 
 /// When views are published.
@@ -102,11 +109,39 @@ impl FleetMember {
             started: now,
             agreed: AgreedStates::default(),
             settled: Vec::new(),
+            verdicts: Vec::new(),
+            stale: StaleChecks::default(),
+            basis: VerdictBasis::default(),
             unseen: 0,
             groups: GroupCount::default(),
-            dissents: BTreeMap::new(),
+            known_groups: 0,
+            group_changes: 0,
+            dissents: DissentLog::default(),
             pace: PublishPace::default(),
         }
+    }
+
+    /// Goes on with what was agreed before a restart, and knows the groups that were heard then.
+    pub fn recall(&mut self, memory: &VoteMemory, now: Duration) {
+        self.agreed.recall(&memory.up, true);
+        self.agreed.recall(&memory.down, false);
+        self.board.recall(&memory.groups, now);
+        self.note_groups();
+    }
+
+    /// What is to outlive a restart.
+    pub fn memory(&self, now: Duration) -> VoteMemory {
+        VoteMemory {
+            fleet: self.settings.fleet.clone(),
+            up: self.agreed.all_in(true),
+            down: self.agreed.all_in(false),
+            groups: self.board.group_ages(now),
+        }
+    }
+
+    /// Rises when [`FleetMember::memory`] has other verdicts, or more or fewer groups.
+    pub fn memory_changes(&self) -> u64 {
+        self.agreed.changes() + self.group_changes
     }
 
     /// Who this server is.
@@ -116,22 +151,25 @@ impl FleetMember {
 
     /// Takes the own votes, by the digest of each check, sorted.
     pub fn set_votes(&mut self, votes: &BTreeMap<u64, CheckVote>) {
-        let list = CheckList::new(votes.keys().copied().collect());
-        let mut own = Vec::with_capacity(list.digests().len());
-        for digest in list.digests() {
-            own.push(votes.get(digest).copied().unwrap_or_default());
+        let digests = votes.keys().take(MOST_CHECKS);
+        if !digests.eq(self.list.digests()) {
+            self.take_list(CheckList::new(votes.keys().copied().collect()));
         }
-        if list != self.list {
-            self.agreed.keep(list.digests());
-            self.board.realign(&list);
-            self.list = list;
-            self.settled.clear();
-            self.pace.has_news = true;
-        }
+        let own: Vec<CheckVote> = votes.values().take(MOST_CHECKS).copied().collect();
         if own != self.own {
+            self.stale.add_changes(&self.own, &own);
             self.own = own;
             self.pace.has_news = true;
         }
+    }
+
+    fn take_list(&mut self, list: CheckList) {
+        self.agreed.keep(list.digests());
+        self.board.realign(&list, &mut self.stale);
+        self.list = list;
+        self.settled.clear();
+        self.verdicts.clear();
+        self.pace.has_news = true;
     }
 
     /// Takes what is measured of each region. It is published with the next view.
@@ -154,17 +192,19 @@ impl FleetMember {
     /// The message is no view that counts. Nothing has changed, except that a name that turns out to
     /// be used twice no longer counts.
     pub fn hear(&mut self, now: Duration, subject: &str, octets: &[u8]) -> Result<bool, HearError> {
-        let view = VoterView::read(octets, &self.settings.fleet)?;
+        let fleet = &self.settings.fleet;
+        let read = VoterView::read_beside(octets, fleet, |voter| self.board.blocks_of(voter))?;
+        let view = &read.view;
         if view.voter != subject {
             return Err(HearError::OtherVoter {
                 subject: subject.to_owned(),
-                voter: view.voter,
+                voter: view.voter.clone(),
             });
         }
         if view.voter == self.settings.voter {
-            return self.hear_own_name(now, &view);
+            return self.hear_own_name(now, view);
         }
-        let changed = self.board.hear(now, view, &self.list)?;
+        let changed = self.board.hear(now, read, &self.list, &mut self.stale)?;
         if self.board.differing(now) != self.pace.spelled {
             self.pace.has_news = true;
         }
@@ -194,6 +234,8 @@ impl FleetMember {
     fn note_groups(&mut self) {
         let known = self.board.known_groups(&self.settings.group);
         self.pace.has_news |= known != self.pace.known_groups;
+        let before = std::mem::replace(&mut self.known_groups, known);
+        self.group_changes += u64::from(known != before);
     }
 
     /// The verdict on every check, in the order of [`FleetMember::settled`].
@@ -202,23 +244,82 @@ impl FleetMember {
         quorum::decide(self.settings.quorum, &views, self.list.digests().len())
     }
 
+    /// The verdicts of the last decision.
+    pub fn decided(&self) -> &[QuorumVerdict] {
+        &self.verdicts
+    }
+
     /// Decides about every check, and returns whether a settled vote has changed.
     pub fn decide(&mut self, now: Duration) -> bool {
         self.board.forget(now);
         self.note_groups();
-        let verdicts = self.verdicts(now);
-        let groups = GroupCount::of(&self.views(now));
-        let mut settled = Vec::with_capacity(verdicts.len());
-        self.unseen = 0;
-        for ((digest, verdict), own) in self.list.digests().iter().zip(verdicts).zip(&self.own) {
-            settled.push(self.agreed.settle(*digest, verdict, *own));
-            self.unseen += usize::from(!own.is_clear() && verdict != QuorumVerdict::Undecided);
+        self.note_basis(now);
+        let checks = self.list.digests().len();
+        let stale = self.stale.take(checks);
+        let mut changed = self.settled.len() != checks;
+        self.settled.resize(checks, CheckVote::Absent);
+        self.verdicts.resize(checks, QuorumVerdict::Undecided);
+        for (place, verdict) in self.verdicts_on(&stale, now) {
+            changed |= self.settle(place, verdict);
         }
-        let changed = settled != self.settled;
-        self.settled = settled;
-        self.groups = groups;
-        self.note_dissents(now);
+        self.count_unseen();
+        self.note_dissents(&stale, now);
         changed
+    }
+
+    /// Notes who counts now. If these are others than last, every verdict may be another one.
+    fn note_basis(&mut self, now: Duration) {
+        self.groups = GroupCount::of(&self.views(now));
+        let mut basis = VerdictBasis {
+            voters: Vec::with_capacity(self.basis.voters.len()),
+            is_enough: self.has_quorum(),
+        };
+        for (name, voter) in self.board.voters().filter(|(_, voter)| voter.counts(now)) {
+            basis
+                .voters
+                .push((name.to_owned(), voter.view.group.clone()));
+        }
+        if !self.is_disputed(now) {
+            let MemberSettings { voter, group, .. } = &self.settings;
+            basis.voters.push((voter.clone(), group.clone()));
+        }
+        if basis != self.basis || self.dissents.is_full() {
+            self.stale.add_all();
+            self.basis = basis;
+        }
+    }
+
+    /// The verdicts on stale checks, by place.
+    fn verdicts_on(&self, stale: &StaleChecks, now: Duration) -> Vec<(usize, QuorumVerdict)> {
+        let mut verdicts = Vec::with_capacity(stale.places.len());
+        if stale.places.is_empty() {
+            return verdicts;
+        }
+        let votes = GroupedVotes::of(self.settings.quorum, &self.views(now));
+        for place in &stale.places {
+            verdicts.push((*place, votes.verdict(*place)));
+        }
+        verdicts
+    }
+
+    /// Settles a verdict, and returns whether the vote is another one now.
+    fn settle(&mut self, place: usize, verdict: QuorumVerdict) -> bool {
+        let (digest, own) = (self.list.digests().get(place), self.own.get(place));
+        let known = (self.verdicts.get_mut(place), self.settled.get_mut(place));
+        let (Some(digest), Some(own), (Some(last), Some(settled))) = (digest, own, known) else {
+            return false;
+        };
+        *last = verdict;
+        let vote = self.agreed.settle(*digest, verdict, *own);
+        std::mem::replace(settled, vote) != vote
+    }
+
+    fn count_unseen(&mut self) {
+        self.unseen = 0;
+        for (verdict, own) in self.verdicts.iter().zip(&self.own) {
+            let is_decided = *verdict != QuorumVerdict::Undecided;
+            self.unseen += usize::from(is_decided && !own.is_clear());
+        }
     }
 
     /// The views that count now, with the own.
@@ -227,32 +328,24 @@ impl FleetMember {
         if !self.is_disputed(now) {
             views.push(FreshView {
                 group: &self.settings.group,
-                known_groups: usize::from(self.board.known_groups(&self.settings.group)),
+                known_groups: usize::from(self.known_groups),
                 votes: &self.own,
             });
         }
         views
     }
 
-    fn note_dissents(&mut self, now: Duration) {
-        let mut dissents = BTreeMap::new();
-        let others = self.board.voters().filter(|(_, voter)| voter.is_fresh(now));
-        let others = others.map(|(name, voter)| (name, voter.aligned.votes.as_slice()));
-        let own = (self.settings.voter.as_str(), self.own.as_slice());
-        for (name, votes) in others.chain([own]) {
-            for (check, (vote, settled)) in votes.iter().zip(&self.settled).enumerate() {
-                if !vote.is_clear() || vote == settled || dissents.len() >= MOST_DISSENTS {
-                    continue;
-                }
-                let key = DissentKey {
-                    check: self.list.digests().get(check).copied().unwrap_or_default(),
-                    voter: name.to_owned(),
-                };
-                let since = self.dissents.get(&key).copied().unwrap_or(now);
-                dissents.insert(key, since);
-            }
+    fn note_dissents(&mut self, stale: &StaleChecks, now: Duration) {
+        if stale.places.is_empty() && !stale.are_all {
+            return;
         }
-        self.dissents = dissents;
+        let mut voters = Vec::new();
+        for (name, voter) in self.board.voters().filter(|(_, voter)| voter.is_fresh(now)) {
+            voters.push((name, voter.aligned.votes.as_slice()));
+        }
+        voters.push((self.settings.voter.as_str(), self.own.as_slice()));
+        let (digests, settled) = (self.list.digests(), self.settled.as_slice());
+        self.dissents.note(now, stale, digests, &voters, settled);
     }
 
     /// The settled vote on every check, by digest, in rising order.
@@ -268,6 +361,11 @@ impl FleetMember {
     pub fn settled_on(&self, check: u64) -> Option<CheckVote> {
         let at = self.list.digests().binary_search(&check).ok()?;
         self.settled.get(at).copied()
+    }
+
+    /// The own votes, in the order of [`FleetMember::settled`].
+    pub fn own_votes(&self) -> &[CheckVote] {
+        &self.own
     }
 
     /// The number of own checks.
@@ -293,7 +391,7 @@ impl FleetMember {
 
     /// Every voter that says something else than the fleet, and since when.
     pub fn dissents(&self) -> &BTreeMap<DissentKey, Duration> {
-        &self.dissents
+        self.dissents.since()
     }
 
     /// What each voter whose view counts says about a check, the own vote last: voter, group, vote.
@@ -324,7 +422,7 @@ impl FleetMember {
     pub fn fresh_marks(&self, now: Duration) -> Vec<(u64, u64)> {
         let mut marks = vec![self.mark()];
         for (_, voter) in self.board.voters() {
-            if voter.is_fresh(now) {
+            if voter.counts(now) {
                 marks.push((voter.view.epoch, voter.view.sequence));
             }
         }
@@ -378,7 +476,7 @@ impl FleetMember {
             sequence: self.sequence,
             known_groups: self.pace.known_groups,
             bits: self.list.bits(),
-            blocks: self.list.blocks(&self.own, &self.pace.spelled),
+            blocks: self.list.blocks(&self.own, &self.pace.spelled).into(),
             regions: self.regions.clone(),
             announcement: self.announcement,
         }
@@ -388,11 +486,18 @@ impl FleetMember {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::fleet::testing;
     use crate::health::quorum::QuorumRule;
 
     fn member(voter: &str, vote: CheckVote) -> FleetMember {
+        member_with(voter, 0, &[vote; 4])
+    }
+
+    /// A member whose checks have the numbers from `first` on.
+    fn member_with(voter: &str, first: u64, votes: &[CheckVote]) -> FleetMember {
         let settings = MemberSettings {
             fleet: "world".into(),
             voter: voter.into(),
@@ -403,9 +508,76 @@ mod tests {
             },
         };
         let mut member = FleetMember::new(settings, testing::spread(1), Duration::ZERO);
-        let votes = (0..4).map(|check| (testing::spread(check), vote));
-        member.set_votes(&votes.collect());
+        let checks = (first..).map(testing::spread);
+        member.set_votes(&checks.zip(votes.iter().copied()).collect());
         member
+    }
+
+    /// All hear all, twice: what differs is spelled out in the second round.
+    fn talk(members: &mut [FleetMember], now: Duration) {
+        for round in 0..2 {
+            let at = now + Duration::from_millis(round * 200);
+            for speaker in 0..members.len() {
+                let name = members[speaker].settings().voter.clone();
+                let view = members[speaker].next_view(at);
+                for listener in members.iter_mut() {
+                    let _ = listener.hear(at, &name, &view);
+                }
+            }
+        }
+    }
+
+    fn any_vote() -> impl Strategy<Value = CheckVote> {
+        prop::sample::select(vec![CheckVote::Up, CheckVote::Down, CheckVote::Unknown])
+    }
+
+    proptest! {
+        #[test]
+        fn strangers_have_no_effect_on_verdicts_and_groups(
+            own in prop::collection::vec([any_vote(), any_vote()], 1..5),
+            strangers in prop::collection::vec([any_vote(), any_vote()], 1..5),
+            silent in 0usize..5,
+        ) {
+            let (mut with, mut without) = (Vec::new(), Vec::new());
+            for (at, votes) in own.iter().enumerate() {
+                with.push(member_with(&format!("own{at}"), 0, votes));
+            }
+            without.extend(with.iter().cloned());
+            for (at, votes) in strangers.iter().enumerate() {
+                with.push(member_with(&format!("other{at}"), 100, votes));
+            }
+            talk(&mut with, Duration::ZERO);
+            talk(&mut without, Duration::ZERO);
+            // Some of the own fleet fall silent, and the strangers go on.
+            let stay = own.len().saturating_sub(silent).max(1);
+            with.drain(stay..own.len());
+            without.drain(stay..);
+            let later = Duration::from_secs(5);
+            talk(&mut with, later);
+            talk(&mut without, later);
+            let now = later + Duration::from_secs(1);
+            for (alone, disturbed) in without.iter_mut().zip(&mut with) {
+                alone.decide(now);
+                disturbed.decide(now);
+                prop_assert_eq!(alone.groups(), disturbed.groups());
+                prop_assert_eq!(alone.verdicts(now), disturbed.verdicts(now));
+                prop_assert!(alone.settled().eq(disturbed.settled()));
+            }
+        }
+    }
+
+    #[test]
+    fn who_had_a_check_in_common_is_no_stranger_with_new_definitions() {
+        let mut members = [member("a", CheckVote::Up), member("b", CheckVote::Up)];
+        talk(&mut members, Duration::ZERO);
+        let votes = (100..104).map(|check| (testing::spread(check), CheckVote::Up));
+        members[1].set_votes(&votes.collect());
+        talk(&mut members, Duration::from_secs(1));
+        let (name, voter) = members[0].board().voters().next().unwrap();
+        assert_eq!((name, voter.aligned.shared), ("b", 0));
+        assert!(!voter.is_stranger());
+        members[0].decide(Duration::from_secs(2));
+        assert_eq!(members[0].groups().known, 2);
     }
 
     #[test]

@@ -21,11 +21,11 @@ pub fn view(voter: &str, sequence: u64) -> VoterView {
         sequence,
         known_groups: 1,
         bits: 0,
-        blocks: vec![super::view::ViewBlock {
+        blocks: std::sync::Arc::new(vec![super::view::ViewBlock {
             digest: 0,
             votes: Vec::new(),
             spelled: None,
-        }],
+        }]),
         regions: Vec::new(),
         announcement: None,
     }

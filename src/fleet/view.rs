@@ -16,6 +16,7 @@
 //! writes version 1.
 
 use std::hash::Hasher as _;
+use std::sync::Arc;
 
 use siphasher::sip::SipHasher24;
 
@@ -54,8 +55,8 @@ pub struct VoterView {
     pub known_groups: u16,
     /// The number of blocks is 2 to the power of this.
     pub bits: u8,
-    /// The checks, in the order of their digests.
-    pub blocks: Vec<ViewBlock>,
+    /// The checks, in the order of their digests. Views that say the same share them.
+    pub blocks: Arc<Vec<ViewBlock>>,
     /// What the voter measures of each region.
     pub regions: Vec<RegionFigures>,
     /// What its announcer does; `None`: it has none, or does not hear of it.
@@ -82,6 +83,24 @@ pub struct RegionFigures {
     pub answers: f32,
     /// The mean load that its endpoints report, 1.0 = full; `None`: they report none.
     pub load: Option<f32>,
+}
+
+/// A view as it was read.
+#[derive(Debug)]
+pub struct ReadView<'o> {
+    /// The view.
+    pub view: VoterView,
+    /// The octets of its number of blocks and of the blocks, which are the same where these are.
+    pub packed: &'o [u8],
+}
+
+/// The blocks of a view that was read before.
+#[derive(Debug, Clone, Copy)]
+pub struct KnownBlocks<'k> {
+    /// As in [`ReadView::packed`]; not empty.
+    pub packed: &'k [u8],
+    /// The blocks.
+    pub blocks: &'k Arc<Vec<ViewBlock>>,
 }
 
 impl VoterView {
@@ -114,7 +133,7 @@ impl VoterView {
     fn write_blocks(&self, out: &mut Vec<u8>) {
         let mut votes = VotePacker::default();
         let mut digests = Vec::new();
-        for block in &self.blocks {
+        for block in self.blocks.iter() {
             let count = u16::try_from(block.votes.len()).unwrap_or(SPELLED - 1);
             let flag = if block.spelled.is_some() { SPELLED } else { 0 };
             out.extend_from_slice(&(count | flag).to_le_bytes());
@@ -145,6 +164,19 @@ impl VoterView {
     /// # Errors
     /// It is not a whole, undamaged view of this fleet in a version that this server reads.
     pub fn read(octets: &[u8], fleet: &str) -> Result<VoterView, ViewError> {
+        Ok(VoterView::read_beside(octets, fleet, |_| None)?.view)
+    }
+
+    /// Reads a view of this fleet. Most views have the same checks and votes as the one before of the
+    /// same voter, so `known` names those by the voter, and they are not read again.
+    ///
+    /// # Errors
+    /// It is not a whole, undamaged view of this fleet in a version that this server reads.
+    pub fn read_beside<'o, 'k>(
+        octets: &'o [u8],
+        fleet: &str,
+        known: impl FnOnce(&str) -> Option<KnownBlocks<'k>>,
+    ) -> Result<ReadView<'o>, ViewError> {
         if octets.len() > MOST_OCTETS {
             return Err(ViewError::TooLong(octets.len()));
         }
@@ -161,15 +193,28 @@ impl VoterView {
             epoch: u64::from_le_bytes(body.array()?),
             sequence: u64::from_le_bytes(body.array()?),
             known_groups: u16::from_le_bytes(body.array()?),
-            bits: body.octet()?,
-            blocks: Vec::new(),
+            bits: 0,
+            blocks: Arc::default(),
             regions: Vec::new(),
             announcement: None,
         };
-        if view.bits > MOST_BITS {
-            return Err(ViewError::BadBlocks);
+        let at_blocks = body.rest;
+        match known(&view.voter).filter(|known| at_blocks.starts_with(known.packed)) {
+            Some(known) => {
+                view.bits = body.octet()?;
+                body.rest = at_blocks.get(known.packed.len()..).unwrap_or_default();
+                view.blocks = known.blocks.clone();
+            }
+            None => {
+                view.bits = body.octet()?;
+                if view.bits > MOST_BITS {
+                    return Err(ViewError::BadBlocks);
+                }
+                view.blocks = Arc::new(body.blocks(view.bits)?);
+            }
         }
-        view.blocks = body.blocks(view.bits)?;
+        let length = at_blocks.len() - body.rest.len();
+        let packed = at_blocks.get(..length).unwrap_or_default();
         view.regions = body.regions()?;
         if version == ANNOUNCING {
             let state = AnnounceState::from_octet(body.octet()?);
@@ -178,7 +223,7 @@ impl VoterView {
         if !body.rest.is_empty() {
             return Err(ViewError::BadLength);
         }
-        Ok(view)
+        Ok(ReadView { view, packed })
     }
 
     /// The number of checks.
@@ -420,7 +465,7 @@ mod tests {
         }
         VoterView {
             bits: list.bits(),
-            blocks: list.blocks(&votes, &differing),
+            blocks: list.blocks(&votes, &differing).into(),
             regions: vec![
                 RegionFigures {
                     name: "fra".into(),
@@ -462,7 +507,7 @@ mod tests {
         let elsewhere = VoterView::read(&good, "moon").unwrap_err();
         assert_eq!(elsewhere, ViewError::OtherFleet("world".into()));
         let mut swapped = sample(200, true);
-        for block in &mut swapped.blocks {
+        for block in Arc::make_mut(&mut swapped.blocks) {
             if let Some(spelled) = &mut block.spelled {
                 spelled.reverse();
             }
@@ -543,6 +588,28 @@ mod tests {
             let announcement = AnnounceState::from_octet(state);
             let view = VoterView { epoch, announcement, ..sample(checks, is_spelled) };
             prop_assert_eq!(VoterView::read(&view.write(), "world"), Ok(view));
+        }
+
+        #[test]
+        fn a_view_that_says_the_same_shares_what_was_read_and_another_is_read(
+            checks in 0u64..500, is_spelled: bool, change: prop::sample::Index,
+        ) {
+            let first = sample(checks, is_spelled);
+            let octets = first.write();
+            let read = VoterView::read_beside(&octets, "world", |_| None).unwrap();
+            let known = KnownBlocks { packed: read.packed, blocks: &read.view.blocks };
+            let mut next = VoterView { sequence: 8, regions: Vec::new(), ..first };
+            let octets = next.write();
+            let same = VoterView::read_beside(&octets, "world", |_| Some(known)).unwrap();
+            prop_assert!(Arc::ptr_eq(&same.view.blocks, known.blocks));
+            prop_assert_eq!((&same.view, same.packed), (&next, known.packed));
+            let blocks = Arc::make_mut(&mut next.blocks);
+            let at = change.index(blocks.len());
+            blocks[at].digest ^= 1;
+            let octets = next.write();
+            let other = VoterView::read_beside(&octets, "world", |_| Some(known)).unwrap();
+            prop_assert_eq!(other.view, next);
+            prop_assert_ne!(other.packed, known.packed);
         }
 
         #[test]

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::side::ForecastSide;
+use super::side::{ForecastSide, configured};
 use crate::answer::Snapshot;
 use crate::catalog::availability::{RegionWeights, ServiceAvailability};
 use crate::catalog::catchments::CatchmentCache;
@@ -64,7 +64,7 @@ impl PlannedChange {
                 catalog.regions.join(", ")
             ));
         }
-        if !self.biases.is_empty() && configured(config, service).is_none() {
+        if !self.biases.is_empty() && configured(catalog, config, service).is_none() {
             return Err(format!("{} is being changed; try again", service.name));
         }
         Ok(())
@@ -104,7 +104,7 @@ fn biased(
     if change.biases.is_empty() {
         return None;
     }
-    let stated = configured(config, service)?;
+    let stated = configured(&snapshot.catalog, config, service)?;
     let mut config = config.clone();
     for region in &mut config.regions {
         if let Some(bias) = change.bias_of(&region.name) {
@@ -123,35 +123,25 @@ pub(super) fn banded(
 ) -> Option<SteeredService> {
     let stated = config::ServiceConfig {
         band,
-        ..configured(config, service)?.clone()
+        ..configured(&snapshot.catalog, config, service)?.clone()
     };
     Some(compiled(snapshot, config, service, &stated))
 }
 
 /// The service with the places of another atlas; `None` if the configuration no longer has it.
 pub(super) fn relocated(
+    catalog: &Catalog,
     config: &Config,
     service: &SteeredService,
     atlas: &Arc<Atlas>,
 ) -> Option<SteeredService> {
-    let stated = configured(config, service)?;
+    let stated = configured(catalog, config, service)?;
     Some(SteeredService::compile(
         stated,
         config,
         atlas,
         &mut CatchmentCache::default(),
     ))
-}
-
-/// The configuration of a service.
-fn configured<'c>(
-    config: &'c Config,
-    service: &SteeredService,
-) -> Option<&'c config::ServiceConfig> {
-    config
-        .services
-        .iter()
-        .find(|configured| configured.name == service.name)
 }
 
 fn compiled(

@@ -112,6 +112,7 @@ pub fn compare(
     for service in &after.1.services {
         configured.insert(&service.name, service);
     }
+    let mut by_service = traffic.by_service()?;
     let mut moves = Vec::new();
     for (service, old) in before.0.services.iter().zip(&before.1.services) {
         let new = configured.get(&old.name).copied();
@@ -119,7 +120,8 @@ pub fn compare(
             continue;
         }
         let successor = after.0.service_named(&service.name);
-        let clients = traffic.clients_of(&service.name)?;
+        let name = service.name.to_string().to_ascii_lowercase();
+        let clients = by_service.remove(&name).unwrap_or_default();
         for family in [ServiceFamily::V4, ServiceFamily::V6] {
             let Some(old) = ComparedView::of(before.0, service, family) else {
                 continue;

@@ -156,10 +156,13 @@ pub fn noted(catalog: &Catalog) -> NotedNetworks {
 /// # Errors
 /// A sentence: `traffic` cannot be read.
 pub fn noted_in(catalog: &Catalog, traffic: &NotedTraffic) -> Result<NotedNetworks, String> {
-    let services = catalog.services.iter();
-    services
-        .map(|service| traffic.clients_of(&service.name))
-        .collect()
+    let mut by_service = traffic.by_service()?;
+    let mut noted = Vec::with_capacity(catalog.services.len());
+    for service in &catalog.services {
+        let name = service.name.to_string().to_ascii_lowercase();
+        noted.push(by_service.remove(&name).unwrap_or_default());
+    }
+    Ok(noted)
 }
 
 /// The coverage of every service by family, as far as its clients are counted. Without an

@@ -12,7 +12,7 @@ use crate::catalog::Catalog;
 use crate::catalog::availability::ServiceAvailability;
 use crate::catalog::live_state::LiveView;
 use crate::catalog::services::{ServiceFamily, ServiceView, SteeredService};
-use crate::config::{Capacity, Config};
+use crate::config::{Capacity, Config, ServiceConfig};
 use crate::geo::OutcomeTable;
 use crate::steering::Point;
 
@@ -73,9 +73,10 @@ impl ForecastSide {
         for (tiers, outcome) in view.catchment.classes().iter().zip(live.outcomes.iter()) {
             fates.push(ClassSplit::of(tiers, outcome));
         }
+        let configured = configured(catalog, config, service);
         let mut regions = Vec::with_capacity(view.regions.len());
         for position in 0..view.regions.len() {
-            regions.push(region(catalog, config, service, view, position));
+            regions.push(region(catalog, config, configured, view, position));
         }
         Some(ForecastSide {
             table: live.table,
@@ -107,20 +108,32 @@ impl ForecastSide {
     }
 }
 
+/// The configuration of a service. Catalog and configuration number the services alike, unless the
+/// service is being changed.
+pub(super) fn configured<'c>(
+    catalog: &Catalog,
+    config: &'c Config,
+    service: &SteeredService,
+) -> Option<&'c ServiceConfig> {
+    let (id, _) = catalog.service_named(&service.name)?;
+    let likely = config.services.get(id.0 as usize);
+    if likely.is_some_and(|likely| likely.name == service.name) {
+        return likely;
+    }
+    let mut services = config.services.iter();
+    services.find(|configured| configured.name == service.name)
+}
+
 fn region(
     catalog: &Catalog,
     config: &Config,
-    service: &SteeredService,
+    of_service: Option<&ServiceConfig>,
     view: &ServiceView,
     position: usize,
 ) -> ForecastRegion {
     let region = &view.regions[position];
     let name = catalog.region_name(region.region).unwrap_or_default();
     let configured = config.regions.iter().find(|region| region.name == name);
-    let of_service = config
-        .services
-        .iter()
-        .find(|configured| configured.name == service.name);
     let listed = of_service.and_then(|service| service.regions.get(region.listed));
     let candidate = view.rules.rules.candidates.get(position);
     ForecastRegion {

@@ -36,6 +36,20 @@ pub struct ClientTraffic {
     pub queries: u64,
 }
 
+impl ClientTraffic {
+    /// The first address of the network.
+    fn address(&self) -> Result<IpAddr, String> {
+        let client = &self.client;
+        let address = client
+            .split_once('/')
+            .map_or(&client[..], |(address, _)| address);
+        match address.parse() {
+            Ok(address) => Ok(address),
+            Err(_) => Err(format!("traffic: client {client:?} is not ADDRESS/PREFIX")),
+        }
+    }
+}
+
 impl NotedTraffic {
     /// No traffic.
     pub const NONE: &NotedTraffic = &NotedTraffic {
@@ -85,17 +99,26 @@ impl NotedTraffic {
         let mut clients = Vec::new();
         for noted in &self.clients {
             if noted.service.eq_ignore_ascii_case(&name) {
-                let client = &noted.client;
-                let address = client
-                    .split_once('/')
-                    .map_or(&client[..], |(address, _)| address);
-                let Ok(address) = address.parse() else {
-                    return Err(format!("traffic: client {client:?} is not ADDRESS/PREFIX"));
-                };
-                clients.push((address, noted.queries));
+                clients.push((noted.address()?, noted.queries));
             }
         }
         Ok(clients)
+    }
+
+    /// The same for every service that has any, by its name in small letters. Thousands of services
+    /// are found here without reading the whole sample for each.
+    ///
+    /// # Errors
+    /// A sentence: an entry is not a network.
+    pub fn by_service(&self) -> Result<HashMap<String, Vec<(IpAddr, u64)>>, String> {
+        let mut services: HashMap<String, Vec<(IpAddr, u64)>> = HashMap::new();
+        for noted in &self.clients {
+            let clients = services
+                .entry(noted.service.to_ascii_lowercase())
+                .or_default();
+            clients.push((noted.address()?, noted.queries));
+        }
+        Ok(services)
     }
 
     /// The queries of every cell; each cell's example is the network with the most queries.

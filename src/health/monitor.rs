@@ -183,15 +183,16 @@ impl Monitor {
         states
     }
 
-    /// Every target with its agreed state, and whether the state is only held.
-    pub fn target_states(&self) -> Vec<(ProbeTarget, HealthState, bool)> {
+    /// Every target with its agreed state, and whether the state is only held; and
+    /// [`HealthReport::version`] at that moment.
+    pub fn target_states(&self) -> (u64, Vec<(ProbeTarget, HealthState, bool)>) {
         let board = self.shared.board();
         let mut states = Vec::with_capacity(board.entries.len());
         for entry in board.entries.values() {
             let machine = &entry.machine;
             states.push((entry.target.clone(), machine.state(), machine.is_held()));
         }
-        states
+        (board.version, states)
     }
 
     /// Every kind of shortage on this machine that has prevented a probe.

@@ -140,23 +140,46 @@ pub fn decide(
     views: &[FreshView<'_>],
     checks: usize,
 ) -> Vec<QuorumVerdict> {
-    if !GroupCount::of(views).is_enough(settings.min_groups) {
-        return vec![QuorumVerdict::Undecided; checks];
-    }
-    let mut groups: BTreeMap<&str, Vec<&[CheckVote]>> = BTreeMap::new();
-    for view in views {
-        groups.entry(view.group).or_default().push(view.votes);
-    }
-    let groups: Vec<Vec<&[CheckVote]>> = groups.into_values().collect();
+    let votes = GroupedVotes::of(settings, views);
     let mut verdicts = Vec::with_capacity(checks);
     for check in 0..checks {
-        let mut tally = VoteTally::default();
-        for voters in &groups {
-            tally.add(group_vote(voters, check));
-        }
-        verdicts.push(tally.verdict(settings.rule));
+        verdicts.push(votes.verdict(check));
     }
     verdicts
+}
+
+/// The views by group, to decide about single checks.
+pub struct GroupedVotes<'v> {
+    rule: QuorumRule,
+    is_enough: bool,
+    groups: Vec<Vec<&'v [CheckVote]>>,
+}
+
+impl<'v> GroupedVotes<'v> {
+    /// Groups these views.
+    pub fn of(settings: QuorumSettings, views: &[FreshView<'v>]) -> GroupedVotes<'v> {
+        let mut groups: BTreeMap<&str, Vec<&[CheckVote]>> = BTreeMap::new();
+        for view in views {
+            groups.entry(view.group).or_default().push(view.votes);
+        }
+        GroupedVotes {
+            rule: settings.rule,
+            is_enough: GroupCount::of(views).is_enough(settings.min_groups),
+            groups: groups.into_values().collect(),
+        }
+    }
+
+    /// The verdict on the check in this place.
+    pub fn verdict(&self, check: usize) -> QuorumVerdict {
+        if !self.is_enough {
+            return QuorumVerdict::Undecided;
+        }
+        let mut tally = VoteTally::default();
+        for voters in &self.groups {
+            tally.add(group_vote(voters, check));
+        }
+        tally.verdict(self.rule)
+    }
 }
 
 /// The vote of a group: up or down by the majority of its voters that say so; a tie is unknown.
@@ -237,6 +260,7 @@ fn by_rule(rule: QuorumRule, up: usize, down: usize) -> QuorumVerdict {
 #[derive(Debug, Clone, Default)]
 pub struct AgreedStates {
     states: HashMap<u64, bool>,
+    changes: u64,
 }
 
 impl AgreedStates {
@@ -249,7 +273,8 @@ impl AgreedStates {
             QuorumVerdict::Undecided => self.states.get(&check).copied(),
         };
         let Some(is_up) = agreed else { return own };
-        self.states.insert(check, is_up);
+        let before = self.states.insert(check, is_up);
+        self.changes += u64::from(before != Some(is_up));
         if is_up {
             CheckVote::Up
         } else {
@@ -261,6 +286,30 @@ impl AgreedStates {
     pub fn keep(&mut self, checks: &[u64]) {
         self.states
             .retain(|check, _| checks.binary_search(check).is_ok());
+    }
+
+    /// Takes what was agreed before a restart about these checks.
+    pub fn recall(&mut self, checks: &[u64], is_up: bool) {
+        for check in checks {
+            self.states.insert(*check, is_up);
+        }
+    }
+
+    /// The checks that were agreed last to be in this state, sorted.
+    pub fn all_in(&self, is_up: bool) -> Vec<u64> {
+        let mut checks = Vec::new();
+        for (check, state) in &self.states {
+            if *state == is_up {
+                checks.push(*check);
+            }
+        }
+        checks.sort_unstable();
+        checks
+    }
+
+    /// How often something else was agreed so far.
+    pub fn changes(&self) -> u64 {
+        self.changes
     }
 }
 

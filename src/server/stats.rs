@@ -58,7 +58,7 @@ impl TransportKind {
     }
 }
 
-/// Events of rate limits, access lists, connection limits and cookies.
+/// Events of rate limits, access lists, connection limits, cookies and denials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum AbuseEvent {
@@ -82,11 +82,13 @@ pub enum AbuseEvent {
     GoodCookie,
     /// A query had no valid server cookie, and the reply carried one.
     NewCookie,
+    /// Too many denials waited for their signatures: the client was sent to TCP.
+    TooManyDenials,
 }
 
 impl AbuseEvent {
     /// The number of kinds.
-    pub const COUNT: usize = 10;
+    pub const COUNT: usize = 11;
 }
 
 /// The counters of one worker. Only its worker writes them, so counting is a plain load and store.

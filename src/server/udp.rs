@@ -216,6 +216,7 @@ impl UdpWorker {
             if self.postpone(query, batch.return_path(at)) {
                 return;
             }
+            self.stats.note(AbuseEvent::TooManyDenials);
             answered = truncated(batch, at, context, scratch);
         }
         self.stats.count(answered.disposition);

@@ -8,6 +8,7 @@ mod harness;
 mod world;
 
 mod browser;
+mod many;
 mod view;
 
 use std::sync::atomic::{AtomicBool, Ordering};

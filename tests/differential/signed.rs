@@ -27,9 +27,17 @@ const RRSIG: u16 = 46;
 const NSEC: u16 = 47;
 const ANY: u16 = 255;
 
+/// Arguments of dnssec-signzone for chains of NSEC and of NSEC3, the last one with opt-out.
+const DENIALS: [&[&str]; 4] = [
+    &[],
+    &["-3", "-", "-H", "0"],
+    &["-3", "c0ffee", "-H", "4"],
+    &["-3", "c0ffee", "-H", "0", "-A"],
+];
+
 #[test]
 fn zones_that_are_signed_here_answer_as_those_of_dnssec_signzone_with_the_same_keys() {
-    run(false, |message| {
+    run(false, &DENIALS[..1], |message| {
         let mut view = View::of(message);
         for section in [
             &mut view.answers,
@@ -44,11 +52,16 @@ fn zones_that_are_signed_here_answer_as_those_of_dnssec_signzone_with_the_same_k
 
 #[test]
 fn files_that_are_signed_are_served_as_knot_and_bind_serve_them() {
-    run(true, View::of);
+    run(true, &DENIALS[..1], View::of);
+}
+
+#[test]
+fn files_that_are_signed_with_nsec3_are_served_as_knot_and_bind_serve_them() {
+    run(true, &DENIALS[1..], View::of);
 }
 
 /// Compares everything, with our files signed as well, or signed by ourselves.
-fn run(is_presigned: bool, view: fn(&Message) -> View) {
+fn run(is_presigned: bool, denials: &[&[&str]], view: fn(&Message) -> View) {
     let mut random = Random::new(SEED);
     let mut zones = zones::zones(&mut random, ZONES);
     // Records of a zone inside another are left out of the outer one here, and dnssec-signzone signs them there.
@@ -62,7 +75,11 @@ fn run(is_presigned: bool, view: fn(&Message) -> View) {
     for folder in ["keys", "signed"] {
         fs::create_dir(setup.folder().join(folder)).expect("the folder is ours");
     }
-    zones.retain(|zone| sign(setup.folder(), zone));
+    let mut denials = denials.iter().cycle();
+    zones.retain(|zone| {
+        let denial = denials.next().expect("a circle");
+        sign(setup.folder(), zone, denial)
+    });
     assert!(zones.len() >= LEAST, "{} zones are signed", zones.len());
     for zone in &zones {
         let file = file_of(zone);
@@ -99,7 +116,7 @@ fn run(is_presigned: bool, view: fn(&Message) -> View) {
 }
 
 /// Signs a zone into the folder `signed`, with a key in the folder `keys`. Returns whether it could be signed.
-fn sign(folder: &Path, zone: &Zone) -> bool {
+fn sign(folder: &Path, zone: &Zone, denial: &[&str]) -> bool {
     let (file, origin) = (file_of(zone), zone.origin.to_string());
     let (keys, plain) = (folder.join("keys"), folder.join("plain"));
     let text = format!("$ORIGIN {}\n{}", zone.origin, zone.text());
@@ -120,6 +137,7 @@ fn sign(folder: &Path, zone: &Zone) -> bool {
         .arg(folder)
         .arg("-f")
         .arg(folder.join(format!("signed/{file}.zone")))
+        .args(denial)
         .arg(&plain)
         .output()
         .expect("it is installed")

@@ -287,7 +287,10 @@ fn openssl_reads_our_pem_and_we_its() {
         let key = pkcs8::from_pem(&zone(), 257, &theirs).unwrap();
         assert_eq!(key.public().algorithm(), algorithm);
         write(&folder.path().join("theirs"), &theirs);
-        write(&folder.path().join("ours"), &pkcs8::to_pem(&key));
+        write(
+            &folder.path().join("ours"),
+            &pkcs8::to_pem(&key).expect("the key is here"),
+        );
         let public = |file| printed(folder.path(), "openssl", &["pkey", "-in", file, "-pubout"]);
         assert_eq!(public("ours"), public("theirs"));
         printed(

@@ -286,7 +286,7 @@ impl World {
         self.login_setup(engine, voter, user).start()
     }
 
-    fn login_setup(&self, engine: &Engine, voter: &str, user: &str) -> Setup {
+    pub fn login_setup(&self, engine: &Engine, voter: &str, user: &str) -> Setup {
         let port = engine.port;
         let setup = self.setup(
             voter,

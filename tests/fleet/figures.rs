@@ -264,7 +264,7 @@ impl SimulatedVoters {
 
     fn vote(&mut self, at: usize, vote: CheckVote) {
         let (block, place) = self.check;
-        self.views[at].blocks[block].votes[place] = vote;
+        Arc::make_mut(&mut self.views[at].blocks)[block].votes[place] = vote;
         self.publish(at);
     }
 }

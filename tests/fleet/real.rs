@@ -93,6 +93,51 @@ fn without_the_engine_nothing_changes_and_votes_go_on_when_it_is_back() {
 }
 
 #[test]
+fn what_was_agreed_last_holds_over_a_restart_without_the_engine() {
+    let (world, mut engine) = (World::start(), Engine::start());
+    let mut servers = Vec::new();
+    for voter in VOTERS {
+        let setup = world.login_setup(&engine, voter, voter);
+        servers.push(setup.config("[state]\ndirectory = \"state\"\n").start());
+    }
+    for server in &servers {
+        await_voters(server, 2);
+        await_answer(server, FRA);
+    }
+    let kept = servers[0].folder().join("state/agreed.json");
+    await_that("it is saved", || {
+        let text = std::fs::read_to_string(&kept).unwrap_or_default();
+        let told: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+        let told = &told["items"][0];
+        told["up"].as_array().map(Vec::len) == Some(2)
+            && told["groups"].as_object().map(|groups| groups.len()) == Some(2)
+    });
+    engine.kill();
+    world.fra.break_for(&["ams"]);
+    let ams = servers.remove(0).kill_and_start_again();
+    await_that("ams sees it", || fleet(&ams)["outvoted"] == 1);
+    let told = fleet(&ams);
+    assert_eq!(
+        (&told["known_groups"], &told["quorum"]),
+        (&3.into(), &false.into())
+    );
+    stays(&[ams], FRA, Duration::from_secs(1));
+}
+
+#[test]
+fn a_damaged_file_of_what_was_agreed_is_put_aside() {
+    let (world, engine) = (World::start(), Engine::start());
+    let setup = world.login_setup(&engine, "ams", "ams");
+    let setup = setup.config("[state]\ndirectory = \"state\"\n");
+    std::fs::create_dir(setup.folder().join("state")).expect("it is ours");
+    let setup = setup.file("state/agreed.json", b"{\"version\": 1");
+    let ams = setup.start();
+    ams.await_log("what was agreed last is not known", 1);
+    await_answer(&ams, FRA);
+    assert!(ams.folder().join("state/agreed.json.unusable").is_file());
+}
+
+#[test]
 fn a_server_that_starts_alone_decides_alone() {
     let world = World::start();
     let lonely = "servers = [\"nats://127.0.0.1:1\"]\nvoter = \"ams\"\n";
@@ -122,6 +167,38 @@ fn a_fleet_of_one_does_what_a_server_without_a_fleet_does() {
     world.fra.break_for(&[]);
     await_answer(&server, FRA);
     assert_eq!(fleet(&server)["outvoted"], 0);
+}
+
+#[test]
+fn a_changed_fleet_is_warned_of_and_waits_for_a_restart() {
+    let world = World::start();
+    let server = world.server("ams", "voter = \"ams\"\n");
+    let path = server.config_file();
+    let before = std::fs::read_to_string(&path).expect("it was written");
+    let waits = || get(&server, "/metrics").contains("\nmeridian_fleet_needs_restart{} 1\n");
+    assert!(!waits());
+    let renamed = before.replace("voter = \"ams\"", "voter = \"iad\"");
+    std::fs::write(&path, renamed).expect("it is ours");
+    server.reload();
+    server.await_log(
+        "[fleet] has changed, which counts from the next restart on",
+        1,
+    );
+    await_that("the status says so", || {
+        fleet(&server)["needs_restart"] == true
+    });
+    assert_eq!(fleet(&server)["voter"], "ams");
+    assert!(waits());
+    std::fs::write(
+        &path,
+        before.replace("[fleet]\nname = \"world\"\nvoter = \"ams\"", ""),
+    )
+    .expect("it is ours");
+    server.reload();
+    server.await_log("[fleet] is gone, which counts from the next restart on", 1);
+    std::fs::write(&path, before).expect("it is ours");
+    server.reload();
+    await_that("it is as it was", || !waits());
 }
 
 #[test]

@@ -178,6 +178,55 @@ impl RingedFleet {
     }
 }
 
+/// How many checks a server has in common with a voter.
+fn shared_checks(server: &Server, voter: &str) -> Value {
+    let voters = crate::engine::fleet(server)["voters"].clone();
+    let mut voters = voters.as_array().expect("a list").iter();
+    let found = voters.find(|it| it["name"] == voter);
+    found.expect("it votes")["shared_checks"].clone()
+}
+
+#[test]
+fn a_probe_votes_on_the_checks_of_the_release_that_its_ring_serves() {
+    let engines = Engines::start(1);
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let key = folder.path().join("release.key");
+    let public = new_key(&key);
+    let server = member(&engines, "ams", &public, "0s");
+    let (config, place) = setup(&engines, "sin", &public, "0s").written();
+    std::fs::remove_dir_all(place.path().join("zones")).expect("it is ours");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_meridian"));
+    command.args(["probe", "--config"]).arg(config);
+    let probe = crate::harness::server::start(command, place);
+    await_ready(&server, 2);
+    for (number, timeout) in [(1, "300ms"), (2, "400ms")] {
+        let config = folder.path().join(timeout);
+        write_folder(&config, "192.0.2.2");
+        let text = format!(
+            "[regions.fra]\n[checks.web]\ntype = \"tcp\"\nport = 9\ntimeout = \"{timeout}\"\n\
+             [[services]]\nname = \"app.example.test\"\norder = \"none\"\ncheck = \"web\"\n\
+             [services.endpoints]\nfra = [\"127.0.0.1\", \"127.0.0.2\"]\n"
+        );
+        std::fs::write(config.join("meridian.toml"), text).expect("it is ours");
+        let (config, key) = (config.to_str().expect("text"), key.to_str().expect("text"));
+        say(&server, &["push", config, "--key", key]);
+        await_that(&format!("the probe serves it:\n{}", probe.log()), || {
+            releases(&probe)["serving"] == number && releases(&server)["state"] == "done"
+        });
+        for (one, other) in [(&server, "sin"), (&probe, "ams")] {
+            await_that("they share its checks", || shared_checks(one, other) == 2);
+        }
+    }
+    // What it served is what it begins with.
+    let place = probe.stopped();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_meridian"));
+    command.args(["probe", "--config"]);
+    command.arg(place.path().join("meridian.toml"));
+    let probe = crate::harness::server::start(command, place);
+    assert_eq!(releases(&probe)["serving"], 2);
+    await_that("it votes again", || shared_checks(&server, "sin") == 2);
+}
+
 fn archive(zone: &str) -> Vec<u8> {
     let mut files = Vec::new();
     for (path, text) in [
@@ -513,6 +562,57 @@ fn a_folder_that_is_watched_is_pushed_whenever_it_has_changed() {
     await_address(&server, "192.0.2.4");
     assert_eq!(releases(&server)["release"]["author"], "git");
     await_that("release 3 is served", || releases(&server)["serving"] == 3);
+}
+
+fn git(folder: &Path, arguments: &[&str]) {
+    let mut command = Command::new("git");
+    command.arg("-C").arg(folder).args(arguments);
+    let output = command.output().expect("git is installed");
+    assert!(output.status.success(), "git {arguments:?}: {output:?}");
+}
+
+fn commit(folder: &Path, author: &str, subject: &str) {
+    git(folder, &["add", "--all"]);
+    let (name, email) = (format!("user.name={author}"), "user.email=a@example.com");
+    let message = format!("{subject}\n\nMore about it.");
+    git(
+        folder,
+        &["-c", &name, "-c", email, "commit", "-q", "-m", &message],
+    );
+}
+
+#[test]
+fn what_is_pushed_from_a_git_checkout_is_told_as_its_last_commit() {
+    let (engines, folder) = (Engines::start(1), tempfile::tempdir().expect("a folder"));
+    let key = folder.path().join("release.key");
+    let server = member(&engines, "ams", &new_key(&key), "0s");
+    await_ready(&server, 1);
+    let config = folder.path().join("checkout/config");
+    write_folder(&config, "192.0.2.2");
+    git(&folder.path().join("checkout"), &["init", "-q"]);
+    commit(&config, "Ada", "Move www to 192.0.2.2");
+    let admin = format!("http://{}", server.admin.expect("it has one"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_meridian"));
+    command.arg("push").arg(&config).arg("--key").arg(&key);
+    command.args(["--watch", "--admin", &admin]);
+    command.env("MERIDIAN_TOKEN", crate::orders::TOKEN);
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let _watching = Ended(command.spawn().expect("it can be run"));
+    await_address(&server, "192.0.2.2");
+    let told = |author: &str, reason: &str| {
+        let release = releases(&server)["release"].clone();
+        assert_eq!(
+            (&release["author"], &release["reason"]),
+            (&author.into(), &reason.into())
+        );
+    };
+    told("Ada", "Move www to 192.0.2.2");
+    write_folder(&config, "192.0.2.3");
+    await_address(&server, "192.0.2.3");
+    told(
+        "Ada",
+        "Move www to 192.0.2.2, and changes that are not committed",
+    );
 }
 
 #[test]

@@ -38,11 +38,11 @@ fn nobody_votes_as_somebody_else() {
         sequence: 1,
         known_groups: 1,
         bits: 0,
-        blocks: vec![meridian::fleet::view::ViewBlock {
+        blocks: std::sync::Arc::new(vec![meridian::fleet::view::ViewBlock {
             digest: 0,
             votes: Vec::new(),
             spelled: None,
-        }],
+        }]),
         regions: Vec::new(),
         announcement: None,
     };

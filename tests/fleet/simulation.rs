@@ -246,6 +246,12 @@ impl SimWorld {
         let server = &mut self.servers[at];
         server.member.set_votes(&votes);
         server.member.decide(clock);
+        let (decided, anew) = (server.member.decided(), server.member.verdicts(clock));
+        assert_eq!(
+            decided, anew,
+            "seed {}: verdicts that were not made anew",
+            self.seed
+        );
         let settled: BTreeMap<u64, CheckVote> = server.member.settled().collect();
         if settled != server.settled {
             server.changes += u64::from(!server.settled.is_empty());
@@ -494,9 +500,10 @@ impl SimWorld {
         let clock = Duration::from_millis(self.now + self.servers[at].ahead);
         let epoch = self.dice.next();
         let server = &mut self.servers[at];
+        let memory = server.member.memory(clock);
         server.member = FleetMember::new(settings, epoch, clock);
+        server.member.recall(&memory, clock);
         server.inbox.clear();
-        server.settled.clear();
         for machine in &mut server.machines {
             *machine = HealthMachine::resume(rules(), machine.state(), clock);
         }
@@ -643,6 +650,37 @@ fn without_faults_everybody_follows_the_majority_at_once() {
             world.check_truth();
         }
         done
+    });
+}
+
+#[test]
+fn a_restart_of_a_server_that_hears_nobody_changes_nothing() {
+    run_worlds(failovers() / 4, |seed| {
+        let mut world = SimWorld::new(seed);
+        if world.rule != QuorumRule::Majority {
+            return 0;
+        }
+        world.run(15);
+        world.fail_over();
+        world.run(HEALING);
+        world.check_truth();
+        let before: Vec<u64> = world.servers.iter().map(|server| server.changes).collect();
+        // Each is a lone group of three or more, and sees endpoints fail.
+        for server in &mut world.servers {
+            server.mischief = Mischief::CutOff;
+        }
+        for _ in 0..4 {
+            // Its last views of others are still fresh, or not any more.
+            let steps = world.dice.next() % 50;
+            world.run(steps);
+            let at = world.dice.below(world.servers.len());
+            world.restart(at);
+        }
+        world.run(20);
+        for (at, server) in world.servers.iter().enumerate() {
+            assert_eq!(server.changes, before[at], "seed {seed}: s{at}");
+        }
+        4
     });
 }
 

@@ -319,6 +319,11 @@ fn two_fleets_of_one_name_on_one_engine_are_told() {
         "no check in common with sin: another configuration, or another fleet",
         1,
     );
+    for server in [&ams, &iad] {
+        let (fresh, known) = (&page(server)["fresh_groups"], &page(server)["known_groups"]);
+        assert_eq!((fresh, known), (&2.into(), &2.into()), "sin does not count");
+    }
+    assert_eq!(page(&alien)["known_groups"], 1);
     assert!(get(&iad, "/metrics").contains("\nmeridian_fleet_strangers{} 1\n"));
     let summary = page(&ams)["summary"].to_string();
     assert!(

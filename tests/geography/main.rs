@@ -3,7 +3,9 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod generated;
 mod nearest;
+mod policies;
 mod scopes;
 mod weights;
 mod world;

@@ -66,7 +66,7 @@ const NAMES: [&str; 4] = [
     "listed.example.test",
 ];
 
-fn scope(reply: &Message) -> u8 {
+pub fn scope(reply: &Message) -> u8 {
     reply
         .opt
         .as_ref()
@@ -75,7 +75,7 @@ fn scope(reply: &Message) -> u8 {
 }
 
 /// The block of this many bits around an address, as its first and last address.
-fn block(address: IpAddr, bits: u8) -> (u128, u128) {
+pub fn block(address: IpAddr, bits: u8) -> (u128, u128) {
     let (value, width) = match address {
         IpAddr::V4(address) => (u128::from(address.to_bits()), 32),
         IpAddr::V6(address) => (address.to_bits(), 128),
@@ -85,7 +85,7 @@ fn block(address: IpAddr, bits: u8) -> (u128, u128) {
     (value & !host, value | host)
 }
 
-fn address(value: u128, v4: bool) -> IpAddr {
+pub fn address(value: u128, v4: bool) -> IpAddr {
     if v4 {
         Ipv4Addr::from(value as u32).into()
     } else {
@@ -93,7 +93,7 @@ fn address(value: u128, v4: bool) -> IpAddr {
     }
 }
 
-fn random_address(random: &mut Random, v4: bool) -> IpAddr {
+pub fn random_address(random: &mut Random, v4: bool) -> IpAddr {
     let special = [
         0x0a07_0900u128,
         0xc633_6440,
@@ -116,7 +116,7 @@ fn random_address(random: &mut Random, v4: bool) -> IpAddr {
 }
 
 /// All subnets are as long as a whole address, so that the scope is the answer's own.
-fn ask_whole(loaded: &LoadedState, name: &str, client: IpAddr, draw: u64) -> Message {
+pub fn ask_whole(loaded: &LoadedState, name: &str, client: IpAddr, draw: u64) -> Message {
     let length = if client.is_ipv4() { 32 } else { 128 };
     ask(
         loaded,
@@ -127,7 +127,7 @@ fn ask_whole(loaded: &LoadedState, name: &str, client: IpAddr, draw: u64) -> Mes
     )
 }
 
-fn answers(reply: &Message) -> Vec<&str> {
+pub fn answers(reply: &Message) -> Vec<&str> {
     reply
         .answers
         .iter()

@@ -50,7 +50,19 @@ pub fn ask(
     subnet: Option<(IpAddr, u8)>,
     draw: u64,
 ) -> Message {
-    let mut question = Question::new(name, types::A);
+    ask_for(loaded, name, types::A, source, subnet, draw)
+}
+
+/// The same for records of any type.
+pub fn ask_for(
+    loaded: &LoadedState,
+    name: &str,
+    rtype: u16,
+    source: IpAddr,
+    subnet: Option<(IpAddr, u8)>,
+    draw: u64,
+) -> Message {
+    let mut question = Question::new(name, rtype);
     if let Some((address, prefix)) = subnet {
         question.opt = Some(OptSent::default());
         question = question.option(8, &subnet_value(address, prefix));

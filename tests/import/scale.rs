@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::harness::query::subnet_option;
 use crate::harness::server::start;
-use crate::harness::{Question, types};
+use crate::harness::{Question, free_port, types};
 use crate::{exchange, printed, run};
 
 const NAMES: usize = 850;
@@ -172,4 +172,40 @@ fn names_that_share_a_map_share_its_fences() {
         reply.answers[0].data,
         format!("10.{}.{}.{first}", 100 + 849 / 250, 849 % 250)
     );
+}
+
+/// The table of `benches/scale/run.sh`, for its smallest rows: every server that can have a World answers from it.
+#[test]
+fn the_bench_of_growth_starts_the_same_worlds_in_each_server() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let output = Command::new(root.join("benches/scale/run.sh"))
+        .arg(root.join("tests/data/mmdb/GeoIP2-City-Test.mmdb"))
+        .args(["60", "10"])
+        .env("MERIDIAN", env!("CARGO_BIN_EXE_meridian"))
+        .env("ONLY_TABLE", "1")
+        .env("FIRST_PORT", free_port().to_string())
+        .output()
+        .expect("bash is installed");
+    let table = printed(&output);
+    println!("{table}");
+    let rows: Vec<Vec<&str>> = table
+        .lines()
+        .filter(|line| line.starts_with("| "))
+        .map(|line| line.split('|').map(str::trim).collect())
+        .collect();
+    let whats: Vec<(&str, &str)> = rows.iter().skip(1).map(|row| (row[1], row[2])).collect();
+    let expected = [
+        ("rule sets", "1"),
+        ("rule sets", "10"),
+        ("regions", "4"),
+        ("services", "1"),
+        ("endpoints", "10"),
+    ];
+    assert_eq!(whats, expected, "{table}");
+    for row in &rows[1..] {
+        assert!(
+            row[3].ends_with(')') && row[4].ends_with(')'),
+            "{row:?}: {table}"
+        );
+    }
 }

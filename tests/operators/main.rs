@@ -21,6 +21,7 @@ mod kills;
 mod leases;
 mod logs;
 mod machines;
+mod many_services;
 mod memory;
 mod orders;
 mod owner;

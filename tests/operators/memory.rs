@@ -154,3 +154,72 @@ fn what_needs_more_memory_than_the_limit_is_refused_and_the_old_stays() {
     let allowed = format!("and [limits] memory allows {most} MB; raise it, or serve less");
     assert!(told.contains(&allowed), "{told}");
 }
+
+/// Changes the address of a record of `big.test`, and the serial; everything else of its text stays.
+fn edit_record(server: &Server, count: usize, serial: usize) {
+    let zone = server.folder().join("zones/big.test.zone");
+    let text = records(count)
+        .replace("SOA ns1 h 1 ", &format!("SOA ns1 h {serial} "))
+        .replace(
+            "host7 A 192.0.2.7\n",
+            &format!("host7 A 198.51.100.{serial}\n"),
+        );
+    std::fs::write(zone, text).expect("the temporary folder can be written");
+}
+
+/// A server with a long zone, and a limit that leaves so many megabytes beside what it holds.
+fn limited(records_in_zone: usize, held: u64, more: u64) -> Server {
+    let most = held / 1_000_000 + more;
+    let lines = format!("{SERVICE}\n[limits]\nmemory = \"{most}MB\"\n");
+    let setup = world::setup("state", &lines).zone("big.test", &records(records_in_zone));
+    setup.start()
+}
+
+/// An edit of one record of many reads, checks and compiles that record alone, but copies the tables of names.
+#[test]
+fn an_edit_of_one_record_for_which_there_is_no_room_is_refused_and_the_old_stays() {
+    const RECORDS: usize = 150_000;
+    let setup = world::setup("state", SERVICE).zone("big.test", &records(RECORDS));
+    let held = setup.start().resident();
+    let host = |server: &Server| world::answer(server, "host7.big.test").join(" ");
+    let server = limited(RECORDS, held, held / 2_000_000);
+    edit_record(&server, RECORDS, 2);
+    let (status, told) = call(&server, "POST", "/v1/reload", TOKEN, "{}");
+    assert_eq!(status, 422, "{told}");
+    assert!(told.contains("[limits] memory leaves "), "{told}");
+    assert_eq!(
+        (host(&server).as_str(), www(&server).as_str()),
+        ("192.0.2.7", "192.0.2.1")
+    );
+
+    // With room for it, edit follows edit, and all of them together stay within the limit.
+    let more = held / 1_000_000 + 80;
+    let server = limited(RECORDS, held, more);
+    for serial in 2..22 {
+        edit_record(&server, RECORDS, serial);
+        reload(&server);
+        assert_eq!(host(&server), format!("198.51.100.{serial}"));
+        assert!(server.resident() <= held + more * 1_000_000, "{serial}");
+    }
+}
+
+#[test]
+fn more_services_than_there_is_room_for_are_refused_before_anything_is_let_go() {
+    let held = world::start(SERVICE).resident();
+    let most = held / 1_000_000 + 140;
+    let limited = format!("{SERVICE}\n[limits]\nmemory = \"{most}MB\"\n");
+    let server = world::start(&limited);
+    let file = server.config_file();
+    let text = std::fs::read_to_string(&file).expect("it is there");
+    std::fs::write(&file, format!("{text}{}", world::many_services(20_000)))
+        .expect("the folder can be written");
+    let (status, told) = call(&server, "POST", "/v1/reload", TOKEN, "{}");
+    assert_eq!(status, 422, "{told}");
+    assert!(told.contains("[limits] memory leaves "), "{told}");
+    assert!(server.resident() < held + 140_000_000);
+    assert_eq!(www(&server), "192.0.2.1");
+    assert!(world::answer(&server, "s1.example.test").is_empty());
+    std::fs::write(&file, format!("{text}{}", world::many_services(100))).expect("writable");
+    reload(&server);
+    assert_eq!(world::answer(&server, "s1.example.test").len(), 1);
+}

@@ -67,6 +67,24 @@ pub fn checked(fra: &Region, iad: &Region, lines: &str) -> String {
     )
 }
 
+/// The lines of so many services `sN.example.test` in alphabetical disorder, each with ten endpoints of its own.
+pub fn many_services(count: usize) -> String {
+    let mut lines = String::new();
+    for number in (0..count).rev() {
+        let (high, low) = (number / 250, number % 250);
+        let addresses = |first: usize| {
+            let all = (first..first + 5).map(|net| format!("\"10.{net}.{high}.{low}\""));
+            all.collect::<Vec<_>>().join(", ")
+        };
+        lines += &format!(
+            "[[services]]\nname = \"s{number}.example.test\"\n[services.endpoints]\nfra = [{}]\niad = [{}]\n",
+            addresses(0),
+            addresses(5)
+        );
+    }
+    lines
+}
+
 pub fn answer(server: &Server, name: &str) -> Vec<String> {
     let reply = server.ask(name, A).from_subnet("203.0.113.0/24").send();
     reply.addresses().into_iter().map(str::to_owned).collect()

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use hickory_proto::op::{Message, ResponseCode};
 
-use crate::answers::expect_all_secure;
+use crate::answers::{expect_all_secure, expect_any_secure};
 use crate::elsewhere::Signer;
 use crate::harness::{Question, Server, Transport};
 use crate::programs::{Unbound, printed, write_anchors};
@@ -68,6 +68,7 @@ fn every_kind_of_answer_of_a_zone_with_compact_denial_is_secure() {
     let server = start("");
     write_anchors(&server);
     expect_all_secure(&server);
+    expect_any_secure(&server);
     let unbound = Unbound::start(&server, "example.test");
     for question in crate::answers::STATIC.iter().chain(crate::answers::STEERED) {
         let (name, rtype) = question.split_once(' ').expect("two words");
@@ -259,6 +260,16 @@ fn a_flood_of_missing_names_is_signed_within_the_rate_and_sent_to_tcp_beyond() {
         said.contains("EDE: 0 (Other): (too many denials to sign)"),
         "{said}"
     );
+    let admin = server.admin.expect("it has one");
+    let page = printed("curl", "curl", &["-s", &format!("http://{admin}/metrics")]);
+    for result in ["signed", "refused"] {
+        let start = format!("meridian_compact_denials_total{{result=\"{result}\"}} ");
+        let line = page.lines().find_map(|line| line.strip_prefix(&start));
+        let count: u64 = line
+            .and_then(|it| it.parse().ok())
+            .unwrap_or_else(|| panic!("{page}"));
+        assert!(count >= 1, "{page}");
+    }
     // Calm returns.
     let deadline = Instant::now() + Duration::from_secs(30);
     while ask(&server, "calm.example.test", A, DO, Transport::Udp)

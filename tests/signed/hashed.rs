@@ -9,7 +9,7 @@ use std::process::Command;
 use meridian::dns::Name;
 use meridian::dnssec::nsec3::{nsec3_hash, nsec3_label};
 
-use crate::answers::expect_all_secure;
+use crate::answers::{expect_all_secure, expect_any_secure};
 use crate::elsewhere::{Signer, expect_secure_sample};
 use crate::failover::{await_addresses, services};
 use crate::harness::{Region, Server};
@@ -64,6 +64,7 @@ fn every_kind_of_answer_of_a_zone_with_hashes_is_secure() {
     let server = world::setup_denying("nsec3", world::SERVICES).start();
     write_anchors(&server);
     expect_all_secure(&server);
+    expect_any_secure(&server);
     let unbound = Unbound::start(&server, "example.test");
     for question in crate::answers::STATIC.iter().chain(crate::answers::STEERED) {
         let (name, rtype) = question.split_once(' ').expect("two words");

@@ -109,6 +109,15 @@ pub fn expect_secure_below(parent: &Server, resolver: &Unbound, zone: &str, name
     assert!(said.contains("fully validated"), "{name}:\n{said}");
 }
 
+/// The zones with the port of each server.
+fn ports_of<'z>(zones: &[(&'z str, &Server)]) -> Vec<(&'z str, Vec<u16>)> {
+    let mut ports = Vec::new();
+    for (zone, server) in zones {
+        ports.push((*zone, vec![server.address().port()]));
+    }
+    ports
+}
+
 /// A running unbound that validates, with a server as the only authority for its zone.
 pub struct Unbound {
     port: u16,
@@ -130,19 +139,34 @@ impl Unbound {
 
     /// Trusts the keys of a parent, finds each zone at its server, and caches what it may.
     pub fn of_chain(parent: &Server, zones: &[(&str, &Server)]) -> Unbound {
-        Unbound::start_with(&parent.folder().join("keys"), zones, "")
+        Unbound::of_chain_at(parent, zones, |_| {})
+    }
+
+    /// The same with something done to the command that starts it.
+    pub fn of_chain_at(
+        parent: &Server,
+        zones: &[(&str, &Server)],
+        prepare: impl FnOnce(&mut Command),
+    ) -> Unbound {
+        let ports = ports_of(zones);
+        Unbound::of_ports_at(&parent.folder().join("keys"), &ports, "", prepare)
     }
 
     fn start_with(trusted: &Path, zones: &[(&str, &Server)], options: &str) -> Unbound {
-        let mut ports = Vec::new();
-        for (zone, server) in zones {
-            ports.push((*zone, vec![server.address().port()]));
-        }
-        Unbound::of_ports(trusted, &ports, options)
+        Unbound::of_ports(trusted, &ports_of(zones), options)
     }
 
     /// Trusts the keys of a folder, and finds each zone at these ports of this machine.
     pub fn of_ports(trusted: &Path, zones: &[(&str, Vec<u16>)], options: &str) -> Unbound {
+        Unbound::of_ports_at(trusted, zones, options, |_| {})
+    }
+
+    fn of_ports_at(
+        trusted: &Path,
+        zones: &[(&str, Vec<u16>)],
+        options: &str,
+        prepare: impl FnOnce(&mut Command),
+    ) -> Unbound {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let port = free_port();
         let path = folder.path().display();
@@ -196,15 +220,17 @@ remote-control:
         let file = folder.path().join("unbound.conf");
         fs::write(&file, config).expect("the temporary folder can be written");
         let path = std::env::var("PATH").unwrap_or_default();
-        let child = Command::new("unbound")
+        let mut command = Command::new("unbound");
+        command
             .env("PATH", format!("{path}:/usr/sbin:/usr/local/sbin"))
             .arg("-d")
             .arg("-c")
             .arg(&file)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn();
+            .stderr(Stdio::null());
+        prepare(&mut command);
+        let child = command.spawn();
         let child = child.unwrap_or_else(|error| {
             panic!("unbound: {error}; install it with: sudo apt-get install unbound")
         });

@@ -16,6 +16,42 @@ fn library() -> PathBuf {
     found.expect("libfaketime is installed: apt-get install faketime")
 }
 
+/// A clock that a test sets, for the programs that are started under it.
+pub struct TestClock {
+    folder: tempfile::TempDir,
+}
+
+impl TestClock {
+    /// It shows the right time.
+    pub fn new() -> TestClock {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let clock = TestClock { folder };
+        clock.set_ahead(0);
+        clock
+    }
+
+    fn file(&self) -> PathBuf {
+        self.folder.path().join("clock")
+    }
+
+    /// Puts it ahead by so many days.
+    pub fn set_ahead(&self, days: u32) {
+        // A program may read the file at any time, so it is never half written.
+        let next = self.folder.path().join("next");
+        fs::write(&next, format!("+{days}d")).expect("the folder is ours");
+        fs::rename(next, self.file()).expect("the folder is ours");
+    }
+
+    /// Puts a program under it.
+    pub fn apply(&self, command: &mut Command) {
+        command
+            .env("LD_PRELOAD", library())
+            .env("FAKETIME_TIMESTAMP_FILE", self.file())
+            .env("FAKETIME_NO_CACHE", "1")
+            .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+    }
+}
+
 /// Starts the server of a folder again, with its clock ahead by this.
 pub fn start_again(folder: tempfile::TempDir, offset: &str) -> Server {
     let mut command = Command::new(env!("CARGO_BIN_EXE_meridian"));
@@ -110,18 +146,10 @@ fn signatures_are_renewed_before_they_expire_and_kept_where_the_clock_is_wrong()
 
 #[test]
 fn running_servers_renew_signatures() {
-    let setup = world::setup(world::SERVICES);
-    let clock = setup.folder().join("clock");
-    fs::write(&clock, "+0").expect("the folder is ours");
-    let server = setup.start_with(|command| {
-        command
-            .env("LD_PRELOAD", library())
-            .env("FAKETIME_TIMESTAMP_FILE", &clock)
-            .env("FAKETIME_NO_CACHE", "1")
-            .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
-    });
+    let clock = TestClock::new();
+    let server = world::setup(world::SERVICES).start_with(|command| clock.apply(command));
     let before = signatures(&server);
-    fs::write(&clock, "+8d").expect("the folder is ours");
+    clock.set_ahead(8);
     server.await_log("reloaded", 1);
     for ((one, _), (other, _)) in before.iter().zip(&signatures(&server)) {
         assert!(other > one, "{other} is not after {one}");

@@ -1,5 +1,7 @@
 //! A signed zone with something of every kind, a signed zone below it, and steered names.
 
+use std::path::Path;
+
 use crate::harness::Setup;
 
 pub const ZONE: &str = r#"
@@ -167,6 +169,25 @@ pub fn setup_elsewhere(services: &str, bundle: &[u8]) -> Setup {
     zones()
         .file("signatures.bundle", bundle)
         .config(ELSEWHERE)
+        .config(CONFIG)
+        .config(services)
+}
+
+/// A zone that is signed in its file on a server without keys.
+pub fn setup_elsewhere_presigned(text: &str, services: &str, bundle: &[u8]) -> Setup {
+    Setup::new()
+        .zone("example.test", text)
+        .file("signatures.bundle", bundle)
+        .config(ELSEWHERE)
+        .config(CONFIG)
+        .config(services)
+}
+
+/// A zone that is signed in its file, with the keys of a folder for its steered names.
+pub fn setup_presigned(text: &str, keys: &Path, services: &str) -> Setup {
+    Setup::new()
+        .zone("example.test", text)
+        .config(&format!("[zones.dnssec]\nkeys = \"{}\"\n", keys.display()))
         .config(CONFIG)
         .config(services)
 }

@@ -47,8 +47,13 @@ pub fn write(page: &mut MetricsWriter<'_>, report: &FleetReport, control: &Contr
         i64::from(report.disputed),
     )?;
     page.gauge(
+        "fleet_needs_restart",
+        "Whether a changed [fleet] waits for a restart",
+        i64::from(report.needs_restart),
+    )?;
+    page.gauge(
         "fleet_strangers",
-        "Servers without a check in common with this one: perhaps another fleet of the same name",
+        "Servers that never had a check in common with this one: perhaps another fleet of the same name",
         report.strangers.len() as i64,
     )?;
     let (mut ages, mut differing) = (Vec::new(), Vec::new());

@@ -1,4 +1,5 @@
-//! The metrics of signed zones (DNSSEC): how many signatures there are, and how long they last.
+//! The metrics of signed zones (DNSSEC): how many signatures there are, how long they last, and how many
+//! denials were signed when somebody asked.
 //!
 //! What matters is the first signature of a zone to expire, since a resolver that validates refuses
 //! its RRset from then on.
@@ -8,10 +9,12 @@ use std::sync::atomic::Ordering;
 
 use super::writer::{MetricSample, MetricsWriter};
 use crate::catalog::{Catalog, ZoneId};
+use crate::control::on_demand::denial_counts;
 use crate::control::process;
+use crate::server::{AbuseEvent, ServerStats};
 
 /// Writes them; a zone that is not signed has none.
-pub fn write(page: &mut MetricsWriter<'_>, catalog: &Catalog) -> fmt::Result {
+pub fn write(page: &mut MetricsWriter<'_>, catalog: &Catalog, stats: &ServerStats) -> fmt::Result {
     let now = process::clock().load(Ordering::Relaxed);
     let mut left = Vec::new();
     let mut count = 0;
@@ -34,5 +37,26 @@ pub fn write(page: &mut MetricsWriter<'_>, catalog: &Catalog) -> fmt::Result {
         "signatures",
         "Signatures of all zones, steered names left out",
         count,
+    )?;
+    write_denials(page, stats)
+}
+
+/// Writes how many denials were signed when somebody asked (RFC 9824).
+fn write_denials(page: &mut MetricsWriter<'_>, stats: &ServerStats) -> fmt::Result {
+    let counts = denial_counts();
+    let events = stats.events();
+    let truncated = events.get(AbuseEvent::TooManyDenials as usize);
+    let mut samples = Vec::new();
+    for (result, count) in [
+        ("signed", counts.signed),
+        ("refused", counts.refused),
+        ("truncated", truncated.copied().unwrap_or(0)),
+    ] {
+        samples.push(MetricSample::new("result", result, count));
+    }
+    page.counters(
+        "compact_denials",
+        "Denials that needed a new signature because somebody asked",
+        samples,
     )
 }

@@ -6,13 +6,15 @@ import { fleetParts } from "./fleet.js";
 import { WorldMap } from "./map.js";
 import { apply, lift } from "./orders.js";
 import { decides } from "./rules.js";
+import { ServiceList } from "./services.js";
 import { Shares } from "./shares.js";
 import { $, current, get, isChange, isOrder, ruleOf, state } from "./state.js";
-import { endpoints, lasting, legend, make, moment, orders, perSecond, regionState, zones } from "./tables.js";
+import { endpoints, lasting, legend, make, moment, orders, perSecond, zones } from "./tables.js";
 import { Why } from "./why.js";
 
 // Times are in milliseconds.
 const EVERY = 2000; // Between two requests for the status.
+const LIST_EVERY = 10000; // Between two requests for the list of services, even without an event.
 const SHARES_AGE = 15000; // Shares are requested again after this, even without an event.
 const STALE = 6000; // Without an answer for this long, the data counts as old.
 const AFTER_EVENTS = 150; // Events within this time cause one update.
@@ -24,13 +26,18 @@ const shares = new Shares((wait) => {
   foresee(wait);
   why.refresh();
 });
+const list = new ServiceList(choose);
 let map;
 
 // ---- Status --------------------------------------------------------------------------------------------------------
 
+// The status has the service that is shown and no other, so that thousands of them cost nothing here.
 async function look() {
+  const { service } = state;
   try {
-    const status = await get("/v1/status");
+    const wanted = service === null ? { limit: 1 } : { service };
+    const status = await get(`/v1/status?${new URLSearchParams(wanted)}`);
+    if (service !== state.service) return;
     showRate(state.status, status);
     state.status = status;
     colourRegions(status.regions);
@@ -38,10 +45,23 @@ async function look() {
     showStatus();
     refreshIfOther();
     await showFleet();
+    if (service === null && status.services.length) await list.load().then(follow);
   } catch (error) {
     state.error = error.message;
+    if (error.status === 404 && service !== null && service === state.service) await leave(service);
   }
   showLink();
+}
+
+// The service that is shown does not exist (any more): the first of the list is shown.
+async function leave(gone) {
+  await list.load();
+  const first = list.first();
+  $("notice").hidden = false;
+  $("notice").textContent = `This server has no service ${gone}; showing ${first ?? "none"}.`;
+  if (gone === first) return;
+  Object.assign(state, { service: first, shares: null, rules: null, status: null });
+  await show();
 }
 
 // Detects changes without an event: a region that takes more of its clients, or is full.
@@ -73,16 +93,8 @@ function showRate(before, now) {
 
 function showStatus() {
   const { status } = state;
-  const names = status.services.map((service) => service.name);
-  const select = $("service");
-  if ([...select.options].map((option) => option.value).join() !== names.join()) {
-    select.replaceChildren(...names.map((name) => make("option", { value: name }, name)));
-    if (!names.includes(state.service)) follow();
-    select.value = state.service ?? "";
-  }
   $("summary").textContent = status.summary;
-  const isCovered = (it) => it.unplaced + it.addresses.dead_percent + it.addresses.none_percent === 0;
-  $("summary").classList.toggle("bad", !status.services.every((service) => service.coverage.every(isCovered)));
+  $("summary").classList.toggle("bad", status.services_uncovered > 0);
   $("credit").textContent = `meridian ${status.version}. ${status.geodata_credit}. Map: Natural Earth.`;
   showService();
   showOrders();
@@ -137,19 +149,23 @@ function link(isNew) {
 }
 
 // Shows the view that the address names, as far as its names exist.
-function follow() {
+async function follow() {
   const wanted = read(location.hash);
-  const names = state.status.services.map((service) => service.name);
-  const isThere = names.includes(wanted.service);
-  const regions = state.status.regions;
-  const known = (map) => new Map([...map].filter(([region]) => regions.includes(region)));
-  $("notice").hidden = isThere || !wanted.service;
-  $("notice").textContent = `This server has no service ${wanted.service}; showing ${names[0] ?? "none"}.`;
-  const service = isThere ? wanted.service : names[0] ?? null;
+  const known = (map) => new Map([...map].filter(([region]) => list.regions.includes(region)));
+  const service = wanted.service ?? list.first();
+  $("notice").hidden = true;
   if (service !== state.service) Object.assign(state, { service, shares: null, rules: null });
-  state.down = new Set([...wanted.down].filter((region) => regions.includes(region)));
+  state.down = new Set([...wanted.down].filter((region) => list.regions.includes(region)));
   Object.assign(state, { weights: known(wanted.weights), biases: known(wanted.biases), question: wanted.question });
-  $("service").value = service ?? "";
+  await show();
+}
+
+// Shows the service and the what-if of the state.
+async function show() {
+  const { service } = state;
+  await look();
+  if (service !== state.service) return;
+  list.choose(service);
   if (!state.question) $("name").value = nameToAsk();
   link(false);
   why.show();
@@ -159,13 +175,15 @@ function follow() {
 
 const nameToAsk = () => state.service?.replace("*", "any") ?? "";
 
-function choose(name) {
+async function choose(name) {
   Object.assign(state, { service: name, shares: null, rules: null });
+  list.choose(name);
   $("name").value = nameToAsk();
   $("notice").hidden = true;
   if (state.question) state.question = { ...state.question, name: nameToAsk() };
   askRules();
-  back();
+  await look();
+  if (name === state.service) back();
 }
 
 function back() {
@@ -187,7 +205,7 @@ function foresee(wait = 0) {
 
 let lastShares = 0;
 async function askShares() {
-  if (!state.service) return;
+  if (!current()) return;
   const number = ++lastShares;
   const query = new URLSearchParams({ name: state.service });
   state.down.forEach((region) => query.append("down", region));
@@ -251,7 +269,7 @@ function showShares() {
 }
 
 function showMap() {
-  const health = new Map((current()?.health ?? []).map((region) => [region.region, regionState(region)]));
+  const health = new Map((current()?.health ?? []).map((region) => [region.region, region.state]));
   const rates = shares.showRates();
   shares.showHealth(health);
   if (!map || !state.shares) return;
@@ -292,6 +310,7 @@ function updateSoon() {
   update ??= setTimeout(() => {
     update = undefined;
     look();
+    list.load();
     askRules();
     foresee();
     why.refresh();
@@ -333,12 +352,12 @@ function addEvent(event) {
 // ---- Start --------------------------------------------------------------------------------------------------------
 
 async function start() {
-  $("service").addEventListener("change", () => choose($("service").value));
   $("reset").addEventListener("click", back);
   $("apply").addEventListener("submit", order);
   $("ask").addEventListener("submit", askByHand);
   const world = get("/console/world.json");
-  await look();
+  await list.load();
+  await follow();
   map = new WorldMap($("map"), await world, askAt);
   showMap();
   if (state.question) why.ask(true);
@@ -348,6 +367,7 @@ async function start() {
   addEventListener("popstate", () => state.status && follow());
   document.addEventListener("visibilitychange", () => document.hidden || look().then(() => why.refresh()));
   setInterval(look, EVERY);
+  setInterval(() => document.hidden || list.load(), LIST_EVERY);
   setInterval(showLink, 1000);
   setInterval(() => Date.now() - (state.sharesAt ?? 0) > SHARES_AGE && !document.hidden && foresee(), 1000);
 }

@@ -3,7 +3,7 @@
 export const $ = (id) => document.getElementById(id);
 
 export const state = {
-  status: null, // The last answer of /v1/status.
+  status: null, // The last answer of /v1/status, with the service that is shown.
   shares: null, // The last answer of /v1/shares.
   rules: null, // The rules of the service, from /v1/status?rules=true.
   service: null, // The name of the service that is shown.
@@ -17,7 +17,7 @@ export const state = {
 export async function get(path) {
   const answer = await fetch(path, { signal: AbortSignal.timeout(15000) });
   const body = await answer.json();
-  if (!answer.ok) throw new Error(body.error ?? `${path}: ${answer.status}`);
+  if (!answer.ok) throw Object.assign(new Error(body.error ?? `${path}: ${answer.status}`), { status: answer.status });
   return body;
 }
 

@@ -44,21 +44,6 @@ export function verdict(word) {
   return make("span", { className: word }, word);
 }
 
-// The state of a region in one word: drained if an override keeps all clients away, down if its health does, returning if
-// it was down and takes only a part of its clients.
-export function regionState(region) {
-  const verdicts = region.endpoints.map((endpoint) => endpoint.verdict);
-  if (region.share_percent === 0 || region.endpoints.every((endpoint) => !endpoint.up)) {
-    const orders = region.order ? [region.order] : region.endpoints.map((endpoint) => endpoint.order ?? "");
-    return orders.every((order) => order.startsWith("is drained")) ? "drained" : "down";
-  }
-  if (region.full) return "full";
-  if (region.share_percent < 100 && region.endpoints.every((endpoint) => endpoint.up)) return "returning";
-  if (region.share_percent < 100 || region.endpoints.some((endpoint) => !endpoint.up)) return "degraded";
-  if (verdicts.includes("degraded")) return "degraded";
-  return verdicts.every((word) => word === "unchecked") ? "unchecked" : "up";
-}
-
 // An address with the name that it was resolved from, or a name with its addresses.
 function addressed(endpoint) {
   const from = endpoint.alias && endpoint.alias !== endpoint.endpoint ? ` from ${endpoint.alias}` : "";

@@ -1,13 +1,22 @@
 //! Services that do not fit the zones.
 //!
 //! A service must lie where this server answers, and the zone must have no record at its name that
-//! could never be given.
+//! could never be given. A zone that is signed in its file is the exception: it must have such records,
+//! because its denials would be wrong without them.
+
+use std::collections::{BTreeSet, HashSet};
 
 use super::{Draft, Placed, ServiceMistake};
 use crate::catalog::names::{NameRole, NodeId};
+use crate::catalog::signed::steered_types;
 use crate::config::{self, Config};
 use crate::dns::{Name, RecordType};
+use crate::dnssec::SignatureFields;
 use crate::text::shown;
+use crate::zone::Zone;
+
+/// What steered names of zones that are signed in their files have signatures of.
+type SignedTypes = HashSet<(NodeId, RecordType)>;
 
 impl Draft<'_> {
     /// The services that conflict with the zones.
@@ -17,8 +26,10 @@ impl Draft<'_> {
             .filter(|placed| placed.rtype == RecordType::DNAME)
             .collect();
         let mut mistakes = Vec::new();
+        let signed = self.signed_types(config);
         for service in &config.services {
-            if let Some(sentence) = self.check_service(service, &dnames, config) {
+            let found = self.check_service(service, &dnames, config);
+            if let Some(sentence) = found.or_else(|| self.check_placeholders(service, &signed)) {
                 mistakes.push(ServiceMistake {
                     stated: service.stated.clone(),
                     sentence,
@@ -41,15 +52,6 @@ impl Draft<'_> {
             let cut = Name::from_wire(self.names.name_of(cut)).unwrap_or_else(|_| Name::root());
             return Some(format!(
                 "{name} lies at or below the delegation of {cut}, so this server cannot answer for it"
-            ));
-        }
-        let zone = self.zones.get(node.zone.0 as usize);
-        if let Some(zone) = zone.filter(|zone| zone.is_presigned()) {
-            let (apex, file) = (&zone.origin, zone.file.display());
-            return Some(format!(
-                "{name} lies in {apex}, which is signed in its file, so answers for it would have no \
-                 signatures; take the RRSIG and NSEC records out of {file}, and sign the zone here with \
-                 its keys ([zones.dnssec] sign)"
             ));
         }
         if let Some((owner, place)) = self.dname_above(name, dnames) {
@@ -79,6 +81,7 @@ impl Draft<'_> {
 
     /// Whether the zone has a record at the service's name that could never be given.
     fn check_records(&self, service: &config::ServiceConfig, node: NodeId) -> Option<String> {
+        let is_presigned = self.presigned_zone(node).is_some();
         let only_names = service.regions.iter().all(has_only_names);
         let start = self.placed.partition_point(|placed| placed.node < node);
         for placed in &self.placed[start..] {
@@ -86,6 +89,9 @@ impl Draft<'_> {
                 break;
             }
             let rtype = placed.rtype;
+            if is_presigned && steered_types(service).contains(&rtype) {
+                continue;
+            }
             let is_alias = matches!(rtype, RecordType::CNAME | RecordType::DNAME);
             if only_names || is_alias || service.answers(rtype) {
                 let file = self.zones[placed.zone as usize].file.display();
@@ -97,6 +103,67 @@ impl Draft<'_> {
             }
         }
         None
+    }
+
+    /// The zone of a node, if it is signed in its file.
+    fn presigned_zone(&self, node: NodeId) -> Option<&Zone> {
+        let zone = self.names.node(node)?.zone;
+        let zone = self.zones.get(zone.0 as usize)?;
+        zone.is_presigned().then_some(zone)
+    }
+
+    /// What steered names have signatures of in their files.
+    fn signed_types(&self, config: &Config) -> SignedTypes {
+        let (mut steered, mut zones) = (HashSet::new(), BTreeSet::new());
+        for service in &config.services {
+            if let Some(node) = self.names.id(service.name.to_lower().as_wire())
+                && self.presigned_zone(node).is_some()
+            {
+                steered.insert(node);
+                zones.extend(self.names.node(node).map(|node| node.zone.0));
+            }
+        }
+        let mut signed = SignedTypes::new();
+        for zone in zones {
+            let zone = &self.zones[zone as usize];
+            for rrset in zone.rrsets().filter(|it| it.rtype() == RecordType::RRSIG) {
+                let node = self.names.id(&rrset.owner().to_ascii_lowercase());
+                let Some(node) = node.filter(|node| steered.contains(node)) else {
+                    continue;
+                };
+                for (fields, _) in rrset.rdata().filter_map(SignatureFields::parse) {
+                    signed.insert((node, fields.type_covered));
+                }
+            }
+        }
+        signed
+    }
+
+    /// Whether a zone that is signed in its file denies a type that the service answers.
+    fn check_placeholders(
+        &self,
+        service: &config::ServiceConfig,
+        signed: &SignedTypes,
+    ) -> Option<String> {
+        let name = &service.name;
+        let node = self.names.id(name.to_lower().as_wire())?;
+        let zone = self.presigned_zone(node)?;
+        let mut missing = String::new();
+        for rtype in steered_types(service) {
+            if !signed.contains(&(node, rtype)) {
+                let and = if missing.is_empty() { "" } else { " and " };
+                missing += &format!("{and}{rtype}");
+            }
+        }
+        if missing.is_empty() {
+            return None;
+        }
+        let (apex, file) = (&zone.origin, zone.file.display());
+        Some(format!(
+            "{name} lies in {apex}, which is signed in its file, and {file} has no signed {missing} \
+             records at this name, so its signed denials say that there are none; add {missing} records \
+             there before the zone is signed (any data: the service answers in their place)"
+        ))
     }
 
     /// The DNAME above a name in its zone, which redirects the name (RFC 6672 section 2.3): the

@@ -19,7 +19,8 @@ impl Draft<'_> {
         zones: &[CatalogZone],
         signers: &ZoneSigners,
     ) -> Result<Option<SignedZones>, CatalogError> {
-        if signers.is_empty() && !self.zones.iter().any(Zone::is_presigned) {
+        let presigned: Vec<bool> = self.zones.iter().map(Zone::is_presigned).collect();
+        if signers.is_empty() && !presigned.contains(&true) {
             return Ok(None);
         }
         let mut rrsets = Vec::with_capacity(self.placed.len());
@@ -38,6 +39,7 @@ impl Draft<'_> {
             names: &self.names,
             records: &self.records,
             zones: self.zones,
+            presigned: &presigned,
             negative_soas: &negative_soas,
             rrsets: &rrsets,
             services: &config.services,

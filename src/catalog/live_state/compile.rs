@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use super::hands::ViewSignatures;
 use super::shared::{DeckCache, DeckKey, LiveTable, TableCache, TableKey};
-use super::sign::{AT_ONCE, HandSigning};
+use super::sign::HandSigning;
 use super::{LiveService, LiveState, LiveView};
 use crate::catalog::Catalog;
 use crate::catalog::availability::{Availability, ServiceAvailability};
@@ -36,7 +36,7 @@ impl LiveState {
             is_same_catalog: false,
             shares_services: false,
             signers,
-            budget: u32::MAX,
+            is_at_once: false,
         }
         .build(LiveTable::wide)
     }
@@ -55,7 +55,7 @@ impl LiveState {
             is_same_catalog: false,
             shares_services: false,
             signers: before.and_then(|before| before.signers.clone()),
-            budget: u32::MAX,
+            is_at_once: false,
         }
         .build(LiveTable::wide)
     }
@@ -75,7 +75,7 @@ impl LiveState {
             is_same_catalog: true,
             shares_services: true,
             signers: before.and_then(|before| before.signers.clone()),
-            budget: AT_ONCE,
+            is_at_once: true,
         }
         .build(LiveTable::at_once)
     }
@@ -94,7 +94,7 @@ impl LiveState {
             is_same_catalog: true,
             shares_services: false,
             signers: self.signers.clone(),
-            budget: u32::MAX,
+            is_at_once: false,
         }
         .build(LiveTable::wide)
     }
@@ -111,8 +111,8 @@ struct LiveStateBuild<'b> {
     /// Services of the state before are shared, too.
     shares_services: bool,
     signers: Option<Arc<ZoneSigners>>,
-    /// Signatures that it may make at most.
-    budget: u32,
+    /// It must not take longer than a step of the controller.
+    is_at_once: bool,
 }
 
 /// A service whose tables are not made yet.
@@ -146,7 +146,10 @@ impl<'b> LiveStateBuild<'b> {
         let mut services = Vec::with_capacity(prepared.len());
         let mut decks = DeckCache::default();
         let signers = self.signers.as_deref();
-        let signing = signers.map(|signers| HandSigning::new(signers, self.budget));
+        let signing = signers.map(|signers| match self.is_at_once {
+            true => HandSigning::at_once(signers),
+            false => HandSigning::new(signers, u32::MAX),
+        });
         for (index, service) in prepared.into_iter().enumerate() {
             services.push(match service {
                 PreparedService::Shared(service) => service.clone(),

@@ -3,8 +3,8 @@
 //! Every endpoint alone is a hand, so answers of one endpoint need no new signature whatever fails.
 //! Hands of several endpoints change with what is up. What was signed before is found in the store
 //! of the session; so is what was signed [`ahead`](super::ahead). A step of the controller signs no
-//! more than fits into its time: hands that are left have no signature for the moment, and clients
-//! get one of their endpoints, which always has one.
+//! more than fits into its time, and asks no PKCS#11 token, which may take long: hands that are left
+//! have no signature for the moment, and clients get one of their endpoints, which always has one.
 
 use std::cell::{Cell, RefCell};
 
@@ -23,7 +23,7 @@ use crate::dnssec::{RrsetHead, SigningError, SigningRoom, ZoneSigner};
 use crate::steering::HandId;
 
 /// Signatures that one step of the controller makes at most: some 50 ms of one core.
-pub const AT_ONCE: u32 = 3000;
+const AT_ONCE: u32 = 3000;
 /// Pairs of an IPv4 and an IPv6 hand whose HTTPS or SVCB record is signed; with more, the record has
 /// no address hints.
 const MOST_PAIRS: usize = 4096;
@@ -33,6 +33,8 @@ pub struct HandSigning<'s> {
     signers: &'s ZoneSigners,
     /// Signatures that may still be made.
     budget: Cell<u32>,
+    /// Whether keys in tokens sign.
+    asks_tokens: bool,
     /// Something was left unsigned.
     is_incomplete: Cell<bool>,
     /// Why an endpoint alone is not signed, so that it cannot be answered.
@@ -53,8 +55,17 @@ impl<'s> HandSigning<'s> {
         HandSigning {
             signers,
             budget: Cell::new(budget),
+            asks_tokens: true,
             is_incomplete: Cell::new(false),
             fault: RefCell::default(),
+        }
+    }
+
+    /// Signs what fits into one step of the controller.
+    pub fn at_once(signers: &'s ZoneSigners) -> HandSigning<'s> {
+        HandSigning {
+            asks_tokens: false,
+            ..HandSigning::new(signers, AT_ONCE)
         }
     }
 
@@ -174,7 +185,9 @@ impl ServiceSigning<'_> {
             ttl: self.ttl,
         };
         let rdata = set.rdata.iter().map(|data| &data[..]);
-        let signed = if is_urgent {
+        let signed = if !self.signing.asks_tokens && self.signer.has_token() {
+            self.signer.sign_within(&mut 0, head, rdata, room)
+        } else if is_urgent {
             self.signer.sign(head, rdata, room)
         } else {
             let mut budget = self.signing.budget.get();
@@ -226,7 +239,9 @@ impl ServiceSigning<'_> {
         if error == SigningError::Postponed {
             return;
         }
-        tracing::error!("{} is not signed: {error}", self.owner);
+        if self.signer.session().is_news() {
+            tracing::error!("{} is not signed: {error}", self.owner);
+        }
         if is_urgent {
             self.signing.fault.borrow_mut().get_or_insert(error);
         }

@@ -4,14 +4,14 @@
 //! its chain of denial, which `links` makes. Signatures that the store has are taken from there. The
 //! work is divided over two threads.
 
-use super::presigned::{FileSignatures, ZoneRemarks, earlier};
+use super::presigned::{FileSignatures, ZoneRemarks};
 use super::table::TableBuilder;
 use super::{SignedZone, SignedZones};
 use crate::catalog::names::{NameNode, NameRole, NameTable, NodeId, ZoneId};
 use crate::catalog::records::RrsetTable;
 use crate::config::ServiceConfig;
 use crate::dns::{Name, RecordType};
-use crate::dnssec::validity::is_before;
+use crate::dnssec::validity::{earlier, is_before};
 use crate::dnssec::{MadeSignature, RrsetHead, SigningError, SigningRoom, ZoneSigner};
 use crate::two_threads::each;
 use crate::zone;
@@ -19,10 +19,10 @@ use crate::zone;
 /// RRsets or names that a thread signs at a time.
 pub(super) const TOGETHER: usize = 1 << 12;
 
-/// Who signs which zone.
+/// Who signs which zone. Of a zone that is signed in its file, only the steered names are signed.
 #[derive(Debug, Default)]
 pub struct ZoneSigners {
-    /// By zone, in the order of the zones that are compiled; `None`: it is not signed.
+    /// By zone, in the order of the zones that are compiled; `None`: nothing of it is signed.
     pub zones: Vec<Option<ZoneSigner>>,
 }
 
@@ -93,6 +93,8 @@ pub struct SigningInput<'c> {
     pub records: &'c RrsetTable,
     /// The zones as they were loaded.
     pub zones: &'c [zone::Zone],
+    /// By zone, whether its file has the signatures.
+    pub presigned: &'c [bool],
     /// By zone, the number of the SOA for negative answers.
     pub negative_soas: &'c [u32],
     /// By number, all RRsets of the zones.
@@ -133,8 +135,10 @@ impl SignedZones {
         let mut zones = Vec::with_capacity(input.zones.len());
         let mut drafts = input.chain_drafts();
         for (zone, soa) in soas.into_iter().enumerate() {
-            zones.push(match input.signers.of(zone) {
-                Some(signer) => {
+            zones.push(match (&files[zone], input.signers.of(zone)) {
+                (Some(file), _) => Some(file.zone(input, zone, soa, &mut remarks)?),
+                (None, None) => None,
+                (None, Some(signer)) => {
                     let draft = std::mem::take(&mut drafts[zone]);
                     let (chain, expiration) = input.chain(zone, draft, signer)?;
                     let expires = earlier(expires[zone], expiration);
@@ -146,9 +150,6 @@ impl SignedZones {
                         is_presigned: false,
                     })
                 }
-                None => files[zone]
-                    .as_ref()
-                    .map(|file| file.zone(input, zone, soa, &mut remarks)),
             });
         }
         let has_compact = zones.iter().flatten().any(|zone| zone.chain.is_compact());

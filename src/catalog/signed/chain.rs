@@ -12,7 +12,7 @@ use crate::dns::RecordType;
 use crate::dns::name_order::{compare_names, sort_number};
 use crate::dnssec::ZoneDenial;
 use crate::dnssec::denial::{NextName, name_below, name_beside};
-use crate::dnssec::nsec3::{NSEC3_HASH, nsec3_hash};
+use crate::dnssec::nsec3::{HashParameters, NSEC3_HASH};
 
 /// Octets of a hash behind its number.
 pub(super) const HASH_REST: usize = NSEC3_HASH - size_of::<u64>();
@@ -28,6 +28,10 @@ pub struct DenialChain {
     pub(super) apex_length: u8,
     /// The kind of its records.
     pub(super) denial: ZoneDenial,
+    /// How hashes are made.
+    pub(super) parameters: HashParameters,
+    /// The flags of each NSEC3 record; empty: none has any.
+    pub(super) flags: Vec<u8>,
     /// The start of each name's sort key, or of its hash.
     pub(super) numbers: Vec<u64>,
     /// The rest of each hash; empty in an NSEC chain.
@@ -130,7 +134,7 @@ impl DenialChain {
     /// before the apex.
     pub fn find(&self, names: &NameTable, name: &[u8]) -> Option<usize> {
         if self.is_hashed() {
-            return self.find_hash(&nsec3_hash(name));
+            return self.find_hash(&self.parameters.hash(name));
         }
         let number = half(sort_number(name, usize::from(self.apex_labels)));
         let start = self.numbers.partition_point(|it| *it < number);
@@ -142,6 +146,13 @@ impl DenialChain {
             other.is_some_and(|other| compare_names(other, name).is_le())
         });
         start.saturating_add(before).checked_sub(1)
+    }
+
+    /// The index of a name's own NSEC3 record; `None`: it has none.
+    pub fn find_own(&self, name: &[u8]) -> Option<usize> {
+        let hash = self.parameters.hash(name);
+        let index = self.find_hash(&hash)?;
+        (self.hash(index) == hash).then_some(index)
     }
 
     /// The index of the last hash that is not behind this one. Before the first hash it is the last
@@ -192,6 +203,22 @@ impl DenialChain {
             end.copy_from_slice(rest);
         }
         hash
+    }
+
+    /// Hash algorithm and flags of an NSEC3 record by its index (RFC 5155 section 3.2).
+    pub fn algorithm_and_flags(&self, index: usize) -> [u8; 2] {
+        [1, self.flags.get(index).copied().unwrap_or(0)]
+    }
+
+    /// How the hashes are made.
+    pub fn parameters(&self) -> &HashParameters {
+        &self.parameters
+    }
+
+    /// Whether the names of delegations without DS records may be missing in the chain, with those
+    /// that exist only because of them (RFC 5155 section 6).
+    pub fn has_opt_out(&self) -> bool {
+        !self.flags.is_empty()
     }
 
     /// The name of a record by its index.

@@ -7,7 +7,6 @@
 
 use super::build::{SignedPart, SigningFault, SigningInput, TOGETHER};
 use super::chain::{ChainLink, DenialChain, LinkVariant, half, parts_of};
-use super::presigned::earlier;
 use super::signatures::SignatureTable;
 use super::table::{BitmapTable, TableBuilder};
 use crate::catalog::names::{NameNode, NameRole, NodeId};
@@ -15,7 +14,8 @@ use crate::config::{EndpointTarget, ServiceConfig};
 use crate::dns::RecordType;
 use crate::dns::name_order::{compare_names, sort_number};
 use crate::dns::reply::{RECORD_HEADER, TTL_AT};
-use crate::dnssec::nsec3::{NSEC3_HASH, NSEC3_HEAD, NSEC3_LABEL, nsec3_hash, nsec3_label};
+use crate::dnssec::nsec3::{NSEC3_HASH, NSEC3_LABEL, nsec3_hash, nsec3_label};
+use crate::dnssec::validity::earlier;
 use crate::dnssec::{RrsetHead, SigningError, SigningRoom, ZoneDenial, ZoneSigner};
 use crate::two_threads::each;
 
@@ -45,12 +45,15 @@ struct RecordDraft {
 
 impl RecordDraft {
     /// Writes an NSEC3 record without its types.
-    fn write_hashes(&mut self, hash: &[u8; NSEC3_HASH], apex: &[u8], next: &[u8; NSEC3_HASH]) {
+    fn write_hashes(&mut self, chain: &DenialChain, apex: &[u8], [link, next]: [usize; 2]) {
         self.owner.push(NSEC3_LABEL as u8);
-        self.owner.extend_from_slice(&nsec3_label(hash));
+        self.owner
+            .extend_from_slice(&nsec3_label(&chain.hash(link)));
         self.owner.extend_from_slice(apex);
-        self.rdata.extend_from_slice(&NSEC3_HEAD);
-        self.rdata.extend_from_slice(next);
+        self.rdata
+            .extend_from_slice(&chain.algorithm_and_flags(link));
+        self.rdata.extend_from_slice(chain.parameters().shared());
+        self.rdata.extend_from_slice(&chain.hash(next));
     }
 }
 
@@ -98,6 +101,9 @@ impl SigningInput<'_> {
         let (Some(signer), Some(node)) = (self.signers.of(zone), self.names.node(id)) else {
             return;
         };
+        if self.presigned[zone] {
+            return;
+        }
         if signer.denial() == ZoneDenial::Nsec && types.is_empty() {
             return;
         }
@@ -234,7 +240,9 @@ impl SigningInput<'_> {
         Ok((table.finish(), expires.unwrap_or(0)))
     }
 
-    fn sign_links(
+    /// Signs the records of a chain with these numbers: those of its names, and the variants behind
+    /// them.
+    pub(super) fn sign_links(
         &self,
         chain: &DenialChain,
         apex: &[u8],
@@ -275,12 +283,16 @@ impl SigningInput<'_> {
         record.owner.clear();
         record.rdata.clear();
         if chain.is_hashed() {
-            return record.write_hashes(&chain.hash(link), apex, &chain.hash(next));
+            return record.write_hashes(chain, apex, [link, next]);
         }
         let owner = self.name_of(chain.links[link].node);
         record.owner.extend_from_slice(owner);
         if chain.is_compact() {
             return self.write_compact_next(chain, link, record);
+        }
+        if let Some(spelled) = chain.record(link).and_then(|it| chain.spelled_next(&it)) {
+            record.rdata.extend_from_slice(spelled);
+            return;
         }
         let next = self.name_of(chain.links[next].node);
         record.rdata.extend_from_slice(next);
@@ -344,9 +356,7 @@ fn add_variants(
         for without in steered_types(service) {
             let mut types = draft.types.clone();
             types.retain(|rtype| *rtype != without);
-            if chain.is_hashed() && types == [RecordType::RRSIG] {
-                types.clear();
-            }
+            drop_lone_signature(chain, &mut types);
             let number = drafts.len() + chain.variants.len();
             chain.variants.push(LinkVariant {
                 link,
@@ -358,10 +368,17 @@ fn add_variants(
     }
 }
 
+/// A name without data has no signatures either, where the chain has owners of its own.
+pub(super) fn drop_lone_signature(chain: &DenialChain, types: &mut Vec<RecordType>) {
+    if chain.is_hashed() && *types == [RecordType::RRSIG] {
+        types.clear();
+    }
+}
+
 /// The types that a service can answer, now or with other endpoints: leases may bring addresses of
 /// another family. A name with CNAMEs for some clients and addresses for others is listed with the
 /// addresses, because nothing else can be denied where the bitmap has a CNAME.
-fn steered_types(service: &ServiceConfig) -> Vec<RecordType> {
+pub fn steered_types(service: &ServiceConfig) -> Vec<RecordType> {
     let mut types = Vec::new();
     let mut has_names = false;
     for region in &service.regions {

@@ -1,32 +1,36 @@
 //! Signatures and denials that a zone file brings, for zones that were signed elsewhere.
 //!
-//! The RRSIG and NSEC records of the file are not answered like other records: they become the same
-//! tables that signing makes, so answers carry them wherever those of a zone that is signed here would.
-//! Nothing is verified, because the zone is served as it is. What a validator would refuse for certain
-//! is told as a remark: an RRset without a signature, a TTL that is not the signed one, and a chain
-//! that does not lead from name to name.
+//! The RRSIG, NSEC and NSEC3 records of the file are not answered like other records: they become the
+//! same tables that signing makes, so answers carry them wherever those of a zone that is signed here
+//! would. Nothing is verified, because the zone is served as it is. What a validator would refuse for
+//! certain is told as a remark: an RRset without a signature, a TTL that is not the signed one, and a
+//! chain that does not lead from name to name.
 
 use super::SignedZone;
-use super::build::{RrsetToSign, SigningInput, is_signed};
-use super::chain::{ChainLink, DenialChain, half};
-use super::table::{BitmapTable, TableBuilder};
+use super::build::{RrsetToSign, SigningFault, SigningInput, is_signed};
+use super::chain::half;
+use super::file_chain::{FileChain, covered_type, made_of, told};
+use super::hashed_file::HashedFile;
 use crate::catalog::names::{NodeId, ZoneId};
 use crate::dns::name_order::{compare_names, sort_number};
 use crate::dns::{Name, RecordType, WireReader};
-use crate::dnssec::validity::is_before;
-use crate::dnssec::{MadeSignature, SignatureFields, SignatureOctets};
-use crate::text::shown;
+use crate::dnssec::MadeSignature;
+use crate::dnssec::validity::earlier;
 use crate::zone::{RRset, Zone};
 
 /// What follows from a signature that is missing or wrong.
 const REFUSED: &str = "so resolvers that validate refuse them; sign the zone again";
 /// What follows from a chain that is missing.
-const UNPROVED: &str = "the zone is signed but has no NSEC records, so nothing proves to resolvers that \
-                        validate what does not exist; sign it with NSEC";
+const UNPROVED: &str = "the zone is signed but has neither NSEC records nor NSEC3 records with their \
+                        NSEC3PARAM record, so nothing proves to resolvers that validate what does not \
+                        exist; sign it again";
 
 /// Whether a record of a zone that is signed in its file becomes a part of its tables.
 pub fn is_of_tables(rtype: RecordType) -> bool {
-    matches!(rtype, RecordType::RRSIG | RecordType::NSEC)
+    matches!(
+        rtype,
+        RecordType::RRSIG | RecordType::NSEC | RecordType::NSEC3
+    )
 }
 
 /// One signature of a file.
@@ -41,11 +45,8 @@ impl FileSignature<'_> {
         (self.owner, self.covered)
     }
 
-    /// Its fields and its octets; `None`: they are cut off.
     fn made(&self) -> Option<MadeSignature> {
-        let (fields, octets) = SignatureFields::parse(self.rdata)?;
-        let octets = SignatureOctets::from_slice(octets);
-        Some(MadeSignature { fields, octets })
+        made_of(self.rdata)
     }
 }
 
@@ -60,7 +61,7 @@ impl<'z> FileSignatures<'z> {
     pub(super) fn of_zones(input: &SigningInput<'z>) -> Vec<Option<FileSignatures<'z>>> {
         let mut all = Vec::with_capacity(input.zones.len());
         for (index, zone) in input.zones.iter().enumerate() {
-            let is_presigned = input.signers.of(index).is_none() && zone.is_presigned();
+            let is_presigned = input.presigned[index];
             all.push(is_presigned.then(|| FileSignatures::read(zone, input)));
         }
         all
@@ -99,22 +100,30 @@ impl<'z> FileSignatures<'z> {
     }
 
     /// What answers need to know of the zone. `soa` is the number of its SOA RRset.
+    ///
+    /// # Errors
+    /// The records of steered names could not be signed.
     pub(super) fn zone(
         &self,
         input: &SigningInput<'_>,
         zone: usize,
         soa: u32,
         remarks: &mut ZoneRemarks,
-    ) -> SignedZone {
-        let (chain, remark) = chain(input, zone, self);
-        remarks.sentences.extend(remark);
-        SignedZone {
+    ) -> Result<SignedZone, SigningFault> {
+        let mut made = chain(input, zone, self);
+        input.add_steered(zone, &mut made)?;
+        remarks.sentences.append(&mut made.remarks);
+        let mut expires = self.first_expiration();
+        if let Some(of_chain) = made.expires {
+            expires = Some(earlier(expires, of_chain));
+        }
+        Ok(SignedZone {
             id: ZoneId(zone as u32),
             soa,
-            chain,
-            expires: self.first_expiration().unwrap_or(0),
+            chain: made.finish(),
+            expires: expires.unwrap_or(0),
             is_presigned: true,
-        }
+        })
     }
 
     /// When the first of them expires: seconds since 1970, modulo 2^32.
@@ -127,12 +136,6 @@ impl<'z> FileSignatures<'z> {
         }
         first
     }
-}
-
-/// The type that a signature covers.
-fn covered_type(rdata: &[u8]) -> RecordType {
-    let covered = rdata.first_chunk::<2>();
-    RecordType(covered.map_or(0, |it| u16::from_be_bytes(*it)))
 }
 
 /// The node of an RRset's owner.
@@ -276,42 +279,31 @@ impl FileLink<'_> {
     }
 }
 
-/// The chain of a zone file, and a remark if it is broken.
-fn chain(
-    input: &SigningInput<'_>,
-    zone: usize,
-    signatures: &FileSignatures<'_>,
-) -> (DenialChain, Option<String>) {
+/// The chain of a zone file: with NSEC3, if the file says that it has one.
+fn chain(input: &SigningInput<'_>, zone: usize, signatures: &FileSignatures<'_>) -> FileChain {
     let loaded = &input.zones[zone];
+    let apex = input.names.id(loaded.origin.to_lower().as_wire());
+    if let (Some(hashed), Some(apex)) = (HashedFile::read(loaded), apex) {
+        return hashed.into_chain(loaded, apex);
+    }
     let FileLinks { links, ttl, remark } = FileLinks::read(input, loaded);
-    let mut chain = DenialChain {
-        ttl: ttl.unwrap_or(0),
-        apex_labels: loaded.origin.label_count() as u8,
-        apex_length: loaded.origin.as_wire().len() as u8,
-        ..DenialChain::default()
-    };
-    fill(&mut chain, &links, signatures);
-    (chain, remark.or_else(|| broken_chain(loaded, &links)))
+    let mut made = FileChain::new(loaded, ttl);
+    fill(&mut made, &links, signatures);
+    made.remarks
+        .extend(remark.or_else(|| broken_chain(loaded, &links)));
+    made
 }
 
-fn fill(chain: &mut DenialChain, links: &[FileLink<'_>], signatures: &FileSignatures<'_>) {
-    let mut bitmaps = BitmapTable::default();
-    let mut table = TableBuilder::default();
+fn fill(made: &mut FileChain, links: &[FileLink<'_>], signatures: &FileSignatures<'_>) {
     for (index, link) in (0..).zip(links) {
-        chain.numbers.push(half(link.number));
-        chain.links.push(ChainLink {
-            node: link.node,
-            types: bitmaps.index_of(link.types),
-        });
+        made.chain.numbers.push(half(link.number));
         // What is signed has the spelling of the file (RFC 6840 section 5.1).
         if link.next.iter().any(u8::is_ascii_uppercase) {
-            chain.spelled.push((index, link.next.into()));
+            made.chain.spelled.push((index, link.next.into()));
         }
-        table.next();
-        table.add(&signatures.of(link.node, RecordType::NSEC));
+        let own = signatures.of(link.node, RecordType::NSEC);
+        made.add(link.node, link.types, &own);
     }
-    chain.bitmaps = bitmaps.bitmaps;
-    chain.signatures = table.finish();
 }
 
 /// The next name and the types of an NSEC record.
@@ -340,13 +332,4 @@ fn broken_link(zone: &Zone, links: &[FileLink<'_>]) -> Option<String> {
     let name = Name::from_wire(&next.name).ok()?;
     let sentence = format!("the NSEC record does not lead to {name}; sign the zone again");
     Some(told(zone, link.line, &sentence))
-}
-
-/// The earlier of two times in serial number arithmetic (RFC 4034 section 3.1.5).
-pub(super) fn earlier(one: Option<u32>, other: u32) -> u32 {
-    one.filter(|one| is_before(*one, other)).unwrap_or(other)
-}
-
-fn told(zone: &Zone, line: u32, sentence: &str) -> String {
-    format!("{}:{line}: {sentence}", shown(zone.file.display()))
 }

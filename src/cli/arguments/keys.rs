@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 
 use crate::dns::Name;
-use crate::dnssec::SigningAlgorithm;
+use crate::dnssec::{SigningAlgorithm, TokenUri};
 
 /// `meridian keys`
 #[derive(Debug, Subcommand)]
@@ -18,7 +18,7 @@ pub enum KeysCommand {
     Roll(RollKeys),
     /// Print the DS records that the parent of a zone needs
     Ds(DsOfZone),
-    /// Take in a private key in PKCS#8 form (PEM)
+    /// Take in a private key in PKCS#8 form (PEM), or one that is in a PKCS#11 token
     Import(ImportKey),
     /// Print a private key in PKCS#8 form (PEM)
     Export(ExportKey),
@@ -58,6 +58,10 @@ pub struct GenerateKey {
     /// What the key signs
     #[arg(long, value_enum, default_value = "csk")]
     pub role: KeyRoleWord,
+    /// Make it in this PKCS#11 token: pkcs11:token=NAME, with ?module-path=FILE&pin-source=FILE where
+    /// no configuration says them
+    #[arg(long, value_name = "URI")]
+    pub token: Option<TokenUri>,
     /// The folder
     #[command(flatten)]
     pub keys: KeyFolderArgs,
@@ -121,8 +125,11 @@ pub struct ImportKey {
     #[arg(value_name = "ZONE")]
     pub zone: Name,
     /// The file with the private key
-    #[arg(value_name = "PEM")]
-    pub file: PathBuf,
+    #[arg(value_name = "PEM", required_unless_present = "token")]
+    pub file: Option<PathBuf>,
+    /// Use the key that is in a PKCS#11 token: pkcs11:token=NAME;object=LABEL
+    #[arg(long, value_name = "URI", conflicts_with = "file")]
+    pub token: Option<TokenUri>,
     /// What the key signs
     #[arg(long, value_enum, default_value = "csk")]
     pub role: KeyRoleWord,
@@ -154,6 +161,8 @@ pub enum AlgorithmWord {
     Ed25519,
     /// ECDSA on P-384, for zones without steered names
     Ecdsap384sha384,
+    /// RSA of 2048 bits, made in a PKCS#11 token only
+    Rsasha256,
 }
 
 impl AlgorithmWord {
@@ -163,6 +172,7 @@ impl AlgorithmWord {
             AlgorithmWord::Ecdsap256sha256 => SigningAlgorithm::EcdsaP256Sha256,
             AlgorithmWord::Ed25519 => SigningAlgorithm::Ed25519,
             AlgorithmWord::Ecdsap384sha384 => SigningAlgorithm::EcdsaP384Sha384,
+            AlgorithmWord::Rsasha256 => SigningAlgorithm::RsaSha256,
         }
     }
 }

@@ -22,10 +22,10 @@ pub struct PushArgs {
     /// The file with the key to sign with (Ed25519, PKCS#8 in PEM)
     #[arg(long, value_name = "FILE", env = "MERIDIAN_RELEASE_KEY", required_unless_present_any = ["new_key", "dry_run", "write_archive"])]
     pub key: Option<PathBuf>,
-    /// Why; it is signed and shown with the release
-    #[arg(long, value_name = "TEXT", default_value = "")]
-    pub reason: String,
-    /// Who makes the release [default: the user of the system]
+    /// Why; it is signed and shown with the release [default with --watch: the subject of the last commit]
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// Who makes the release [default: the user of the system; with --watch the author of the last commit]
     #[arg(long, value_name = "NAME")]
     pub author: Option<String>,
     /// Confirm that clients move further than `[guard]` allows

@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use clap::builder::PossibleValuesParser;
 
 use super::{ConfigFile, RemoteArgs};
+use crate::admin::REGION_STATES;
 
 /// `meridian status`
 #[derive(Debug, Args)]
@@ -18,12 +20,24 @@ pub struct StatusArguments {
     /// Show only this service, with its endpoints; can be repeated
     #[arg(long, value_name = "NAME")]
     pub service: Vec<String>,
+    /// Show only services whose name contains this
+    #[arg(long = "match", value_name = "TEXT")]
+    pub matching: Option<String>,
     /// Show only this region of each service, with its endpoints
     #[arg(long, value_name = "REGION")]
     pub region: Option<String>,
     /// Show only services with problems
     #[arg(long)]
     pub down: bool,
+    /// Show only services with a region in this state
+    #[arg(long, value_name = "STATE", value_parser = PossibleValuesParser::new(REGION_STATES))]
+    pub state: Option<String>,
+    /// Show at most so many services, in the order of their names; else all, however many
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub limit: Option<u16>,
+    /// Show the services after this one, in the order of their names
+    #[arg(long, value_name = "NAME")]
+    pub after: Option<String>,
     /// Show every endpoint, also of healthy services
     #[arg(long)]
     pub wide: bool,

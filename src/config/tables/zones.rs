@@ -8,7 +8,7 @@ use crate::config::document::{NamedTables, OneOrMore, SpannedList, tables};
 use crate::config::values::plain::{BoundedDuration, WholeNumber};
 use crate::config::values::words::{Keyword, ZoneSelector};
 use crate::dns::Name;
-use crate::dnssec::{SerialRule, SigningAlgorithm, ZoneDenial};
+use crate::dnssec::{SerialRule, SigningAlgorithm, TokenUri, ZoneDenial};
 use crate::net::Cidr;
 
 tables! {
@@ -37,6 +37,15 @@ tables! {
         /// The bundle of signatures that `meridian sign` makes where the keys are. Needed with
         /// `keys = "elsewhere"`.
         bundle: PathBuf => "none; *needed* with `keys = \"elsewhere\"`",
+        /// The PKCS#11 token in which new keys are made, as a URI (RFC 7512) without an object, such as
+        /// `"pkcs11:token=zones"`.
+        token: TokenUri => "none: keys are made in files",
+        /// The PKCS#11 module: the library that talks to the token. Relative to the folder of the
+        /// configuration file.
+        token_module: PathBuf => "none; *needed* for keys in a token whose URI names none",
+        /// File with the PIN of the token, on one line; its owner alone may read it. Relative to the
+        /// folder of the configuration file.
+        token_pin_file: PathBuf => "no PIN, unless a URI names its file",
         /// Whether a key is made for a zone that has none.
         generate: bool = false,
         /// Whether this server carries out the rolls of keys that `meridian keys roll` begins.

@@ -17,12 +17,13 @@ use crate::config::tables::{Dnssec, SigningPolicy};
 use crate::config::values::words::ZoneSelector;
 use crate::dns::Name;
 use crate::dnssec::rollover::RollDelays;
-use crate::dnssec::{SerialRule, ZoneDenial};
+use crate::dnssec::{SerialRule, TokenSetup, TokenUri, ZoneDenial, token};
 
 /// Stands for the folder of keys where there are none.
 const ELSEWHERE: &str = "elsewhere";
 
-/// Checks the table. `None`: no zone is signed.
+/// Checks the table. `None`: no zone is signed, and there are no keys for steered names in zones that
+/// are signed in their files.
 pub fn resolve_dnssec(
     raw: Dnssec,
     folder: &Path,
@@ -54,12 +55,21 @@ pub fn resolve_dnssec(
         policy = *found;
     }
     let bundle = bundle_of(raw.bundle, &raw.keys, &raw.generate, report);
+    let tokens = TokenSetup {
+        new_keys: new_keys(raw.token, is_elsewhere, report),
+        module: stated_path(raw.token_module, folder),
+        pin_file: stated_path(raw.token_pin_file, folder),
+    };
     let parent_servers = resolve_servers(raw.parent_servers.or_default(), report);
-    let selected = selected_zones(raw.sign.value.0, report)?;
+    let selected = selected_zones(raw.sign.value.0, report);
+    if selected.is_none() && raw.keys.at().is_none() {
+        return None;
+    }
     Some(DnssecConfig {
-        zones: selected,
+        zones: selected.unwrap_or(Some(Vec::new())),
         keys: folder.join(raw.keys.value),
         bundle: bundle.map(|bundle| folder.join(bundle)),
+        tokens,
         generate: raw.generate.value,
         rolls: raw.rolls.value,
         bootstrap: raw.bootstrap.value,
@@ -69,6 +79,28 @@ pub fn resolve_dnssec(
         policy,
         policies: zones.policies,
     })
+}
+
+/// The token in which new keys are made.
+fn new_keys(
+    token: TableField<TokenUri>,
+    is_elsewhere: bool,
+    report: &mut ConfigReport,
+) -> Option<TokenUri> {
+    let WithOffset { at, value } = token.given()?;
+    if is_elsewhere {
+        let sentence = "keys that are elsewhere are not made here; take token out";
+        report.error(at, sentence.to_owned());
+    } else if let Some(sentence) = token::missing_feature() {
+        report.error(at, sentence.to_owned());
+    }
+    Some(value)
+}
+
+/// A path that may be stated, against the folder of the configuration.
+fn stated_path(path: TableField<PathBuf>, folder: &Path) -> Option<PathBuf> {
+    let path = path.given()?;
+    Some(folder.join(path.value))
 }
 
 /// The bundle of signatures, if the keys are elsewhere.

@@ -22,7 +22,7 @@ pub use crate::config::values::services::Capacity;
 pub use crate::config::values::words::UnknownPlace;
 use crate::dns::{Name, RecordType};
 use crate::dnssec::rollover::RollDelays;
-use crate::dnssec::{SerialRule, SigningAlgorithm, ZoneDenial};
+use crate::dnssec::{SerialRule, SigningAlgorithm, TokenSetup, ZoneDenial};
 pub use crate::geo::CoarsePoints;
 use crate::geo::groups::CountryGroup;
 use crate::geo::{OperatorNetwork, PlaceCode};
@@ -68,7 +68,7 @@ pub struct Config {
     pub zones_watch: bool,
     /// `[[zones.access]]`
     pub zone_access: Vec<ZoneAccessConfig>,
-    /// `[zones.dnssec]`; absent: no zone is signed.
+    /// `[zones.dnssec]`; absent: nothing is signed.
     pub dnssec: Option<DnssecConfig>,
     /// `[resolver]`
     pub resolver: ResolverSettings,
@@ -91,6 +91,8 @@ pub struct DnssecConfig {
     pub keys: PathBuf,
     /// The signatures that were made elsewhere; `None`: the keys are here.
     pub bundle: Option<PathBuf>,
+    /// How PKCS#11 tokens are reached, and whether new keys are made in one.
+    pub tokens: TokenSetup,
     /// Whether a key is made for a zone that has none.
     pub generate: bool,
     /// Whether this server carries out rolls of keys.

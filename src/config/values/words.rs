@@ -6,7 +6,7 @@ use schemars::{Schema, json_schema};
 
 use crate::config::document::{TextValue, ValueError, nearest};
 use crate::dns::Name;
-use crate::dnssec::{SerialRule, SigningAlgorithm, ZoneDenial};
+use crate::dnssec::{SerialRule, SigningAlgorithm, TokenUri, ZoneDenial};
 use crate::geo::CoarsePoints;
 use crate::health::check::HttpMethod;
 use crate::steering::{AllDown, PickMethod, RegionOrder};
@@ -112,6 +112,28 @@ impl TextValue for ZoneSelector {
 
     fn schema() -> Schema {
         json_schema!({ "type": "string" })
+    }
+}
+
+impl TextValue for TokenUri {
+    fn expected() -> String {
+        "a PKCS#11 URI (RFC 7512), such as \"pkcs11:token=zones\"".to_owned()
+    }
+
+    fn from_text(text: &str) -> Result<Self, ValueError> {
+        let uri: TokenUri = text.parse().map_err(ValueError::from)?;
+        if uri.has_object() {
+            return Err(
+                "it names a token and no object: new keys are given names of their own"
+                    .to_owned()
+                    .into(),
+            );
+        }
+        Ok(uri)
+    }
+
+    fn schema() -> Schema {
+        json_schema!({ "type": "string", "pattern": "^pkcs11:" })
     }
 }
 

@@ -3,16 +3,15 @@
 //! The list is made from the views that count, at most twice a second, and only of checks of which some
 //! server says something else than was agreed. Times are those of this server's monotonic clock.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::now::AgreedVotes;
-use crate::fleet::member::{DissentKey, FleetMember};
-use crate::health::check::TargetKey;
+use super::agreed_votes::{AgreedVotes, CheckTargets};
+use crate::fleet::dissents::DissentKey;
+use crate::fleet::member::FleetMember;
 use crate::health::quorum::CheckVote;
 
 /// Most checks that are listed.
@@ -67,7 +66,7 @@ impl DifferingList {
     pub(super) fn now(
         &mut self,
         member: &FleetMember,
-        targets: &BTreeMap<u64, TargetKey>,
+        targets: &CheckTargets,
         settled: &AgreedVotes,
         now: Duration,
     ) -> Arc<Vec<DifferingCheck>> {
@@ -84,7 +83,7 @@ impl DifferingList {
 
 fn differing(
     member: &FleetMember,
-    targets: &BTreeMap<u64, TargetKey>,
+    targets: &CheckTargets,
     settled: &AgreedVotes,
     now: Duration,
 ) -> Vec<DifferingCheck> {
@@ -95,7 +94,7 @@ fn differing(
         if last.replace(*check) == Some(*check) || list.len() >= MOST {
             continue;
         }
-        let Some(target) = targets.get(check) else {
+        let Some(target) = targets.get(*check) else {
             continue;
         };
         let agreed = settled.get(target);

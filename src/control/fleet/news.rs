@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::now::AgreedVotes;
+use super::agreed_votes::AgreedChange;
 use crate::fleet::member::FleetMember;
 use crate::fleet::view_error::HearError;
 use crate::health::quorum::CheckVote;
@@ -143,15 +143,18 @@ impl FleetNews {
     }
 
     /// Says what is agreed now and was not before.
-    pub(super) fn settled(&self, before: &AgreedVotes, now: &AgreedVotes, member: &FleetMember) {
+    pub(super) fn settled(&self, changes: &[AgreedChange], member: &FleetMember) {
         if member.groups().fresh < 2 {
             return;
         }
         for (vote, word) in [(CheckVote::Down, "down"), (CheckVote::Up, "up")] {
             let mut names = Vec::new();
-            for (target, agreed) in now {
-                let was = before.get(target);
-                if agreed.vote == vote && was.is_some_and(|was| was.vote != vote) {
+            for AgreedChange {
+                target,
+                vote: agreed,
+            } in changes
+            {
+                if *agreed == vote {
                     names.push(format!("{} at {}", target.check, target.address));
                 }
             }

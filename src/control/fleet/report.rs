@@ -9,6 +9,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::agreed_votes::CheckTargets;
 use super::differing::vote_word;
 use super::leases::LeasesReport;
 use super::orders::report::OrdersReport;
@@ -16,7 +17,6 @@ use crate::control::releases::ReleasesReport;
 use crate::fleet::announcement::{AnnounceCount, AnnounceState};
 use crate::fleet::member::FleetMember;
 use crate::fleet::view_error::HearError;
-use crate::health::check::TargetKey;
 
 /// Most differences that a report lists.
 const MOST_DIFFERENCES: usize = 256;
@@ -47,6 +47,10 @@ pub struct FleetReport {
     pub quorum: bool,
     /// Whether another server has this server's name, so that neither counts.
     pub disputed: bool,
+    /// Whether `[fleet]` of the configuration that is served is another one than that of the start.
+    /// It counts from the next restart on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub needs_restart: bool,
     /// The checks of this server.
     #[serde(default)]
     pub checks: usize,
@@ -56,8 +60,8 @@ pub struct FleetReport {
     /// itself.
     #[serde(default)]
     pub unseen: usize,
-    /// Servers whose views count and that have no check in common with this one: they have another
-    /// configuration, or are another fleet of the same name.
+    /// Servers that speak and have never had a check in common with this one: they have another
+    /// configuration, or are another fleet of the same name. What they say does not count.
     #[serde(default)]
     pub strangers: Vec<String>,
     /// The other servers, by name.
@@ -96,6 +100,9 @@ pub struct VoterReport {
     pub shared_checks: usize,
     /// The own checks that it sees otherwise than the fleet.
     pub differing: usize,
+    /// Whether it has never had a check in common with this server, so that its view does not count.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stranger: bool,
     /// What its announcer does; absent: it has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub announcement: Option<AnnounceState>,
@@ -117,7 +124,7 @@ pub struct DifferenceReport {
 }
 
 impl VoterReport {
-    /// Whether its view counts.
+    /// Whether its view is a fresh one of one server.
     pub fn is_fresh(&self) -> bool {
         self.state == FRESH
     }
@@ -128,7 +135,9 @@ impl FleetReport {
     pub fn announce_count(&self) -> AnnounceCount {
         let mut count = AnnounceCount::default();
         for voter in self.voters.iter().filter(|voter| voter.is_fresh()) {
-            if let Some(state) = voter.announcement {
+            if let Some(state) = voter.announcement
+                && !voter.stranger
+            {
                 count.add(&self.voter, &voter.name, state);
             }
         }
@@ -168,7 +177,7 @@ pub(super) struct EngineLink<'c> {
 /// The report at `now`.
 pub(super) fn of(
     member: &FleetMember,
-    targets: &BTreeMap<u64, TargetKey>,
+    targets: &CheckTargets,
     link: &EngineLink<'_>,
     now: Duration,
 ) -> FleetReport {
@@ -177,7 +186,7 @@ pub(super) fn of(
     let mut differing: BTreeMap<&str, usize> = BTreeMap::new();
     for (key, since) in member.dissents() {
         *differing.entry(&key.voter).or_default() += 1;
-        let Some(target) = targets.get(&key.check) else {
+        let Some(target) = targets.get(key.check) else {
             continue;
         };
         if differences.len() < MOST_DIFFERENCES {
@@ -202,6 +211,7 @@ pub(super) fn of(
         known_groups: groups.known,
         quorum: member.has_quorum(),
         disputed: member.is_disputed(now),
+        needs_restart: false,
         checks: member.checks(),
         unseen: member.unseen(),
         outvoted: differing
@@ -242,6 +252,7 @@ fn voters(
             checks: voter.view.checks(),
             shared_checks: voter.aligned.shared,
             differing: differing.get(name).copied().unwrap_or_default(),
+            stranger: voter.is_stranger(),
             announcement: voter.view.announcement,
         });
     }

@@ -13,9 +13,11 @@ use arc_swap::ArcSwap;
 use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::watch;
 
+use super::agreed_votes::{AgreedVotes, CheckTargets};
 use super::differing::DifferingList;
+use super::memory::MemoryKeeper;
 use super::news::FleetNews;
-use super::now::{AgreedVote, AgreedVotes, FleetNow};
+use super::now::FleetNow;
 use super::report::{self, FleetCounts};
 use super::strangers::StrangerList;
 use crate::control::announcement::AnnouncementDesk;
@@ -27,7 +29,8 @@ use crate::fleet::member::{FleetMember, REGULAR};
 use crate::fleet::view::RegionFigures;
 use crate::fleet::view_error::HearError;
 use crate::fleet::votes::{VoteCarrier, VoteNews};
-use crate::health::check::TargetKey;
+use crate::health::check::{ProbeTarget, TargetKey};
+use crate::health::machine::HealthState;
 use crate::health::quorum::CheckVote;
 use crate::steering::PickMethod;
 
@@ -37,6 +40,8 @@ const PAUSE: Duration = Duration::from_millis(10);
 const PART: u32 = 10;
 /// A report is made at most this often, unless something is decided.
 const REPORT: Duration = Duration::from_millis(200);
+/// The figures of regions are added up at most this often.
+const FIGURES: Duration = Duration::from_secs(2);
 /// How long after the engine was reached every other server has spoken.
 const FIRST_ROUND: Duration = Duration::from_millis(1200);
 
@@ -53,6 +58,8 @@ pub(super) struct RunnerOutput {
     pub(super) version: watch::Sender<u64>,
     pub(super) has_heard: watch::Sender<bool>,
     pub(super) is_silent: Arc<AtomicBool>,
+    /// Absent where this server is alone.
+    pub(super) keeper: Option<MemoryKeeper>,
 }
 
 /// The task of the fleet.
@@ -62,9 +69,13 @@ pub(super) struct FleetRunner {
     input: RunnerInput,
     output: RunnerOutput,
     start: Instant,
-    /// The target of each digest.
-    targets: BTreeMap<u64, TargetKey>,
+    /// The targets of the own checks, and which target of the monitor has which digest.
+    targets: Arc<CheckTargets>,
+    digests: Vec<(ProbeTarget, u64)>,
     settled: Arc<AgreedVotes>,
+    /// As in [`FleetNow`].
+    contrary: Arc<Vec<TargetKey>>,
+    own_version: u64,
     counts: FleetCounts,
     news: FleetNews,
     differing: DifferingList,
@@ -79,6 +90,8 @@ pub(super) struct FleetRunner {
     decide_at: Duration,
     /// When the next turn makes a report.
     report_at: Duration,
+    /// When the next view has new figures of regions.
+    figures_at: Duration,
 }
 
 impl FleetRunner {
@@ -95,8 +108,11 @@ impl FleetRunner {
             input,
             output,
             start: Instant::now(),
-            targets: BTreeMap::new(),
+            targets: Arc::default(),
+            digests: Vec::new(),
             settled: Arc::default(),
+            contrary: Arc::default(),
+            own_version: 0,
             counts: FleetCounts::default(),
             differing: DifferingList::default(),
             strangers: StrangerList::default(),
@@ -105,6 +121,7 @@ impl FleetRunner {
             is_due: true,
             decide_at: Duration::ZERO,
             report_at: Duration::ZERO,
+            figures_at: Duration::ZERO,
         }
     }
 
@@ -184,21 +201,33 @@ impl FleetRunner {
     /// Decides and publishes.
     fn turn(&mut self) {
         let now = self.now();
-        if std::mem::take(&mut self.has_own) {
+        let is_other = std::mem::take(&mut self.has_own);
+        if is_other {
             self.take_own_votes();
         }
         if std::mem::take(&mut self.is_due) || self.decide_at <= now {
             if self.member.decide(now) {
                 self.settle();
+            } else if is_other {
+                self.note_contrary();
             }
             let expiry = self.member.next_expiry(now) + Duration::from_millis(1);
             self.decide_at = expiry.min(now + REGULAR);
             self.report_at = now;
         }
+        let is_silent = self.output.is_silent.load(Ordering::SeqCst);
+        if let Some(keeper) = &mut self.output.keeper
+            && !is_silent
+        {
+            keeper.note(&self.member, now);
+        }
         self.member
             .set_announcement(self.input.announcement.state());
-        if self.member.next_due() <= now && !self.output.is_silent.load(Ordering::SeqCst) {
-            self.member.set_regions(self.region_figures());
+        if self.member.next_due() <= now && !is_silent {
+            if self.figures_at <= now {
+                self.figures_at = now + FIGURES;
+                self.member.set_regions(self.region_figures());
+            }
             let view = self.member.next_view(now);
             self.carrier.publish(view);
         }
@@ -230,6 +259,8 @@ impl FleetRunner {
         self.output.now.store(Arc::new(FleetNow {
             turned_at: Instant::now(),
             settled: self.settled.clone(),
+            contrary: self.contrary.clone(),
+            own_version: self.own_version,
             differing: self.differing.now(member, targets, &self.settled, now),
             report,
         }));
@@ -239,47 +270,57 @@ impl FleetRunner {
         let Some(watch) = self.input.watch.get() else {
             return;
         };
-        let states = watch.monitor.target_states();
-        let mut maker = DigestMaker::default();
+        let (version, states) = watch.monitor.target_states();
+        self.own_version = version;
+        let known = self.digests.iter().map(|(target, _)| target);
+        if !known.eq(states.iter().map(|(target, ..)| target)) {
+            self.take_targets(&states);
+        }
         let mut votes = BTreeMap::new();
-        self.targets.clear();
-        for (target, state, is_held) in &states {
-            let digest = maker.digest(target);
-            votes.insert(digest, CheckVote::of(*state, *is_held));
-            self.targets.insert(digest, target.key());
+        for ((_, state, is_held), (_, digest)) in states.iter().zip(&self.digests) {
+            votes.insert(*digest, CheckVote::of(*state, *is_held));
         }
         self.member.set_votes(&votes);
         self.is_due = true;
     }
 
+    /// Takes other targets than before.
+    fn take_targets(&mut self, states: &[(ProbeTarget, HealthState, bool)]) {
+        let mut maker = DigestMaker::default();
+        let mut targets = BTreeMap::new();
+        self.digests.clear();
+        for (target, ..) in states {
+            let digest = maker.digest(target);
+            self.digests.push((target.clone(), digest));
+            targets.insert(digest, target.key());
+        }
+        self.targets = Arc::new(CheckTargets::of(targets));
+    }
+
     /// Publishes what is agreed now.
     fn settle(&mut self) {
-        let mut settled = AgreedVotes::with_capacity(self.targets.len());
-        for (digest, vote) in self.member.settled() {
-            let Some(target) = self.targets.get(&digest).filter(|_| vote.is_clear()) else {
-                continue;
-            };
-            let agreed = match self.settled.get(target) {
-                Some(before) if before.vote == vote => *before,
-                _ => AgreedVote {
-                    vote,
-                    since: Instant::now(),
-                },
-            };
-            settled.insert(target.clone(), agreed);
-        }
-        self.news.settled(&self.settled, &settled, &self.member);
+        // Both are in the order of the digests.
+        let votes = self.member.settled().map(|(_, vote)| vote);
+        let (settled, changes) = self.settled.next(&self.targets, votes, Instant::now());
+        self.news.settled(&changes, &self.member);
         self.settled = Arc::new(settled);
+        self.note_contrary();
         self.differing.outdate();
         // The version follows the votes, so that who waits for it sees them.
         let before = self.output.now.load_full();
         self.output.now.store(Arc::new(FleetNow {
             turned_at: Instant::now(),
             settled: self.settled.clone(),
+            contrary: self.contrary.clone(),
+            own_version: self.own_version,
             differing: before.differing.clone(),
             report: before.report.clone(),
         }));
         self.output.version.send_modify(|version| *version += 1);
+    }
+
+    fn note_contrary(&mut self) {
+        self.contrary = Arc::new(self.settled.contrary_to(self.member.own_votes()));
     }
 
     /// The answers per second of each region, added up over services, and the mean load that its

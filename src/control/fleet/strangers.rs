@@ -1,8 +1,9 @@
 //! Voters that have no check in common with this server.
 //!
-//! Two fleets that have the same name and the same NATS servers hear each other, and count each other's
-//! groups. That shows in one way only: their servers share no check. While a configuration is rolled
-//! out, or before a view is spelled out, that may be so for a moment, so it counts after a while.
+//! Two fleets that have the same name and the same NATS servers hear each other. That shows in one way
+//! only: their servers have never shared a check. Their views do not count from the first on, which is
+//! the board's part (`BoardVoter::is_stranger`). People are told after a while, because a server that
+//! starts may be about to read the configuration of the others.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -27,8 +28,7 @@ impl StrangerList {
     pub(super) fn note(&mut self, member: &FleetMember, now: Duration) -> Vec<String> {
         let mut since = BTreeMap::new();
         for (name, voter) in member.board().voters() {
-            let has_checks = member.checks() > 0 && voter.view.checks() > 0;
-            if voter.is_fresh(now) && has_checks && voter.aligned.shared == 0 {
+            if voter.is_fresh(now) && voter.is_stranger() {
                 let before = self.since.get(name).copied();
                 since.insert(name.to_owned(), before.unwrap_or(now));
             }
@@ -49,7 +49,7 @@ impl StrangerList {
             let names = list(strangers, MOST_NAMED);
             tracing::warn!(
                 "fleet {fleet}: no check in common with {}: another configuration, or another \
-                 fleet with the name {fleet} on the same NATS servers; their groups count here",
+                 fleet with the name {fleet} on the same NATS servers; what they say does not count",
                 shown(&names)
             );
         }

@@ -7,14 +7,28 @@
 
 use std::path::Path;
 
-use crate::config::{Config, EncryptedListen, EventsConfig};
+use super::{AtlasCache, LoadPurpose, LoadedState, load_config};
+use crate::config::{Config, EncryptedListen, EventsConfig, LoadedConfig};
 use crate::zone::{self, LoadedZones, ZoneError};
 
 const ZONE: &str = "$ORIGIN .\n$TTL 60\n@ SOA localhost. localhost. 1 2 3 4 5\n@ NS localhost.\n\
                     localhost A 127.0.0.1\n";
 
+/// Loads what checks need of a configuration.
+///
+/// # Errors
+/// Every mistake, one line each.
+pub(super) fn load(
+    mut read: LoadedConfig,
+    before: Option<&AtlasCache>,
+    purpose: LoadPurpose,
+) -> Result<LoadedState, Vec<String>> {
+    reduce(&mut read.config);
+    load_config(read, before, purpose, |_| zone())
+}
+
 /// Leaves out what checks do not need.
-pub fn reduce(config: &mut Config) {
+fn reduce(config: &mut Config) {
     config.server.listen.clear();
     config.server.encrypted = EncryptedListen::default();
     config.events = EventsConfig::default();
@@ -27,7 +41,7 @@ pub fn reduce(config: &mut Config) {
 }
 
 /// The zone of all services.
-pub fn zone() -> Result<LoadedZones, Vec<ZoneError>> {
+fn zone() -> Result<LoadedZones, Vec<ZoneError>> {
     zone::load_text(Path::new("built-in.zone"), ZONE.as_bytes(), None, None)
 }
 

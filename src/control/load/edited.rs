@@ -54,6 +54,8 @@ pub fn load(read: &config::LoadedConfig, before: &AtlasCache) -> Option<LoadedSt
     let identity = identity::read(config).ok()?;
     let prints = known.prints.edited(&read.sources, &catalog, &edits);
     let snapshot = snapshot(config, catalog, cookies, None).ok()?;
+    // What the estimate has missed counts here as after any other load.
+    memory::check_loaded(config, false).ok()?;
     let mut warnings = lines(&read.warnings);
     warnings.extend(identity.dns.warning.clone());
     warnings.extend(identity.admin.warning.clone());

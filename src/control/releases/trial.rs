@@ -25,13 +25,16 @@ const CONFIRMATIONS: [(&str, &str); 2] = [
 impl Control {
     /// The own file with a release.
     fn with_release(&self, release: Option<PathBuf>) -> Result<ConfigOrigin, String> {
-        match self.origin() {
-            ConfigOrigin::File(file) => Ok(ConfigOrigin::Released {
-                file: file.clone(),
-                release,
-            }),
-            _ => Err("this server has no configuration file".to_owned()),
-        }
+        let (file, only_checks) = match self.origin() {
+            ConfigOrigin::File(file) => (file, false),
+            ConfigOrigin::Checks(file) => (file, true),
+            _ => return Err("this server has no configuration file".to_owned()),
+        };
+        Ok(ConfigOrigin::Released {
+            file: file.clone(),
+            release,
+            only_checks,
+        })
     }
 
     /// Reads and checks a release on the thread for reloads; a clause says what is wrong.

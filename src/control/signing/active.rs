@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::dnssec::rollover::KeyRoles;
-use crate::dnssec::{KeyFile, SigningKey};
+use crate::dnssec::{KeyFile, SigningKey, TokenSetup};
 
 /// The keys that sign a zone: the DNSKEY set, and everything else.
 #[derive(Default)]
@@ -28,6 +28,7 @@ impl ActiveKeys {
 pub(super) fn active_keys(
     keys: &[KeyFile],
     roles: &KeyRoles,
+    tokens: &TokenSetup,
     is_elsewhere: bool,
 ) -> Result<ActiveKeys, String> {
     let mut active = ActiveKeys::default();
@@ -38,7 +39,9 @@ pub(super) fn active_keys(
             continue;
         }
         let key = match &key.pair {
-            Some(pair) => SigningKey::new(pair).map_err(|error| error.to_string())?,
+            Some(pair) => {
+                SigningKey::with_tokens(pair, tokens).map_err(|error| error.to_string())?
+            }
             None if is_elsewhere => SigningKey::elsewhere(key.public.clone()),
             None => continue,
         };

@@ -34,7 +34,7 @@ pub(super) fn not_foreseen(config: &Config, dnssec: &DnssecConfig, zones: &[Zone
     let mut mistakes = Vec::new();
     let mut apexes = HashSet::new();
     for zone in zones {
-        if is_selected(dnssec, zone) {
+        if is_selected(dnssec, zone) || zone.is_presigned() {
             apexes.insert(&zone.origin);
         }
     }

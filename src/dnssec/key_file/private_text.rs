@@ -1,7 +1,9 @@
 //! The text of a `.private` file: `Private-key-format: v1.3`, one `Word: value` a line.
 //!
 //! Versions 1.2 and 1.3 differ in the lines with times alone, and later ones of the same major
-//! version may add lines. All octets of the private key pass through memory that is wiped.
+//! version may add lines. All octets of the private key pass through memory that is wiped. A key in a
+//! token has a line `Label:` with its PKCS#11 URI instead. BIND writes that URI in base64 with a zero
+//! behind it, and a line `Engine:`, which is passed over.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -12,6 +14,7 @@ use crate::dnssec::algorithm::told;
 use crate::dnssec::der::without_zeros;
 use crate::dnssec::key::{PrivateKey, RsaParts};
 use crate::dnssec::pkcs8::padded;
+use crate::dnssec::token_uri::TokenUri;
 use crate::dnssec::zone_key::{rsa_octets, rsa_parts, supported};
 use crate::dnssec::{KeyPair, SigningAlgorithm, ZoneKey};
 
@@ -28,6 +31,8 @@ const RSA_LINES: [&str; 8] = [
 ];
 /// The line of a key on a curve.
 const CURVE_LINE: &str = "PrivateKey";
+/// The line of a key in a token.
+const TOKEN_LINE: &str = "Label";
 
 /// A mistake in a file: its line, and a sentence.
 pub(super) type LineMistake = (usize, String);
@@ -70,7 +75,7 @@ impl<'t> KeyLines<'t> {
 pub(super) fn parse(text: &str, public: &ZoneKey) -> Result<PrivateText, LineMistake> {
     let mut times = KeyTimes::default();
     let mut lines = KeyLines::default();
-    let mut algorithm = None;
+    let (mut algorithm, mut place) = (None, None);
     let mut end = 1;
     for (number, line) in (1..).zip(text.lines()) {
         end = number;
@@ -85,7 +90,8 @@ pub(super) fn parse(text: &str, public: &ZoneKey) -> Result<PrivateText, LineMis
         match word {
             "Private-key-format" => check_version(value).map_err(|error| (number, error))?,
             "Algorithm" => algorithm = Some(read_algorithm(value).map_err(|e| (number, e))?),
-            "Engine" | "Label" => return Err((number, HARDWARE.to_owned())),
+            TOKEN_LINE => place = Some(read_label(value).map_err(|error| (number, error))?),
+            "Engine" => {}
             CURVE_LINE => lines.values.push((number, word, value)),
             _ if RSA_LINES.contains(&word) => lines.values.push((number, word, value)),
             _ => times
@@ -103,12 +109,30 @@ pub(super) fn parse(text: &str, public: &ZoneKey) -> Result<PrivateText, LineMis
             ),
         ));
     }
-    let private = read_private(&lines, public, end)?;
+    let private = match place {
+        Some(place) => PrivateKey::Token(Box::new(place)),
+        None => read_private(&lines, public, end)?,
+    };
     Ok(PrivateText { private, times })
 }
 
-const HARDWARE: &str =
-    "the key is in a hardware module (Engine, Label), which is not supported here";
+/// Reads a URI, as it is or as BIND writes it.
+fn read_label(value: &str) -> Result<TokenUri, String> {
+    let decoded = STANDARD.decode(value).unwrap_or_default();
+    let decoded = decoded.strip_suffix(&[0]).unwrap_or(&decoded);
+    let text = std::str::from_utf8(decoded).unwrap_or_default();
+    let text = if text.starts_with("pkcs11:") {
+        text
+    } else {
+        value
+    };
+    let uri: TokenUri = text.parse()?;
+    if uri.has_object() {
+        Ok(uri)
+    } else {
+        Err("Label names no object of the token; add object= or id=".to_owned())
+    }
+}
 
 fn check_version(value: &str) -> Result<(), String> {
     if value.starts_with("v1.") {
@@ -183,6 +207,7 @@ pub(super) fn text(pair: &KeyPair, times: &KeyTimes) -> Zeroizing<String> {
                 push_line(&mut text, word, octets);
             }
         }
+        PrivateKey::Token(place) => text.push_str(&format!("{TOKEN_LINE}: {place}\n")),
     }
     for line in times.lines() {
         text.push_str(&line);

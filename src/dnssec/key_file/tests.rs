@@ -51,6 +51,62 @@ fn what_is_written_is_read() {
 }
 
 #[test]
+fn a_key_in_a_token_has_a_label_as_we_and_as_bind_write_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (key, _) = written(folder.path(), SigningAlgorithm::EcdsaP256Sha256);
+    let place: crate::dnssec::TokenUri = "pkcs11:token=zones;object=a%20key".parse().unwrap();
+    let (zone, octets) = (key.public.zone(), key.public.octets());
+    let algorithm = SigningAlgorithm::EcdsaP256Sha256;
+    let pair = KeyPair::in_token(zone, 257, algorithm, octets, place.clone()).unwrap();
+    let key = KeyFile::new(pair, key.times);
+    let folder = tempfile::tempdir().unwrap();
+    let path = key.write(folder.path()).unwrap();
+    let private = path.with_extension("private");
+    let ours = fs::read_to_string(&private).unwrap();
+    assert!(
+        ours.contains("\nLabel: pkcs11:token=zones;object=a%20key\n"),
+        "{ours}"
+    );
+    // `echo -ne 'pkcs11:token=zones;object=a%20key\0' | base64`
+    let label = "cGtjczExOnRva2VuPXpvbmVzO29iamVjdD1hJTIwa2V5AA==";
+    let theirs = ours.replace(&place.to_string(), label);
+    for text in [
+        &ours,
+        &theirs.replace("Label", "Engine: cGtjczExAA==\nLabel"),
+    ] {
+        fs::write(&private, text).unwrap();
+        let (again, _) = KeyFile::read(&path).unwrap();
+        assert_eq!(again.pair.unwrap().token(), Some(&place));
+        assert_eq!(again.times, key.times);
+    }
+    for (label, told) in [
+        (
+            "pkcs11:token=zones",
+            ":3: Label names no object of the token",
+        ),
+        (
+            "a-key",
+            ":3: a key in a token is written as pkcs11:token=NAME",
+        ),
+    ] {
+        fs::write(&private, ours.replace(&place.to_string(), label)).unwrap();
+        let error = KeyFile::read(&path).unwrap_err();
+        assert!(error.contains(told), "{error}");
+    }
+    fs::write(&private, ours).unwrap();
+    key.rewrite(folder.path()).unwrap();
+    assert!(
+        KeyFile::read(&path)
+            .unwrap()
+            .0
+            .pair
+            .unwrap()
+            .token()
+            .is_some()
+    );
+}
+
+#[test]
 fn a_key_without_its_private_half_is_only_published() {
     let folder = tempfile::tempdir().unwrap();
     let (key, path) = written(folder.path(), SigningAlgorithm::Ed25519);
@@ -140,7 +196,7 @@ fn every_bad_line_is_told_with_its_number() {
         (
             "PrivateKey:",
             "Label:",
-            ":3: the key is in a hardware module",
+            ":3: a key in a token is written as pkcs11:token=NAME",
         ),
     ] {
         let bad = good.replacen(from, to, 1);

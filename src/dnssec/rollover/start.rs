@@ -9,8 +9,9 @@ use std::path::Path;
 use super::roll_file::{roll_path, write_roll_times};
 use super::{KeyLabel, KeyRoles, RollKind, ZoneRoll};
 use crate::dns::Name;
+use crate::dnssec::token_uri::TokenObject;
 use crate::dnssec::zone_key::{SECURE_ENTRY, ZONE_KEY};
-use crate::dnssec::{KeyFile, KeyPair, KeyTimes, SigningAlgorithm, ZoneKey};
+use crate::dnssec::{KeyFile, KeyPair, KeyTimes, SigningAlgorithm, TokenSetup, TokenUri, ZoneKey};
 
 /// Attempts to make a key whose tag no other key of the zone has.
 const ATTEMPTS: usize = 32;
@@ -52,6 +53,9 @@ pub struct RolledZone<'k> {
     pub keys: &'k [KeyFile],
     /// Its last roll.
     pub roll: Option<&'k ZoneRoll>,
+    /// How tokens are reached, and where new keys are made. If that is not said, the key that takes the
+    /// place of one in a token is made in the same token.
+    pub tokens: &'k TokenSetup,
 }
 
 impl RolledZone<'_> {
@@ -182,11 +186,22 @@ impl RollPlan {
     }
 
     fn pairs(&self, zone: &RolledZone<'_>) -> Result<Vec<KeyPair>, String> {
+        let mut tokens = zone.tokens.clone();
+        tokens.new_keys = tokens.new_keys.or_else(|| self.token_of_old(zone.keys));
         let mut made = Vec::new();
         for (flags, algorithm) in &self.made {
-            made.push(new_pair(zone, &made, *flags, *algorithm)?);
+            made.push(new_pair(zone, &tokens, &made, *flags, *algorithm)?);
         }
         Ok(made)
+    }
+
+    /// The token of a key that goes.
+    fn token_of_old(&self, keys: &[KeyFile]) -> Option<TokenUri> {
+        let mut old = keys
+            .iter()
+            .filter(|key| self.old.contains(&KeyLabel::of(&key.public)));
+        let token = old.find_map(|key| key.pair.as_ref()?.token())?;
+        Some(token.with_object(TokenObject::default()))
     }
 
     /// Makes the new keys and writes them and the roll into a folder. Returns the new keys and the
@@ -235,12 +250,13 @@ fn key_of(pair: KeyPair, roll: &ZoneRoll) -> KeyFile {
 /// A key whose tag is not that of another key of the zone.
 fn new_pair(
     zone: &RolledZone<'_>,
+    tokens: &TokenSetup,
     made: &[KeyPair],
     flags: u16,
     algorithm: SigningAlgorithm,
 ) -> Result<KeyPair, String> {
     for _ in 0..ATTEMPTS {
-        let pair = KeyPair::generate(&zone.zone.to_lower(), flags, algorithm)
+        let pair = KeyPair::generate_in(tokens, &zone.zone.to_lower(), flags, algorithm)
             .map_err(|error| error.to_string())?;
         let tag = pair.public().tag();
         let is_there = zone.keys.iter().any(|key| key.public.tag() == tag);
@@ -279,6 +295,7 @@ mod tests {
             zone: &zone,
             keys: read.of_zone(zone.as_wire()),
             roll: read.roll_of(zone.as_wire()),
+            tokens: &TokenSetup::default(),
         };
         let (_, roll) = rolled.plan(request, NOW)?.begin(&rolled, folder, NOW)?;
         let again = KeyFolder::read(folder).unwrap();
