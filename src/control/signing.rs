@@ -15,20 +15,20 @@ mod denial;
 mod draft;
 mod in_file;
 mod key_records;
+mod purpose;
 mod selection;
 mod serials;
 mod source;
 
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use self::active::{ActiveKeys, active_keys};
+use self::active::{ActiveKeys, active_keys, check_speed};
 use self::denial::add_denial_records;
 pub use self::draft::BundleDraft;
 use self::key_records::add_key_records;
+use self::purpose::make_folder;
+pub use self::purpose::{LoadPurpose, now};
 pub(super) use self::selection::is_selected;
 use self::selection::{not_foreseen, signed_on_demand, steered_zones, unknown_zones};
 use self::serials::{SerialBook, SerialRequest};
@@ -56,24 +56,6 @@ const RETRY: u64 = 600;
 const ENTRY: u16 = 257;
 /// Flags of a key that signs everything but the keys.
 const ZONE_ONLY: u16 = 256;
-
-/// The purpose of a load.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LoadPurpose {
-    /// The result answers queries: missing keys are made, and zones are signed.
-    Serve,
-    /// The result is looked at.
-    Inspect,
-    /// The result is not served: its signatures become a bundle.
-    Sign,
-}
-
-impl LoadPurpose {
-    /// Whether missing keys are made, and zones are signed.
-    fn signs(self) -> bool {
-        self != LoadPurpose::Inspect
-    }
-}
 
 /// The signers of a load, and the key files that were read.
 #[derive(Default)]
@@ -133,13 +115,6 @@ pub fn is_due(due: Option<u64>) -> bool {
 /// When to try again after a load that was due has failed.
 pub fn next_try() -> u64 {
     now().saturating_add(RETRY)
-}
-
-/// Seconds since 1970, by the wall clock, as the times of keys and signatures are counted.
-pub fn now() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
 }
 
 /// Reads the keys, makes missing ones, and adds the records of keys to the zones that are signed.
@@ -399,26 +374,6 @@ fn open(directory: &Path, file: &str) -> Result<SignatureStore, String> {
     Ok(store)
 }
 
-/// Refuses an algorithm that signs too slowly for steered names, as a change of health may need
-/// thousands of signatures, or for denials that are signed when somebody asks.
-fn check_speed(
-    zone: &Zone,
-    algorithm: SigningAlgorithm,
-    is_steered: bool,
-    is_on_demand: bool,
-) -> Result<(), String> {
-    let reason = match (is_steered, is_on_demand) {
-        _ if algorithm.may_sign_steered() => return Ok(()),
-        (true, _) => "names of this zone are steered",
-        (false, true) => "this zone has denial = \"compact\"",
-        (false, false) => return Ok(()),
-    };
-    Err(format!(
-        "{}: {reason}, and {algorithm} signs too slowly for that; take ecdsap256sha256 or ed25519",
-        zone.file.display()
-    ))
-}
-
 /// The keys that sign a zone. Adds the records of its keys to it.
 ///
 /// # Errors
@@ -515,12 +470,6 @@ pub fn new_key(
     let mut times = KeyTimes::from_now(now);
     times.sync_publish = (flags == ENTRY).then_some(now);
     Ok(KeyFile::new(pair, times))
-}
-
-/// Makes a folder for its owner alone, if it is missing.
-fn make_folder(folder: &Path) -> Result<(), String> {
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
-    made.map_err(|error| format!("{}: cannot be made: {error}", folder.display()))
 }
 
 #[cfg(test)]

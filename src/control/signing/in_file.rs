@@ -6,11 +6,10 @@
 
 use std::collections::HashSet;
 
-use super::active::{ActiveKeys, active_keys};
-use super::selection::apex_of;
+use super::active::{ActiveKeys, active_keys, check_speed};
+use super::selection::{apex_of, steered_zones};
 use super::source::KeySource;
-use super::{check_speed, steered_zones};
-use crate::config::Config;
+use crate::config::{Config, ServiceConfig};
 use crate::dns::{Name, RecordType};
 use crate::dnssec::KeyFile;
 use crate::dnssec::nsec3::{HashParameters, MOST_ITERATIONS};
@@ -72,15 +71,17 @@ pub(super) fn keys_of_steered(
     let steered = steered_zones(config, zones);
     let (mut all, mut mistakes) = (Vec::with_capacity(zones.len()), Vec::new());
     for zone in zones {
-        let mut found = ActiveKeys::default();
-        if zone.is_presigned() && steered.contains(&zone.origin) {
-            match source.map_or_else(|| Ok(ActiveKeys::default()), |it| keys_of(it, zone)) {
-                Ok(keys) if keys.signs() => found = keys,
-                Ok(_) => mistakes.extend(without_key(config, zone)),
-                Err(mistake) => mistakes.push(mistake),
+        let is_steered = zone.is_presigned() && steered.contains(&zone.origin);
+        match source.filter(|_| is_steered).map(|it| keys_of(it, zone)) {
+            Some(Err(mistake)) => mistakes.push(mistake),
+            Some(Ok(keys)) if keys.signs() => {
+                all.push(keys);
+                continue;
             }
+            _ if is_steered => mistakes.extend(without_key(config, zone)),
+            _ => {}
         }
-        all.push(found);
+        all.push(ActiveKeys::default());
     }
     match mistakes.is_empty() {
         true => Ok(all),
@@ -120,17 +121,21 @@ fn without_key(config: &Config, zone: &Zone) -> Vec<String> {
     let mut mistakes = Vec::new();
     for service in &config.services {
         if apex_of(&service.name, &apexes).is_some() {
-            let (stated, name) = (&service.stated, &service.name);
-            let (apex, file) = (&zone.origin, shown(zone.file.display()));
-            mistakes.push(format!(
-                "{stated}:1: {name} lies in {apex}, which is signed in its file, so answers for it must be \
-                 signed with a key of the zone, and none is here; put a zone signing key that is in its \
-                 DNSKEY records into the folder of keys ([zones.dnssec] keys), or take the RRSIG and NSEC \
-                 records out of {file} and sign the zone here"
-            ));
+            mistakes.push(unsigned_service(service, zone));
         }
     }
     mistakes
+}
+
+fn unsigned_service(service: &ServiceConfig, zone: &Zone) -> String {
+    let (stated, name) = (&service.stated, &service.name);
+    let (apex, file) = (&zone.origin, shown(zone.file.display()));
+    format!(
+        "{stated}:1: {name} lies in {apex}, which is signed in its file, so answers for it must be signed \
+         with a key of the zone, and none is here; put a zone signing key that is in its DNSKEY records \
+         into the folder of keys ([zones.dnssec] keys), or take the RRSIG and NSEC records out of {file} \
+         and sign the zone here"
+    )
 }
 
 /// The keys of zones that are signed here, and those of steered names in other zones.
