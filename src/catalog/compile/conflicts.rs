@@ -130,10 +130,14 @@ impl Draft<'_> {
     fn presigned_services(&self, config: &Config) -> HashSet<NodeId> {
         let mut steered = HashSet::new();
         for service in &config.services {
-            let node = self.names.id(service.name.to_lower().as_wire());
-            steered.extend(node.filter(|node| self.presigned_zone(*node).is_some()));
+            steered.extend(self.presigned_node(service));
         }
         steered
+    }
+
+    fn presigned_node(&self, service: &config::ServiceConfig) -> Option<NodeId> {
+        let node = self.names.id(service.name.to_lower().as_wire())?;
+        self.presigned_zone(node).map(|_| node)
     }
 
     fn add_signed_types(&self, zone: &Zone, steered: &HashSet<NodeId>, signed: &mut SignedTypes) {
@@ -156,7 +160,7 @@ impl Draft<'_> {
         signed: &SignedTypes,
     ) -> Option<String> {
         let name = &service.name;
-        let node = self.names.id(name.to_lower().as_wire())?;
+        let node = self.presigned_node(service)?;
         let zone = self.presigned_zone(node)?;
         let missing = unsigned_types(service, node, signed)?;
         let (apex, file) = (&zone.origin, zone.file.display());

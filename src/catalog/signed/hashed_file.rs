@@ -134,7 +134,7 @@ impl<'z> HashedFile<'z> {
     fn broken_line(&self) -> Option<u32> {
         let next = self.links.iter().skip(1).chain(self.links.first());
         let mut pairs = self.links.iter().zip(next);
-        let (link, _) = pairs.find(|(link, next)| link.denial.next != next.hash)?;
+        let (link, _) = pairs.find(|it| it.0.denial.next != it.1.hash)?;
         Some(link.line)
     }
 
@@ -161,7 +161,7 @@ impl<'z> HashedFile<'z> {
 
 fn repeated(iterations: u16) -> String {
     format!(
-        "its NSEC3 records were hashed {iterations} times more than once, which hides nothing, costs \
-         time, and makes some resolvers distrust them (RFC 9276); sign the zone with 0 iterations"
+        "its NSEC3 records have {iterations} iterations, which hide nothing, cost time, and make some \
+         resolvers distrust them (RFC 9276); sign the zone with 0"
     )
 }

@@ -28,10 +28,7 @@ pub(super) fn check_without_keys(config: &Config, zones: &[Zone]) -> Result<(), 
             .err()
             .unwrap_or_default(),
     );
-    match mistakes.is_empty() {
-        true => Ok(()),
-        false => Err(mistakes),
-    }
+    none_of(mistakes)
 }
 
 /// Zones whose hashes would cost too much for each question, each a mistake.
@@ -83,10 +80,8 @@ pub(super) fn keys_of_steered(
         }
         all.push(ActiveKeys::default());
     }
-    match mistakes.is_empty() {
-        true => Ok(all),
-        false => Err(mistakes),
-    }
+    none_of(mistakes)?;
+    Ok(all)
 }
 
 /// The keys that sign the zone and are in its DNSKEY set.
@@ -139,10 +134,19 @@ fn unsigned_service(service: &ServiceConfig, zone: &Zone) -> String {
 }
 
 /// The keys of zones that are signed here, and those of steered names in other zones.
-pub(super) fn joined(whole: Vec<ActiveKeys>, steered: Vec<ActiveKeys>) -> Vec<ActiveKeys> {
-    let mut joined = Vec::with_capacity(whole.len());
-    for (whole, steered) in whole.into_iter().zip(steered) {
-        joined.push(if whole.signs() { whole } else { steered });
+pub(super) fn joined(mut whole: Vec<ActiveKeys>, steered: Vec<ActiveKeys>) -> Vec<ActiveKeys> {
+    for (keys, steered) in whole.iter_mut().zip(steered) {
+        if !keys.signs() {
+            *keys = steered;
+        }
     }
-    joined
+    whole
+}
+
+fn none_of(mistakes: Vec<String>) -> Result<(), Vec<String>> {
+    if mistakes.is_empty() {
+        Ok(())
+    } else {
+        Err(mistakes)
+    }
 }
