@@ -162,8 +162,7 @@ impl<'m, const SIGNED: bool> Solver<'m, '_, '_, '_, SIGNED> {
             return Ok(());
         };
         let name = self.context.catalog().names.name_of(cut);
-        let links = self.own_links(zone, current, name);
-        self.put_links(zone, current, links)
+        self.put_links(zone, current, self.own_links(zone, current, name))
     }
 
     /// The records which prove that a name of the zone has no data of a type. It is the current name,

@@ -16,23 +16,23 @@ mod draft;
 mod in_file;
 mod key_records;
 mod new_keys;
+mod purpose;
 mod selection;
 mod serials;
 mod source;
 mod tokens;
 
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use self::active::{ActiveKeys, active_keys};
+use self::active::{ActiveKeys, active_keys, check_speed};
 use self::denial::add_denial_records;
 pub use self::draft::BundleDraft;
 use self::key_records::add_key_records;
 pub use self::new_keys::new_key;
 use self::new_keys::new_keys;
+use self::purpose::make_folder;
+pub use self::purpose::{LoadPurpose, now};
 pub(super) use self::selection::is_selected;
 use self::selection::{not_foreseen, signed_on_demand, steered_zones, unknown_zones};
 use self::serials::{SerialBook, SerialRequest};
@@ -45,8 +45,8 @@ use crate::catalog::signed::ZoneSigners;
 use crate::config::{Config, DnssecConfig};
 use crate::dns::Name;
 use crate::dnssec::{
-    SerialRule, SignatureStore, SigningAlgorithm, SigningError, SigningSession, TokenSetup,
-    ValidityRules, ZoneDenial, ZoneSigner,
+    SerialRule, SignatureStore, SigningError, SigningSession, TokenSetup, ValidityRules,
+    ZoneDenial, ZoneSigner,
 };
 use crate::files::FileRead;
 use crate::zone::Zone;
@@ -57,24 +57,6 @@ const OF_ZONES: &str = "signatures";
 const OF_SERVICES: &str = "signatures-steered";
 /// Seconds until a failed load that was due is tried again.
 const RETRY: u64 = 600;
-
-/// The purpose of a load.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LoadPurpose {
-    /// The result answers queries: missing keys are made, and zones are signed.
-    Serve,
-    /// The result is looked at.
-    Inspect,
-    /// The result is not served: its signatures become a bundle.
-    Sign,
-}
-
-impl LoadPurpose {
-    /// Whether missing keys are made, and zones are signed.
-    fn signs(self) -> bool {
-        self != LoadPurpose::Inspect
-    }
-}
 
 /// The signers of a load, and the key files that were read.
 #[derive(Default)]
@@ -150,13 +132,6 @@ pub fn is_due(due: Option<u64>) -> bool {
 /// When to try again after a load that was due has failed.
 pub fn next_try() -> u64 {
     now().saturating_add(RETRY)
-}
-
-/// Seconds since 1970, by the wall clock, as the times of keys and signatures are counted.
-pub fn now() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
 }
 
 /// Reads the keys, makes missing ones, and adds the records of keys to the zones that are signed.
@@ -416,26 +391,6 @@ fn open(directory: &Path, file: &str) -> Result<SignatureStore, String> {
     Ok(store)
 }
 
-/// Refuses an algorithm that signs too slowly for steered names, as a change of health may need
-/// thousands of signatures, or for denials that are signed when somebody asks.
-fn check_speed(
-    zone: &Zone,
-    algorithm: SigningAlgorithm,
-    is_steered: bool,
-    is_on_demand: bool,
-) -> Result<(), String> {
-    let reason = match (is_steered, is_on_demand) {
-        _ if algorithm.may_sign_steered() => return Ok(()),
-        (true, _) => "names of this zone are steered",
-        (false, true) => "this zone has denial = \"compact\"",
-        (false, false) => return Ok(()),
-    };
-    Err(format!(
-        "{}: {reason}, and {algorithm} signs too slowly for that; take ecdsap256sha256 or ed25519",
-        zone.file.display()
-    ))
-}
-
 /// The keys that sign a zone. Adds the records of its keys to it.
 ///
 /// # Errors
@@ -515,12 +470,6 @@ fn without_key(dnssec: &DnssecConfig, file: &str, origin: &Name) -> String {
     )
 }
 
-/// Makes a folder for its owner alone, if it is missing.
-fn make_folder(folder: &Path) -> Result<(), String> {
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
-    made.map_err(|error| format!("{}: cannot be made: {error}", folder.display()))
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -529,7 +478,7 @@ mod tests {
     use super::*;
     use crate::config;
     use crate::dns::RecordType;
-    use crate::dnssec::KeyFolder;
+    use crate::dnssec::{KeyFolder, SigningAlgorithm};
     use crate::zone;
 
     const ZONE: &str = "@ 300 SOA ns1 host 1 2 3 4 60\n@ 300 NS ns1\nns1 300 A 192.0.2.1\n";

@@ -188,9 +188,7 @@ pub fn hash_of_label(label: &[u8]) -> Option<[u8; NSEC3_HASH]> {
 /// The data of an NSEC3 record (RFC 5155 section 3.2): the hash of the next name, and the types of
 /// the owner, RRSIG among them unless it has none.
 pub fn nsec3_rdata(next: &[u8; NSEC3_HASH], types: &TypeSet) -> Vec<u8> {
-    let mut rdata = Vec::with_capacity(NSEC3_HEAD.len() + NSEC3_HASH + 8);
-    rdata.extend_from_slice(&NSEC3_HEAD);
-    rdata.extend_from_slice(next);
+    let mut rdata = [&NSEC3_HEAD[..], next].concat();
     types.append_to(&mut rdata);
     rdata
 }

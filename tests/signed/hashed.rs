@@ -13,7 +13,7 @@ use crate::answers::{expect_all_secure, expect_any_secure};
 use crate::elsewhere::{Signer, expect_secure_sample};
 use crate::failover::{await_addresses, services};
 use crate::harness::{Region, Server};
-use crate::programs::{Unbound, printed, write_anchors, write_anchors_of};
+use crate::programs::{Unbound, expect_secure, printed, write_anchors, write_anchors_of};
 use crate::world;
 
 /// The names of the zone that have records, and those that others lie below.
@@ -101,6 +101,8 @@ fn a_server_without_keys_denies_with_hashes_while_regions_die() {
     }
     // Each of these denials says that the name has no address now.
     await_addresses(&unbound, &[]);
+    write_anchors_of(&server, &signer.keys());
+    expect_secure(&server, "example.test", "www.example.test", "ANY");
     other.set_broken(false);
     await_addresses(&unbound, &["127.0.2.1"]);
 }

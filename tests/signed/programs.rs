@@ -137,12 +137,8 @@ impl Unbound {
         Unbound::start_with(trusted, &[(zone, server)], no_cache)
     }
 
-    /// Trusts the keys of a parent, finds each zone at its server, and caches what it may.
-    pub fn of_chain(parent: &Server, zones: &[(&str, &Server)]) -> Unbound {
-        Unbound::of_chain_at(parent, zones, |_| {})
-    }
-
-    /// The same with something done to the command that starts it.
+    /// Trusts the keys of a parent, finds each zone at its server, and caches what it may. `prepare` changes the command
+    /// that starts it.
     pub fn of_chain_at(
         parent: &Server,
         zones: &[(&str, &Server)],

@@ -97,7 +97,7 @@ const WALL_CLOCK: [(&str, &str); 13] = [
     ("src/control.rs", "a number by chance"),
     ("src/control/process.rs", "cookies (RFC 9018)"),
     (
-        "src/control/signing.rs",
+        "src/control/signing/purpose.rs",
         "when signatures begin and end (RFC 4034 section 3.1.5)",
     ),
     (

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 
 use super::writer::{MetricSample, MetricsWriter};
 use crate::catalog::{Catalog, ZoneId};
-use crate::control::on_demand::denial_counts;
+use crate::control::on_demand::{DenialCounts, denial_counts};
 use crate::control::process;
 use crate::server::{AbuseEvent, ServerStats};
 
@@ -43,20 +43,24 @@ pub fn write(page: &mut MetricsWriter<'_>, catalog: &Catalog, stats: &ServerStat
 
 /// Writes how many denials were signed when somebody asked (RFC 9824).
 fn write_denials(page: &mut MetricsWriter<'_>, stats: &ServerStats) -> fmt::Result {
-    let counts = denial_counts();
-    let events = stats.events();
-    let truncated = events.get(AbuseEvent::TooManyDenials as usize);
-    let mut samples = Vec::new();
-    for (result, count) in [
-        ("signed", counts.signed),
-        ("refused", counts.refused),
-        ("truncated", truncated.copied().unwrap_or(0)),
-    ] {
-        samples.push(MetricSample::new("result", result, count));
-    }
     page.counters(
         "compact_denials",
         "Denials that needed a new signature because somebody asked",
-        samples,
+        denials(stats),
     )
+}
+
+fn denials(stats: &ServerStats) -> Vec<MetricSample<u64>> {
+    let DenialCounts { signed, refused } = denial_counts();
+    vec![
+        MetricSample::new("result", "signed", signed),
+        MetricSample::new("result", "refused", refused),
+        MetricSample::new("result", "truncated", truncated(stats)),
+    ]
+}
+
+fn truncated(stats: &ServerStats) -> u64 {
+    let events = stats.events();
+    let found = events.get(AbuseEvent::TooManyDenials as usize);
+    found.copied().unwrap_or(0)
 }

@@ -114,29 +114,43 @@ impl Draft<'_> {
 
     /// What steered names have signatures of in their files.
     fn signed_types(&self, config: &Config) -> SignedTypes {
-        let (mut steered, mut zones) = (HashSet::new(), BTreeSet::new());
-        for service in &config.services {
-            if let Some(node) = self.names.id(service.name.to_lower().as_wire())
-                && self.presigned_zone(node).is_some()
-            {
-                steered.insert(node);
-                zones.extend(self.names.node(node).map(|node| node.zone.0));
-            }
+        let steered = self.presigned_services(config);
+        let mut zones = BTreeSet::new();
+        for id in &steered {
+            zones.extend(self.names.node(*id).map(|node| node.zone.0));
         }
         let mut signed = SignedTypes::new();
         for zone in zones {
-            let zone = &self.zones[zone as usize];
-            for rrset in zone.rrsets().filter(|it| it.rtype() == RecordType::RRSIG) {
-                let node = self.names.id(&rrset.owner().to_ascii_lowercase());
-                let Some(node) = node.filter(|node| steered.contains(node)) else {
-                    continue;
-                };
+            self.add_signed_types(&self.zones[zone as usize], &steered, &mut signed);
+        }
+        signed
+    }
+
+    /// The steered names in zones that are signed in their files.
+    fn presigned_services(&self, config: &Config) -> HashSet<NodeId> {
+        let mut steered = HashSet::new();
+        for service in &config.services {
+            steered.extend(self.presigned_node(service));
+        }
+        steered
+    }
+
+    fn presigned_node(&self, service: &config::ServiceConfig) -> Option<NodeId> {
+        let node = self.names.id(service.name.to_lower().as_wire())?;
+        self.presigned_zone(node).map(|_| node)
+    }
+
+    fn add_signed_types(&self, zone: &Zone, steered: &HashSet<NodeId>, signed: &mut SignedTypes) {
+        for rrset in zone.rrsets() {
+            if rrset.rtype() == RecordType::RRSIG
+                && let Some(node) = self.names.id(&rrset.owner().to_ascii_lowercase())
+                && steered.contains(&node)
+            {
                 for (fields, _) in rrset.rdata().filter_map(SignatureFields::parse) {
                     signed.insert((node, fields.type_covered));
                 }
             }
         }
-        signed
     }
 
     /// Whether a zone that is signed in its file denies a type that the service answers.
@@ -146,18 +160,9 @@ impl Draft<'_> {
         signed: &SignedTypes,
     ) -> Option<String> {
         let name = &service.name;
-        let node = self.names.id(name.to_lower().as_wire())?;
+        let node = self.presigned_node(service)?;
         let zone = self.presigned_zone(node)?;
-        let mut missing = String::new();
-        for rtype in steered_types(service) {
-            if !signed.contains(&(node, rtype)) {
-                let and = if missing.is_empty() { "" } else { " and " };
-                missing += &format!("{and}{rtype}");
-            }
-        }
-        if missing.is_empty() {
-            return None;
-        }
+        let missing = unsigned_types(service, node, signed)?;
         let (apex, file) = (&zone.origin, zone.file.display());
         Some(format!(
             "{name} lies in {apex}, which is signed in its file, and {file} has no signed {missing} \
@@ -194,4 +199,19 @@ fn has_names(region: &config::ServiceRegion) -> bool {
 
 fn has_only_names(region: &config::ServiceRegion) -> bool {
     region.endpoints.iter().all(is_name)
+}
+
+/// The types of a service that its name has no signatures of, joined; `None`: it has all.
+fn unsigned_types(
+    service: &config::ServiceConfig,
+    node: NodeId,
+    signed: &SignedTypes,
+) -> Option<String> {
+    let mut missing = Vec::new();
+    for rtype in steered_types(service) {
+        if !signed.contains(&(node, rtype)) {
+            missing.push(rtype.to_string());
+        }
+    }
+    (!missing.is_empty()).then(|| missing.join(" and "))
 }

@@ -29,14 +29,8 @@ pub(super) struct FileChain {
 impl FileChain {
     /// A chain without names, whose records live for so many seconds.
     pub(super) fn new(zone: &Zone, ttl: Option<u32>) -> FileChain {
-        let chain = DenialChain {
-            ttl: ttl.unwrap_or(0),
-            apex_labels: zone.origin.label_count() as u8,
-            apex_length: zone.origin.as_wire().len() as u8,
-            ..DenialChain::default()
-        };
         FileChain {
-            chain,
+            chain: empty(zone, ttl),
             ..FileChain::default()
         }
     }
@@ -60,6 +54,15 @@ impl FileChain {
             signatures: self.table.finish(),
             ..self.chain
         }
+    }
+}
+
+fn empty(zone: &Zone, ttl: Option<u32>) -> DenialChain {
+    DenialChain {
+        ttl: ttl.unwrap_or(0),
+        apex_labels: zone.origin.label_count() as u8,
+        apex_length: zone.origin.as_wire().len() as u8,
+        ..DenialChain::default()
     }
 }
 

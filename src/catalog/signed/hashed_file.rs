@@ -109,34 +109,32 @@ impl<'z> HashedFile<'z> {
 
     /// Tells what resolvers that validate would refuse, or not trust.
     fn look(&mut self, zone: &Zone) {
+        let first = self.links.first().map_or(1, |link| link.line);
         let iterations = self.parameters.iterations();
-        let line = self.links.first().map_or(1, |link| link.line);
         if iterations > 0 {
-            let sentence = format!(
-                "its NSEC3 records were hashed {iterations} times more than once, which hides nothing, costs \
-                 time, and makes some resolvers distrust them (RFC 9276); sign the zone with 0 iterations"
-            );
-            self.remarks.push(told(zone, line, &sentence));
+            let sentence = repeated(iterations);
+            self.remarks.push(told(zone, first, &sentence));
         }
-        let apex = self.parameters.hash(zone.origin.to_lower().as_wire());
-        if self
-            .links
-            .binary_search_by_key(&apex, |it| it.hash)
-            .is_err()
-        {
+        if !self.has(zone.origin.to_lower().as_wire()) {
             let sentence = "the apex has no NSEC3 record; sign the zone again";
-            self.remarks.push(told(zone, line, sentence));
+            self.remarks.push(told(zone, first, sentence));
         } else if let Some(line) = self.broken_line() {
             let sentence = "the NSEC3 record does not lead to the next one; sign the zone again";
             self.remarks.push(told(zone, line, sentence));
         }
     }
 
+    /// Whether a name has a record.
+    fn has(&self, name: &[u8]) -> bool {
+        let hash = self.parameters.hash(name);
+        self.links.binary_search_by_key(&hash, |it| it.hash).is_ok()
+    }
+
     /// The line of the first record that does not lead to the next one.
     fn broken_line(&self) -> Option<u32> {
         let next = self.links.iter().skip(1).chain(self.links.first());
         let mut pairs = self.links.iter().zip(next);
-        let (link, _) = pairs.find(|(link, next)| link.denial.next != next.hash)?;
+        let (link, _) = pairs.find(|it| it.0.denial.next != it.1.hash)?;
         Some(link.line)
     }
 
@@ -159,4 +157,11 @@ impl<'z> HashedFile<'z> {
         }
         made
     }
+}
+
+fn repeated(iterations: u16) -> String {
+    format!(
+        "its NSEC3 records have {iterations} iterations, which hide nothing, cost time, and make some \
+         resolvers distrust them (RFC 9276); sign the zone with 0"
+    )
 }

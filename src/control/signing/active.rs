@@ -6,7 +6,8 @@
 use std::sync::Arc;
 
 use crate::dnssec::rollover::KeyRoles;
-use crate::dnssec::{KeyFile, SigningKey, TokenSetup};
+use crate::dnssec::{KeyFile, SigningAlgorithm, SigningKey, TokenSetup};
+use crate::zone::Zone;
 
 /// The keys that sign a zone: the DNSKEY set, and everything else.
 #[derive(Default)]
@@ -54,4 +55,24 @@ pub(super) fn active_keys(
         }
     }
     Ok(active)
+}
+
+/// Refuses an algorithm that signs too slowly for steered names, as a change of health may need
+/// thousands of signatures, or for denials that are signed when somebody asks.
+pub(super) fn check_speed(
+    zone: &Zone,
+    algorithm: SigningAlgorithm,
+    is_steered: bool,
+    is_on_demand: bool,
+) -> Result<(), String> {
+    let reason = match (is_steered, is_on_demand) {
+        _ if algorithm.may_sign_steered() => return Ok(()),
+        (true, _) => "names of this zone are steered",
+        (false, true) => "this zone has denial = \"compact\"",
+        (false, false) => return Ok(()),
+    };
+    Err(format!(
+        "{}: {reason}, and {algorithm} signs too slowly for that; take ecdsap256sha256 or ed25519",
+        zone.file.display()
+    ))
 }

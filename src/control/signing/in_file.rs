@@ -6,11 +6,10 @@
 
 use std::collections::HashSet;
 
-use super::active::{ActiveKeys, active_keys};
-use super::selection::apex_of;
+use super::active::{ActiveKeys, active_keys, check_speed};
+use super::selection::{apex_of, steered_zones};
 use super::source::KeySource;
-use super::{check_speed, steered_zones};
-use crate::config::Config;
+use crate::config::{Config, ServiceConfig};
 use crate::dns::{Name, RecordType};
 use crate::dnssec::KeyFile;
 use crate::dnssec::nsec3::{HashParameters, MOST_ITERATIONS};
@@ -29,10 +28,7 @@ pub(super) fn check_without_keys(config: &Config, zones: &[Zone]) -> Result<(), 
             .err()
             .unwrap_or_default(),
     );
-    match mistakes.is_empty() {
-        true => Ok(()),
-        false => Err(mistakes),
-    }
+    none_of(mistakes)
 }
 
 /// Zones whose hashes would cost too much for each question, each a mistake.
@@ -72,24 +68,23 @@ pub(super) fn keys_of_steered(
     let steered = steered_zones(config, zones);
     let (mut all, mut mistakes) = (Vec::with_capacity(zones.len()), Vec::new());
     for zone in zones {
-        let mut found = ActiveKeys::default();
-        if zone.is_presigned() && steered.contains(&zone.origin) {
-            let found_keys = match source {
-                Some(source) => keys_of(config, source, zone),
-                None => Ok(ActiveKeys::default()),
-            };
-            match found_keys {
-                Ok(keys) if keys.signs() => found = keys,
-                Ok(_) => mistakes.extend(without_key(config, zone)),
-                Err(mistake) => mistakes.push(mistake),
+        let is_steered = zone.is_presigned() && steered.contains(&zone.origin);
+        match source
+            .filter(|_| is_steered)
+            .map(|it| keys_of(config, it, zone))
+        {
+            Some(Err(mistake)) => mistakes.push(mistake),
+            Some(Ok(keys)) if keys.signs() => {
+                all.push(keys);
+                continue;
             }
+            _ if is_steered => mistakes.extend(without_key(config, zone)),
+            _ => {}
         }
-        all.push(found);
+        all.push(ActiveKeys::default());
     }
-    match mistakes.is_empty() {
-        true => Ok(all),
-        false => Err(mistakes),
-    }
+    none_of(mistakes)?;
+    Ok(all)
 }
 
 /// The keys that sign the zone and are in its DNSKEY set.
@@ -127,24 +122,37 @@ fn without_key(config: &Config, zone: &Zone) -> Vec<String> {
     let mut mistakes = Vec::new();
     for service in &config.services {
         if apex_of(&service.name, &apexes).is_some() {
-            let (stated, name) = (&service.stated, &service.name);
-            let (apex, file) = (&zone.origin, shown(zone.file.display()));
-            mistakes.push(format!(
-                "{stated}:1: {name} lies in {apex}, which is signed in its file, so answers for it must be \
-                 signed with a key of the zone, and none is here; put a zone signing key that is in its \
-                 DNSKEY records into the folder of keys ([zones.dnssec] keys), or take the RRSIG and NSEC \
-                 records out of {file} and sign the zone here"
-            ));
+            mistakes.push(unsigned_service(service, zone));
         }
     }
     mistakes
 }
 
+fn unsigned_service(service: &ServiceConfig, zone: &Zone) -> String {
+    let (stated, name) = (&service.stated, &service.name);
+    let (apex, file) = (&zone.origin, shown(zone.file.display()));
+    format!(
+        "{stated}:1: {name} lies in {apex}, which is signed in its file, so answers for it must be signed \
+         with a key of the zone, and none is here; put a zone signing key that is in its DNSKEY records \
+         into the folder of keys ([zones.dnssec] keys), or take the RRSIG and NSEC records out of {file} \
+         and sign the zone here"
+    )
+}
+
 /// The keys of zones that are signed here, and those of steered names in other zones.
-pub(super) fn joined(whole: Vec<ActiveKeys>, steered: Vec<ActiveKeys>) -> Vec<ActiveKeys> {
-    let mut joined = Vec::with_capacity(whole.len());
-    for (whole, steered) in whole.into_iter().zip(steered) {
-        joined.push(if whole.signs() { whole } else { steered });
+pub(super) fn joined(mut whole: Vec<ActiveKeys>, steered: Vec<ActiveKeys>) -> Vec<ActiveKeys> {
+    for (keys, steered) in whole.iter_mut().zip(steered) {
+        if !keys.signs() {
+            *keys = steered;
+        }
     }
-    joined
+    whole
+}
+
+fn none_of(mistakes: Vec<String>) -> Result<(), Vec<String>> {
+    if mistakes.is_empty() {
+        Ok(())
+    } else {
+        Err(mistakes)
+    }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{LoadPurpose, make_folder, now};
+use super::purpose::{LoadPurpose, make_folder, now};
 use crate::config::DnssecConfig;
 use crate::dnssec::key_file::time_for_people;
 use crate::dnssec::rollover::{KeyRoles, ZoneRoll};
