@@ -79,9 +79,11 @@ impl FleetHandle {
         let mut member = FleetMember::new(settings, epoch, Duration::ZERO);
         let mut keeper = None;
         if !is_alone {
-            let begun = MemoryKeeper::new(shared);
-            member.recall(&begun.load(&config.name), Duration::ZERO);
-            keeper = Some(begun);
+            if let Some(directory) = &shared.view.load().directory {
+                let memory = MemoryKeeper::load(directory, &config.name);
+                member.recall(&memory, Duration::ZERO);
+            }
+            keeper = Some(MemoryKeeper::new(shared.state_writer.clone()));
         }
         let (version_sender, version) = watch::channel(0);
         let (heard_sender, has_heard) = watch::channel(is_alone);

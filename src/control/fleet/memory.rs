@@ -8,10 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
-
 use crate::control::clock::{ClockReading, FileStamp};
-use crate::control::controller::{Shared, StateView};
 use crate::control::keep::{self, AGREED, StateList};
 use crate::control::state_directory::StateDirectory;
 use crate::control::state_writer::StateWriter;
@@ -26,7 +23,6 @@ const REGULAR: Duration = Duration::from_secs(600);
 /// Writes the file when it is due.
 pub(super) struct MemoryKeeper {
     writer: Arc<StateWriter>,
-    view: Arc<ArcSwap<StateView>>,
     /// What was written last: when, how much had changed until then, and where.
     written: Option<WrittenMemory>,
 }
@@ -39,19 +35,15 @@ struct WrittenMemory {
 
 impl MemoryKeeper {
     /// Nothing was written yet.
-    pub(super) fn new(shared: &Shared) -> MemoryKeeper {
+    pub(super) fn new(writer: Arc<StateWriter>) -> MemoryKeeper {
         MemoryKeeper {
-            writer: shared.state_writer.clone(),
-            view: shared.view.clone(),
+            writer,
             written: None,
         }
     }
 
     /// What was agreed before the restart and still counts.
-    pub(super) fn load(&self, fleet: &str) -> VoteMemory {
-        let Some(directory) = self.view.load().directory.clone() else {
-            return VoteMemory::default();
-        };
+    pub(super) fn load(directory: &StateDirectory, fleet: &str) -> VoteMemory {
         let (mut list, warning) = keep::load::<VoteMemory>(directory.path(), AGREED);
         if let Some(warning) = warning {
             tracing::warn!("fleet {fleet}: what was agreed last is not known: {warning}");
@@ -64,10 +56,12 @@ impl MemoryKeeper {
     }
 
     /// Has the file written if that is due.
-    pub(super) fn note(&mut self, member: &FleetMember, now: Duration) {
-        let Some(directory) = self.view.load().directory.clone() else {
-            return;
-        };
+    pub(super) fn note(
+        &mut self,
+        member: &FleetMember,
+        directory: Arc<StateDirectory>,
+        now: Duration,
+    ) {
         let changes = member.memory_changes();
         if !self.is_due(changes, &directory, now) {
             return;

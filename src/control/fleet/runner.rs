@@ -217,9 +217,10 @@ impl FleetRunner {
         }
         let is_silent = self.output.is_silent.load(Ordering::SeqCst);
         if let Some(keeper) = &mut self.output.keeper
+            && let Some(directory) = self.input.view.load().directory.clone()
             && !is_silent
         {
-            keeper.note(&self.member, now);
+            keeper.note(&self.member, directory, now);
         }
         self.member
             .set_announcement(self.input.announcement.state());
