@@ -337,6 +337,11 @@ fn has_addresses(target: &EndpointTarget) -> bool {
 }
 
 impl ServiceStatus {
+    /// Its name in small letters, which is its place in the order of the names.
+    pub fn sort_key(&self) -> String {
+        self.name.to_ascii_lowercase()
+    }
+
     /// Whether all of its clients have a live region, as far as they are counted.
     pub fn is_covered(&self) -> bool {
         self.coverage.iter().all(Coverage::is_whole)
@@ -372,13 +377,9 @@ impl RegionHealth {
 
     /// Whether drains keep all clients away: one of the region, or one of each endpoint.
     fn is_drained(&self) -> bool {
-        let is_drain = |order: &String| order.starts_with("is drained");
         match &self.order {
             Some(order) => is_drain(order),
-            None => {
-                let mut endpoints = self.endpoints.iter();
-                endpoints.all(|endpoint| endpoint.order.as_ref().is_some_and(is_drain))
-            }
+            None => self.endpoints.iter().all(EndpointHealth::is_drained),
         }
     }
 
@@ -389,7 +390,16 @@ impl RegionHealth {
     }
 }
 
+/// Whether the sentence of an override is that of a drain.
+fn is_drain(sentence: &str) -> bool {
+    sentence.starts_with("is drained")
+}
+
 impl EndpointHealth {
+    fn is_drained(&self) -> bool {
+        self.order.as_deref().is_some_and(is_drain)
+    }
+
     fn is_well(&self) -> bool {
         self.up && self.order.is_none() && self.reason.is_none() && self.not_probed.is_none()
     }

@@ -111,19 +111,12 @@ impl StatusSelection {
                 return Err(format!("endpoints is all, troubled or none, not {other:?}"));
             }
         };
-        let state = pairs.first("state").map(str::to_owned);
-        if let Some(state) = &state
-            && !REGION_STATES.contains(&state.as_str())
-        {
-            let known = REGION_STATES.join(", ");
-            return Err(format!("state is one of {known}, not {state:?}"));
-        }
         Ok(StatusSelection {
             services,
             matching: pairs.first("match").map(str::to_ascii_lowercase),
             region: pairs.first("region").map(str::to_owned),
             down,
-            state,
+            state: read_state(pairs.first("state"))?,
             endpoints,
             rules,
             limit: read_limit(pairs.first("limit"))?,
@@ -167,14 +160,18 @@ impl StatusSelection {
 
     /// Whether a service with the regions that it is left with is selected by its name and state.
     fn selects(&self, service: &ServiceStatus) -> bool {
-        if self.down && service.well {
-            return false;
+        let is_wanted = !self.down || !service.well;
+        is_wanted && self.selects_name(service) && self.selects_state(service)
+    }
+
+    fn selects_name(&self, service: &ServiceStatus) -> bool {
+        match &self.matching {
+            Some(part) => service.sort_key().contains(part),
+            None => true,
         }
-        if let Some(part) = &self.matching
-            && !service.name.to_ascii_lowercase().contains(part)
-        {
-            return false;
-        }
+    }
+
+    fn selects_state(&self, service: &ServiceStatus) -> bool {
         match &self.state {
             Some(state) => service.health.iter().any(|region| region.state == *state),
             None => true,
@@ -189,12 +186,10 @@ impl StatusSelection {
         if self.after.is_none() && services.len() <= limit {
             return;
         }
-        services.sort_by_cached_key(|service| service.name.to_ascii_lowercase());
+        services.sort_by_cached_key(ServiceStatus::sort_key);
         if let Some(after) = &self.after {
             let last = place_of(config, after);
-            let start =
-                services.partition_point(|service| service.name.to_ascii_lowercase() <= last);
-            services.drain(..start);
+            services.retain(|service| service.sort_key() > last);
         }
         if limit < services.len() {
             services.truncate(limit);
@@ -230,6 +225,16 @@ fn service_name(config: &Config, name: &str) -> Result<String, ApiError> {
 fn place_of(config: &Config, name: &str) -> String {
     let name = service_name(config, name).unwrap_or_else(|_| name.to_owned());
     name.to_ascii_lowercase()
+}
+
+fn read_state(value: Option<&str>) -> Result<Option<String>, String> {
+    match value {
+        Some(state) if !REGION_STATES.contains(&state) => {
+            let known = REGION_STATES.join(", ");
+            Err(format!("state is one of {known}, not {state:?}"))
+        }
+        known => Ok(known.map(str::to_owned)),
+    }
 }
 
 fn read_limit(value: Option<&str>) -> Result<Option<usize>, String> {

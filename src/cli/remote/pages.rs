@@ -72,27 +72,60 @@ pub fn whole_status(
     client: &AdminClient,
     arguments: &StatusArguments,
 ) -> Result<FoundStatus, String> {
-    let mut query = selection(arguments);
-    let mut status: ServerStatus = client.get(PATH, &borrowed(&query))?;
-    let mut unlisted = 0;
-    let shows_all = is_wide(arguments) || arguments.down || arguments.after.is_some();
-    if status.next.is_some() && arguments.limit.is_none() && !shows_all {
-        status.services.retain(|service| service.well);
-        query.push(("down", "true".to_owned()));
-        let troubled: ServerStatus = client.get(PATH, &borrowed(&query))?;
-        let listed = status.services.len() + troubled.services_matching;
-        unlisted = status.services_matching.saturating_sub(listed);
-        status.services.extend(troubled.services);
-        status.next = troubled.next;
+    let query = selection(arguments);
+    let mut found = FoundStatus {
+        status: page(client, &query)?,
+        unlisted: 0,
+    };
+    if arguments.limit.is_some() || found.status.next.is_none() {
+        return Ok(found);
     }
-    while arguments.limit.is_none()
-        && let Some(last) = status.next.take()
-    {
-        let page: ServerStatus = client.get(PATH, &borrowed(&page_after(&query, last)))?;
+    if is_wide(arguments) || arguments.down || arguments.after.is_some() {
+        add_pages(client, &query, &mut found.status)?;
+    } else {
+        found.replace_troubled(client, query)?;
+    }
+    Ok(found)
+}
+
+impl FoundStatus {
+    /// Keeps the healthy services of the first page, and adds those of all pages that have problems.
+    fn replace_troubled(
+        &mut self,
+        client: &AdminClient,
+        mut query: StatusQuery,
+    ) -> Result<(), String> {
+        query.push(("down", "true".to_owned()));
+        let mut troubled = page(client, &query)?;
+        add_pages(client, &query, &mut troubled)?;
+        let status = &mut self.status;
+        status.services.retain(|service| service.well);
+        status.services.append(&mut troubled.services);
+        status.next = None;
+        self.unlisted = status
+            .services_matching
+            .saturating_sub(status.services.len());
+        Ok(())
+    }
+}
+
+/// Asks for one page.
+fn page(client: &AdminClient, query: &StatusQuery) -> Result<ServerStatus, String> {
+    client.get(PATH, &borrowed(query))
+}
+
+/// Adds the services of all further pages.
+fn add_pages(
+    client: &AdminClient,
+    query: &StatusQuery,
+    status: &mut ServerStatus,
+) -> Result<(), String> {
+    while let Some(last) = status.next.take() {
+        let page = page(client, &page_after(query, last))?;
         status.services.extend(page.services);
         status.next = page.next;
     }
-    Ok(FoundStatus { status, unlisted })
+    Ok(())
 }
 
 /// The status as JSON, with the services of all pages, or with those of the page that `--limit` asks
@@ -124,17 +157,10 @@ pub fn whole_json(client: &AdminClient, arguments: &StatusArguments) -> Result<V
 /// A sentence: the server cannot be asked.
 pub fn service_names(client: &AdminClient) -> Result<Vec<String>, String> {
     let query = vec![("endpoints", "none".to_owned())];
-    let mut status: ServerStatus = client.get(PATH, &borrowed(&query))?;
-    let mut names = Vec::with_capacity(status.services_matching);
-    loop {
-        for service in status.services {
-            names.push(service.name);
-        }
-        let Some(last) = status.next else {
-            return Ok(names);
-        };
-        status = client.get(PATH, &borrowed(&page_after(&query, last)))?;
-    }
+    let mut status = page(client, &query)?;
+    add_pages(client, &query, &mut status)?;
+    let services = status.services.into_iter();
+    Ok(services.map(|service| service.name).collect())
 }
 
 fn borrowed(query: &StatusQuery) -> Vec<(&str, &str)> {
