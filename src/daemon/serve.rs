@@ -145,12 +145,12 @@ pub fn run_loaded(
     })?;
     control.start_releases(server.stats())?;
     let tasks = spawn_tasks(&control, &runtime, &mut signals)?;
-    announce(&server, &admin);
-    notify::notify("READY=1");
-    greet(&server, &admin, &control);
     let succession = control
         .state_directory()
         .and_then(|directory| succession(&directory));
+    announce(&server, &admin);
+    notify::notify("READY=1");
+    greet(&server, &admin, &control);
     let end = runtime.block_on(serve_until(
         &control,
         &server,
