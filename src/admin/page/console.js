@@ -181,18 +181,27 @@ async function choose(name) {
   $("name").value = nameToAsk();
   $("notice").hidden = true;
   if (state.question) state.question = { ...state.question, name: nameToAsk() };
+  // The entry of the history is made before anything is asked, so that no answer changes the one before.
+  dropChanges();
+  link(true);
   askRules();
   await look();
-  if (name === state.service) back();
+  if (name !== state.service) return;
+  foresee();
+  why.show();
 }
 
 function back() {
-  state.down.clear();
-  state.weights.clear();
-  state.biases.clear();
+  dropChanges();
   link(true);
   foresee();
   why.show();
+}
+
+function dropChanges() {
+  state.down.clear();
+  state.weights.clear();
+  state.biases.clear();
 }
 
 // ---- Shares and what-if -------------------------------------------------------------------------------------------
