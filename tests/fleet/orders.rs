@@ -484,8 +484,12 @@ fn values_that_are_no_orders_are_named_and_change_nothing() {
     assert_eq!(log.lines().count(), 5, "{log}");
 }
 
+/// NATS elects a new leader 4 to 9 seconds after it has missed the old one (minElectionTimeoutDefault and
+/// maxElectionTimeoutDefault in its raft.go), and has no option for it. Meridian may add no more than this.
+const AFTER_ELECTION: Duration = Duration::from_secs(2);
+
 #[test]
-fn an_order_goes_through_six_seconds_after_the_leader_was_killed() {
+fn an_order_goes_through_as_soon_as_nats_has_a_leader_again() {
     let (world, mut engines) = (World::start(), Engines::start(3));
     let servers = three(&world, &engines);
     say(&servers[0], &["drain", "fra", "--reason", "x"]);
@@ -501,17 +505,24 @@ fn an_order_goes_through_six_seconds_after_the_leader_was_killed() {
         .as_str()
         .expect("a name")
         .to_owned();
-    let at = engines
-        .texts
-        .iter()
-        .position(|text| text.contains(&format!("server_name: {leader}\n")));
-    engines.servers[at.expect("it is one of them")].kill();
+    let line = format!("server_name: {leader}\n");
+    let at = engines.texts.iter().position(|text| text.contains(&line));
+    let at = at.expect("it is one of them");
+    let mut witness = RawVoter::at(engines.servers[(at + 1) % 3].port, "root");
+    witness.subscribe(&format!(
+        "$JS.EVENT.ADVISORY.STREAM.LEADER_ELECTED.{STREAM}"
+    ));
+    engines.servers[at].kill();
     let killed = Instant::now();
+    let election = std::thread::spawn(move || {
+        witness.next_message();
+        Instant::now()
+    });
     let mut refused = Vec::new();
-    let took = loop {
+    let through = loop {
         let output = meridian(&servers[0], &["undrain", "fra"]);
         if output.status.success() {
-            break killed.elapsed();
+            break Instant::now();
         }
         let told = String::from_utf8_lossy(&output.stderr).trim().to_owned();
         assert!(
@@ -522,15 +533,16 @@ fn an_order_goes_through_six_seconds_after_the_leader_was_killed() {
         refused.push((killed.elapsed(), told));
         std::thread::sleep(Duration::from_millis(200));
     };
+    let elected = election.join().expect("a leader is elected");
     for server in &servers {
         await_answer(server, FRA);
     }
-    let everywhere = killed.elapsed();
+    let after = through.saturating_duration_since(elected);
     println!(
-        "the leader was killed: an order goes through after {took:?}, everywhere after {everywhere:?}; {refused:#?}"
+        "the leader was killed: another was elected after {:?}, an order went through {after:?} later, and was \
+         everywhere after {:?}; {refused:#?}",
+        elected - killed,
+        killed.elapsed()
     );
-    assert!(
-        took < Duration::from_secs(10),
-        "six, on a busy machine: {took:?}"
-    );
+    assert!(after < AFTER_ELECTION, "{after:?}: {refused:#?}");
 }
