@@ -4,26 +4,33 @@
 //! what many signatures share is kept once ([`SignatureTerms`]). A signature is found by a number
 //! that its owner has: the number of an RRset, or the place of a record in a chain.
 
+use std::ops::Range;
+
 use crate::dns::RecordType;
 
 /// Signatures by a number that their owner has.
+///
+/// Nearly always, every number has one signature, and all of them are as long. Then the number says
+/// where a signature is, and a table is even. Otherwise two more columns say it.
 #[derive(Debug, Default)]
 pub struct SignatureTable {
-    /// By number, the index of the first signature; one more at the end.
+    /// By number, the index of the first signature, and one more at the end; empty in an even table,
+    /// where the number is the index.
     pub(super) firsts: Vec<u32>,
-    pub(super) places: Vec<SignaturePlace>,
+    /// By index, the offset of the octets; empty in an even table.
+    pub(super) offsets: Vec<u32>,
+    /// By index, the number of the terms, with the label count in the upper eight bits; or
+    /// [`UNSIGNED`].
+    pub(super) shared: Vec<u32>,
+    pub(super) count: usize,
+    /// Octets of each signature of an even table; 0 if there is none.
+    pub(super) length: usize,
     pub(super) terms: Vec<SignatureTerms>,
     pub(super) octets: Vec<u8>,
 }
 
-/// Where a signature is, and what it shares with others.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct SignaturePlace {
-    /// Offset of its octets.
-    pub(super) at: u32,
-    /// Index of the terms; the label count is in the upper eight bits.
-    pub(super) terms: u32,
-}
+/// Stands for a number of an even table that has no signature. There are not so many terms.
+pub(super) const UNSIGNED: u32 = u32::MAX;
 
 /// What many signatures share.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -61,31 +68,38 @@ impl SignatureRef<'_> {
 impl SignatureTable {
     /// Number of signatures.
     pub fn count(&self) -> usize {
-        self.places.len()
+        self.count
     }
 
     /// The signatures of what has this number; none if it is not signed.
     #[inline]
     pub fn of(&self, number: u32) -> impl Iterator<Item = SignatureRef<'_>> {
-        let places = self.places_of(number).unwrap_or_default();
-        places.iter().filter_map(|place| self.signature(*place))
+        let indices = self.indices_of(number).unwrap_or_default();
+        indices.filter_map(|index| self.signature(index))
     }
 
     #[inline]
-    fn places_of(&self, number: u32) -> Option<&[SignaturePlace]> {
-        let range = self.firsts.get(number as usize..)?.first_chunk::<2>()?;
-        let [start, end] = *range;
-        self.places.get(start as usize..end as usize)
+    fn indices_of(&self, number: u32) -> Option<Range<usize>> {
+        let number = number as usize;
+        if self.firsts.is_empty() {
+            return Some(number..number.checked_add(1)?);
+        }
+        let [start, end] = *self.firsts.get(number..)?.first_chunk::<2>()?;
+        Some(start as usize..end as usize)
     }
 
     #[inline]
-    fn signature(&self, place: SignaturePlace) -> Option<SignatureRef<'_>> {
-        let terms = self.terms.get((place.terms & 0xff_ffff) as usize)?;
-        let octets = self.octets.get(place.at as usize..)?;
+    fn signature(&self, index: usize) -> Option<SignatureRef<'_>> {
+        let shared = *self.shared.get(index)?;
+        let terms = self.terms.get((shared & 0xff_ffff) as usize)?;
+        let at = match self.offsets.get(index) {
+            Some(at) => *at as usize,
+            None => index.checked_mul(self.length)?,
+        };
         Some(SignatureRef {
-            labels: (place.terms >> 24) as u8,
+            labels: (shared >> 24) as u8,
             terms,
-            octets: octets.get(..usize::from(terms.length))?,
+            octets: self.octets.get(at..)?.get(..usize::from(terms.length))?,
         })
     }
 }
