@@ -33,9 +33,9 @@ fn main() {
         atlas.places().len(),
         atlas.memory()
     );
-    let (v4, v6) = catchment.ranges();
+    let (v4, v6) = catchment.zones().len();
     println!(
-        "catchment: {v4} + {v6} ranges, {} classes, {} octets",
+        "catchment: map of {v4} + {v6} ranges, {} classes, {} octets",
         catchment.classes().len(),
         catchment.memory()
     );

@@ -103,7 +103,11 @@ impl Catchment {
         all.extend(classes.into_iter().cloned());
         Catchment {
             classes: all,
-            by_class: Arc::new(OutcomeTable::new(zones.table.clone(), of_zone.clone())),
+            by_class: Arc::new(OutcomeTable::narrow(
+                zones.table.clone(),
+                of_zone.clone(),
+                zones.everywhere.clone(),
+            )),
             of_zone,
         }
     }
@@ -133,11 +137,6 @@ impl Catchment {
         *self.of_zone == [1]
     }
 
-    /// Number of address ranges of one class: IPv4, IPv6.
-    pub fn ranges(&self) -> (usize, usize) {
-        self.by_class.stretches()
-    }
-
     /// The outcome of every address in the given states of the regions, with one outcome per class.
     pub fn outcomes_by_class(&self, now: &RegionStates) -> Outcomes {
         let mut chains = Vec::with_capacity(self.classes.len());
@@ -151,8 +150,8 @@ impl Catchment {
         }
     }
 
-    /// The outcome of every address, with equal outcomes merged. It is quick, because it leaves the
-    /// blocks as wide as those of classes, which are often narrower than they could be.
+    /// The outcome of every address, with equal outcomes merged. It is quick, because each block lies
+    /// inside one range of the shared map.
     pub fn outcomes_at_once(&self, now: &RegionStates) -> Outcomes {
         let (of_zone, chains) = self.resolve(now);
         Outcomes {
@@ -208,7 +207,7 @@ impl Catchment {
     /// Octets of memory held beside the shared map.
     pub fn memory(&self) -> usize {
         let classes = self.classes.iter().map(|tiers| size_of_val(tiers.octets()));
-        self.by_class.memory() + classes.sum::<usize>()
+        size_of_val(&*self.of_zone) + classes.sum::<usize>()
     }
 }
 

@@ -42,7 +42,7 @@ pub struct OutcomeTable {
 
 /// The ranges at which the outcome differs from that of the range before.
 #[derive(Debug)]
-struct OutcomeChanges {
+pub struct OutcomeChanges {
     v4: Cuts,
     v6: Cuts,
     /// Of the ranges inside split /64s. The first range of each is one.
@@ -61,8 +61,22 @@ impl OutcomeTable {
         }
     }
 
-    /// The same blocks with other outcomes, at once. Zones that have one outcome in this table must
-    /// have one in `of_zone`. Blocks may be narrower than the outcomes allow.
+    /// A table whose blocks lie inside one range each, narrower than the outcomes allow. It is made at
+    /// once and takes no room beside `of_zone`. `everywhere` is [`OutcomeChanges::everywhere`] of these
+    /// zones.
+    pub fn narrow(
+        zones: Arc<AddressTable>,
+        of_zone: Arc<[u32]>,
+        everywhere: Arc<OutcomeChanges>,
+    ) -> OutcomeTable {
+        OutcomeTable {
+            zones,
+            of_zone,
+            changes: everywhere,
+        }
+    }
+
+    /// The same blocks with the outcomes of other zones.
     pub fn with_outcomes(&self, of_zone: Arc<[u32]>) -> OutcomeTable {
         OutcomeTable {
             zones: self.zones.clone(),
@@ -197,6 +211,16 @@ impl OutcomeTable {
 }
 
 impl OutcomeChanges {
+    /// A change at every range.
+    pub fn everywhere(zones: &AddressTable) -> OutcomeChanges {
+        let all = |ranges: usize| Cuts::new((0..ranges).map(|_| true));
+        OutcomeChanges {
+            v4: all(zones.v4.len()),
+            v6: all(zones.v6.len()),
+            deep: all(zones.deep.len()),
+        }
+    }
+
     fn of(zones: &AddressTable, of_zone: &[u32]) -> OutcomeChanges {
         let reader = OutcomeReader { zones, of_zone };
         let values_v4 = zones.v4.values().iter();

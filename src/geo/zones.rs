@@ -13,6 +13,7 @@ use super::both::both;
 use super::cell::Cell;
 use super::fences::CatchmentRules;
 use super::networks::{FenceNetworks, ListSet, overlay};
+use super::outcomes::OutcomeChanges;
 use super::signature::Signatures;
 use super::table::AddressTable;
 
@@ -23,6 +24,8 @@ pub const UNROUTABLE_ZONE: u32 = 0;
 pub struct ZoneMap {
     /// The ranges of addresses.
     pub table: Arc<AddressTable>,
+    /// A change at each of them.
+    pub everywhere: Arc<OutcomeChanges>,
     /// A cell of each zone, which stands for the others.
     pub cells: Vec<Cell>,
     /// The networks that fences list.
@@ -62,6 +65,7 @@ impl ZoneMap {
             v6.map(|(start, place, set)| (start, zone_of(place, set))),
         );
         ZoneMap {
+            everywhere: Arc::new(OutcomeChanges::everywhere(&table)),
             table: Arc::new(table),
             cells: representatives,
             networks,
