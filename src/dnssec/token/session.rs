@@ -4,7 +4,7 @@
 //! PIN is read from its file for each login and wiped afterwards. A PIN that was refused is not tried
 //! again until its file changes, because tokens lock themselves after a few wrong ones. After a failed
 //! attempt to connect there is a pause, so that thousands of signatures do not make thousands of
-//! attempts.
+//! attempts; another PIN ends it.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -35,8 +35,16 @@ pub(super) struct TokenSession {
     open: Option<OpenSession>,
     /// The version of the file whose PIN was refused.
     refused_pin: Option<FilePrint>,
-    /// When an attempt to connect has failed last, and the sentence about it.
-    failed: Option<(Instant, String)>,
+    failed: Option<FailedConnect>,
+}
+
+/// The last attempt to connect, which has failed.
+struct FailedConnect {
+    at: Instant,
+    /// The version of the file with the PIN.
+    pin: Option<FilePrint>,
+    /// A sentence.
+    reason: String,
 }
 
 /// A session that is open, and the private keys that were found.
@@ -132,16 +140,19 @@ impl TokenSession {
     }
 
     fn connect(&mut self) -> Result<OpenSession, String> {
-        if let Some((at, reason)) = &self.failed
-            && at.elapsed() < PAUSE
+        let pin = self.address.pin_file.as_deref().and_then(FilePrint::of);
+        if let Some(failed) = &self.failed
+            && failed.at.elapsed() < PAUSE
+            && failed.pin == pin
         {
-            return Err(reason.clone());
+            return Err(failed.reason.clone());
         }
         let opened = self.open();
-        self.failed = match &opened {
-            Ok(_) => None,
-            Err(reason) => Some((Instant::now(), reason.clone())),
-        };
+        self.failed = opened.as_ref().err().map(|reason| FailedConnect {
+            at: Instant::now(),
+            pin,
+            reason: reason.clone(),
+        });
         opened
     }
 
