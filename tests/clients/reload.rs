@@ -150,6 +150,9 @@ const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 /// An address that stands in broken files only.
 const BAIT: u8 = 255;
 
+/// How long a reload may take where others write gigabytes to the same disk.
+const BUSY_DISK: Duration = Duration::from_secs(60);
+
 /// Everything that a reload reads, and can be broken.
 struct Files {
     server: Server,
@@ -292,9 +295,7 @@ impl Files {
     fn reload(&self) -> (u16, String) {
         let mut stream = TcpStream::connect(self.server.admin.expect("it listens"))
             .expect("the admin server accepts");
-        stream
-            .set_read_timeout(Some(Duration::from_secs(30)))
-            .expect("not zero");
+        stream.set_read_timeout(Some(BUSY_DISK)).expect("not zero");
         let head = format!("Host: localhost\r\nAuthorization: Bearer {TOKEN}\r\nConnection: close");
         let request = format!("POST /v1/reload HTTP/1.1\r\n{head}\r\nContent-Length: 0\r\n\r\n");
         stream.write_all(request.as_bytes()).expect("it reads");
