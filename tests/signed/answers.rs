@@ -2,7 +2,7 @@
 
 use crate::harness::Server;
 use crate::harness::types::{A, MX};
-use crate::programs::{expect_secure, write_anchors};
+use crate::programs::{dig, expect_secure, write_anchors};
 use crate::world;
 
 const RRSIG: u16 = 46;
@@ -166,27 +166,23 @@ fn signatures_can_be_asked_for_by_their_type() {
 #[test]
 fn a_set_that_does_not_fit_with_its_signatures_is_truncated_and_whole_over_tcp() {
     let server = start();
-    let question = ["-p", &server.address().port().to_string(), "@127.0.0.1"].map(str::to_owned);
-    let mut arguments: Vec<&str> = question.iter().map(String::as_str).collect();
-    arguments.extend([
+    let keys = [
         "+dnssec",
         "+bufsize=512",
         "+ignore",
         "example.test",
         "DNSKEY",
-    ]);
-    let short = crate::programs::printed("dig", "bind9-dnsutils", &arguments);
+    ];
+    let short = dig(&server, &keys);
     assert!(
         !short.contains(" tc "),
         "one key fits into 512 octets:\n{short}"
     );
-    arguments.pop();
-    arguments.pop();
-    arguments.extend(["a.b.c.nothing.example.test", "A"]);
-    let short = crate::programs::printed("dig", "bind9-dnsutils", &arguments);
+    let name = "a.b.c.nothing.example.test";
+    let denied = ["+dnssec", "+bufsize=512", "+ignore", name, "A"];
+    let short = dig(&server, &denied);
     assert!(short.contains("flags: qr aa tc"), "{short}");
-    arguments.push("+tcp");
-    let whole = crate::programs::printed("dig", "bind9-dnsutils", &arguments);
+    let whole = dig(&server, &[&denied[..], &["+tcp"]].concat());
     assert!(!whole.contains(" tc "), "{whole}");
     assert_eq!(whole.matches("RRSIG\tNSEC").count(), 2, "{whole}");
 }

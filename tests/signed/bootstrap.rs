@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::harness::{Server, Setup};
-use crate::programs::{expect_secure, printed, write_anchors};
+use crate::programs::{dig, expect_secure, write_anchors};
 
 const CHILD: &str = "$TTL 60
 @ SOA ns hostmaster 1 7200 1800 259200 60
@@ -25,9 +25,7 @@ ns2 A 127.0.0.1
 
 /// What dig prints of the data of an answer.
 fn data(server: &Server, name: &str, rtype: &str) -> String {
-    let port = server.address().port().to_string();
-    let arguments = ["@127.0.0.1", "-p", &port, "+short", name, rtype];
-    printed("dig", "bind9-dnsutils", &arguments)
+    dig(server, &["+short", name, rtype])
 }
 
 #[test]

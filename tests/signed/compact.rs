@@ -47,20 +47,8 @@ fn ask(
 }
 
 fn dig(server: &Server, arguments: &[&str]) -> String {
-    let port = server.address().port().to_string();
-    let all = [
-        &[
-            "@127.0.0.1",
-            "-p",
-            &port,
-            "+dnssec",
-            "+norecurse",
-            "+ignore",
-        ],
-        arguments,
-    ]
-    .concat();
-    printed("dig", "bind9-dnsutils", &all)
+    let all = [&["+dnssec", "+norecurse", "+ignore"], arguments].concat();
+    crate::programs::dig(server, &all)
 }
 
 #[test]

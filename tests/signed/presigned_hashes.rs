@@ -5,7 +5,7 @@ use std::fs;
 
 use crate::harness::{Server, Setup};
 use crate::presigned::{QUESTIONS, SignedFile, start};
-use crate::programs::{Unbound, expect_secure, printed, write_anchors_of};
+use crate::programs::{Unbound, dig_signed, expect_secure, printed, write_anchors_of};
 use crate::world;
 
 /// Below `unsigned`, there are only delegations without DS records.
@@ -17,21 +17,6 @@ other.unsigned NS ns.elsewhere.example.
 
 fn zone() -> String {
     format!("{}{MORE}", world::ZONE)
-}
-
-/// The reply of a server as dig prints it.
-fn dig(server: &Server, name: &str, rtype: &str) -> String {
-    let port = server.address().port().to_string();
-    let arguments = [
-        "@127.0.0.1",
-        "-p",
-        &port,
-        "+dnssec",
-        "+norecurse",
-        name,
-        rtype,
-    ];
-    printed("dig", "bind9-dnsutils", &arguments)
 }
 
 /// Asserts that delv and unbound validate answers of every kind.
@@ -138,7 +123,7 @@ fn rfc5155_section_7_2_names_that_opt_out_are_shown_to_be_unsigned() {
             "sub.deep.unsigned.example.test",
             "www.sub.deep.unsigned.example.test",
         ] {
-            let reply = dig(
+            let reply = dig_signed(
                 &server,
                 name,
                 if name.starts_with("x.") { "A" } else { "DS" },
@@ -162,7 +147,7 @@ fn rfc5155_section_7_2_8_the_owner_of_a_record_does_not_exist() {
         .and_then(|line| line.split_whitespace().next())
         .expect("a record");
     for rtype in ["NSEC3", "A", "RRSIG"] {
-        let reply = dig(&server, owner, rtype);
+        let reply = dig_signed(&server, owner, rtype);
         assert!(reply.contains("status: NXDOMAIN"), "{reply}");
         expect_secure(&server, "example.test", owner, "A");
     }

@@ -9,7 +9,7 @@ use crate::elsewhere::Signer;
 use crate::failover::{await_addresses, services};
 use crate::harness::{Region, Server, Setup};
 use crate::presigned::SignedFile;
-use crate::programs::{Unbound, expect_secure, printed, write_anchors_of};
+use crate::programs::{Unbound, dig_signed, expect_secure, printed, write_anchors_of};
 use crate::world;
 
 /// What stands in the file for steered names.
@@ -49,20 +49,6 @@ fn start(file: &SignedFile, services: &str) -> Server {
     let server = world::setup_presigned(&file.text(), &file.keys(), services).start();
     write_anchors_of(&server, &file.keys());
     server
-}
-
-fn dig(server: &Server, name: &str, rtype: &str) -> String {
-    let port = server.address().port().to_string();
-    let arguments = [
-        "@127.0.0.1",
-        "-p",
-        &port,
-        "+dnssec",
-        "+norecurse",
-        name,
-        rtype,
-    ];
-    printed("dig", "bind9-dnsutils", &arguments)
 }
 
 /// What `check` says of a zone with services.
@@ -105,11 +91,11 @@ fn every_kind_of_steered_answer_of_a_signed_file_is_secure() {
             ("named.example.test", "A"),
             ("several.example.test", "HTTPS"),
         ] {
-            let reply = dig(&server, name, rtype);
+            let reply = dig_signed(&server, name, rtype);
             let is_shown = reply.contains("192.0.2.254") || reply.contains("placeholder");
             assert!(!is_shown, "what stands in the file is shown:\n{reply}");
         }
-        assert!(dig(&server, "www.example.test", "TXT").contains("beside"));
+        assert!(dig_signed(&server, "www.example.test", "TXT").contains("beside"));
     }
 }
 

@@ -26,6 +26,20 @@ pub fn printed(program: &str, package: &str, arguments: &[&str]) -> String {
     text
 }
 
+/// What dig prints that asks a server.
+#[track_caller]
+pub fn dig(server: &Server, arguments: &[&str]) -> String {
+    let port = server.address().port().to_string();
+    let all = [&["@127.0.0.1", "-p", &port], arguments].concat();
+    printed("dig", "bind9-dnsutils", &all)
+}
+
+/// The reply of an authoritative server, with its DNSSEC records, as dig prints it.
+#[track_caller]
+pub fn dig_signed(server: &Server, name: &str, rtype: &str) -> String {
+    dig(server, &["+dnssec", "+norecurse", name, rtype])
+}
+
 /// The zone, flags, protocol, algorithm and key of every DNSKEY record in a folder of keys.
 fn keys(folder: &Path) -> Vec<Vec<String>> {
     let mut keys = Vec::new();

@@ -4,16 +4,14 @@ use std::fs;
 use std::process::Command;
 
 use crate::harness::Server;
-use crate::programs::{expect_secure, printed, write_anchors, write_anchors_of};
+use crate::programs::{dig, expect_secure, write_anchors, write_anchors_of};
 use crate::time::start_again;
 use crate::world;
 
 /// The serial that a server answers.
 #[track_caller]
 fn serial(server: &Server, zone: &str) -> u32 {
-    let port = server.address().port().to_string();
-    let arguments = ["@127.0.0.1", "-p", &port, "+short", zone, "SOA"];
-    let said = printed("dig", "bind9-dnsutils", &arguments);
+    let said = dig(server, &["+short", zone, "SOA"]);
     let word = said.split_whitespace().nth(2);
     word.and_then(|word| word.parse().ok())
         .unwrap_or_else(|| panic!("{said}"))

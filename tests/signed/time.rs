@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::harness::{Server, server};
-use crate::programs::printed;
+use crate::programs::dig;
 use crate::world;
 
 fn library() -> PathBuf {
@@ -67,19 +67,8 @@ pub fn start_again(folder: tempfile::TempDir, offset: &str) -> Server {
 
 /// The RRSIG record of an answer: its expiration and its signature.
 fn signature(server: &Server, name: &str, rtype: &str) -> (String, String) {
-    let port = server.address().port().to_string();
-    let arguments = [
-        "@127.0.0.1",
-        "-p",
-        &port,
-        "+dnssec",
-        "+nosplit",
-        "+noall",
-        "+answer",
-        name,
-        rtype,
-    ];
-    let said = printed("dig", "bind9-dnsutils", &arguments);
+    let options = ["+dnssec", "+nosplit", "+noall", "+answer", name, rtype];
+    let said = dig(server, &options);
     let line = said
         .lines()
         .find(|line| line.contains("RRSIG"))
