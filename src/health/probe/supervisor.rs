@@ -121,7 +121,8 @@ fn end_with_the_server() {
 fn end_children() {
     for _ in 0..ROUNDS {
         loop {
-            match rustix::process::waitpid(None, WaitOptions::NOHANG) {
+            // Not waitpid(None), which sees those of the own process group only.
+            match rustix::process::wait(WaitOptions::NOHANG) {
                 Ok(Some(_)) => {}
                 Ok(None) => break,
                 // No child is left.
