@@ -81,16 +81,13 @@ fn shell(script: &str) -> ProbeKind {
     })
 }
 
-/// How long a process that was killed may take to end: one that reads from a busy disk waits for it.
-const BUSY_DISK: Duration = Duration::from_secs(60);
-
 /// Waits until a process is gone, or only its parent has not noticed yet.
 #[track_caller]
 fn await_end(process: &str) {
     let start = Instant::now();
     let path = format!("/proc/{}/stat", process.trim());
     while fs::read_to_string(&path).is_ok_and(|stat| !stat.contains(") Z ")) {
-        assert!(start.elapsed() < BUSY_DISK, "process {process} runs still");
+        assert!(start.elapsed() < PATIENCE, "process {process} runs still");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
