@@ -136,7 +136,7 @@ pub fn bundle(octets: &[u8]) {
         }
     }
     if let Some(store) = SignatureStore::from_octets(octets) {
-        assert_eq!(store.as_octets(), octets);
+        assert_eq!(store.pieces().concat(), octets);
     }
 }
 

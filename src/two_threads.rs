@@ -3,7 +3,8 @@
 //! A server waits while databases and zones are read and compiled, so the work is split over two
 //! cores. If the system cannot start a thread, the two pieces run one after the other.
 
-use std::sync::{Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 /// Runs `here` on this thread and `beside` on another one, or after `here` if no thread can be
@@ -26,32 +27,82 @@ pub fn both<A, B: Send>(here: impl FnOnce() -> A, beside: impl FnOnce() -> B + S
 
 /// Does the same work for each item, on two threads. The results are in the order of the items.
 pub fn each<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let mut results = Vec::with_capacity(items.len());
+    each_in_turn(items, work, |result| results.push(result));
+    results
+}
+
+/// The same, but hands each result to `take` as soon as those before it were taken, so that they need
+/// not all be in memory.
+pub fn each_in_turn<T: Sync, R: Send>(
+    items: &[T],
+    work: impl Fn(&T) -> R + Sync,
+    take: impl FnMut(R) + Send,
+) {
     let queue = Mutex::new(items.iter().enumerate());
-    let take = || {
-        let mut done = Vec::new();
+    let results = Mutex::new(ResultQueue {
+        early: BTreeMap::new(),
+        next: 0,
+        take,
+    });
+    let worker = || {
         loop {
-            let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+            let next = lock(&queue).next();
             let Some((at, item)) = next else {
-                return done;
+                return;
             };
-            done.push((at, work(item)));
+            let result = work(item);
+            lock(&results).add(at, result);
         }
     };
-    let (mut done, beside) = if items.len() > 1 {
-        both(take, take)
+    if items.len() > 1 {
+        both(worker, worker);
     } else {
-        (take(), Vec::new())
-    };
-    done.extend(beside);
-    done.sort_by_key(|(at, _)| *at);
-    done.into_iter().map(|(_, result)| result).collect()
+        worker();
+    }
+}
+
+/// The same for work that may fail; nothing behind the first error is taken.
+///
+/// # Errors
+/// The first one.
+pub fn try_each<T: Sync, R: Send, E: Send>(
+    items: &[T],
+    work: impl Fn(&T) -> Result<R, E> + Sync,
+    mut take: impl FnMut(R) + Send,
+) -> Result<(), E> {
+    let mut done = Ok(());
+    each_in_turn(items, work, |result| match (&done, result) {
+        (Ok(()), Ok(result)) => take(result),
+        (Ok(()), Err(error)) => done = Err(error),
+        (Err(_), _) => {}
+    });
+    done
+}
+
+/// Results that wait for earlier ones.
+struct ResultQueue<R, F> {
+    early: BTreeMap<usize, R>,
+    next: usize,
+    take: F,
+}
+
+impl<R, F: FnMut(R)> ResultQueue<R, F> {
+    fn add(&mut self, at: usize, result: R) {
+        self.early.insert(at, result);
+        while let Some(result) = self.early.remove(&self.next) {
+            self.next += 1;
+            (self.take)(result);
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn run<B>(waiting: &Mutex<Option<impl FnOnce() -> B>>) -> B {
-    let work = waiting
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .take();
+    let work = lock(waiting).take();
     let work = work.expect("exactly one of the thread and its maker runs it");
     work()
 }
@@ -71,5 +122,18 @@ mod tests {
         let doubled: Vec<u32> = (0..1000).map(|item| item * 2).collect();
         assert_eq!(each(&items, |item| item * 2), doubled);
         assert_eq!(each(&[], |item: &u32| *item), Vec::<u32>::new());
+    }
+
+    #[test]
+    fn nothing_behind_the_first_error_is_taken() {
+        let items: Vec<u32> = (0..1000).collect();
+        let mut taken = Vec::new();
+        let done = try_each(
+            &items,
+            |item| if *item < 700 { Ok(*item) } else { Err(*item) },
+            |item| taken.push(item),
+        );
+        assert_eq!(done, Err(700));
+        assert_eq!(taken, items[..700]);
     }
 }

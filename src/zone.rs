@@ -150,16 +150,19 @@ impl Zone {
     /// Removes the RRset of a type at the apex, and returns its data.
     pub fn take_at_apex(&mut self, rtype: RecordType) -> Vec<Vec<u8>> {
         let mut taken = Vec::new();
-        let mut kept = Vec::new();
-        for record in self.records.take_records() {
-            let owner = self.records.owner(record.owner);
-            if record.rtype == rtype && owner.eq_ignore_ascii_case(self.origin.as_wire()) {
-                taken.push(self.records.data(&record).to_vec());
-            } else {
-                kept.push(record);
+        let mut records = self.records.take_records();
+        records.retain(|record| {
+            if record.rtype != rtype {
+                return true;
             }
-        }
-        self.records = std::mem::take(&mut self.records).with_records(kept);
+            let owner = self.records.owner(record.owner);
+            let is_taken = owner.eq_ignore_ascii_case(self.origin.as_wire());
+            if is_taken {
+                taken.push(self.records.data(record).to_vec());
+            }
+            !is_taken
+        });
+        self.records = std::mem::take(&mut self.records).with_records(records);
         taken
     }
 

@@ -23,7 +23,7 @@ use super::fingerprint::ContentPrints;
 use super::identity::OfEach;
 use super::memory::{self, MemoryExtent};
 use super::rolls::ServedRoll;
-use super::signing::{self, BundleDraft, LoadPurpose};
+use super::signing::{self, BundleDraft, KeptSignatures, LoadPurpose};
 use super::{identity, process, secrets};
 use crate::answer::policy::{ServerPolicy, ZoneAccess};
 use crate::answer::{RoundRobinCounters, Snapshot};
@@ -256,8 +256,14 @@ fn load_config(
         memory::check(&before.extent, &extent, with_databases, config.max_memory)
             .map_err(|refusal| vec![refusal])?;
     }
-    // Databases take the longest, so zones are read in parallel.
-    let (atlas, zones) = both(|| cached_atlas(&config, before), || zones(&config));
+    // Databases and signatures take long, so zones are read in parallel.
+    let ((atlas, kept), zones) = both(
+        || {
+            let atlas = cached_atlas(&config, before);
+            (atlas, KeptSignatures::read(&config, purpose))
+        },
+        || zones(&config),
+    );
     let parts = LoadedParts::join(
         atlas.map_err(|mistake| vec![mistake]),
         zones.map_err(|it| lines(&it)),
@@ -273,7 +279,7 @@ fn load_config(
     let mut warnings = lines(&read.warnings);
     let mut files = read.files;
     files.append(&mut zones.files);
-    let mut signing = signing::prepare(&config, &mut zones.zones, purpose)?;
+    let mut signing = signing::prepare(&config, &mut zones.zones, kept, purpose)?;
     files.append(&mut signing.files);
     warnings.append(&mut signing.warnings);
     let bundle = signing.draft.take();

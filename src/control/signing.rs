@@ -142,6 +142,7 @@ pub fn next_try() -> u64 {
 pub fn prepare(
     config: &Config,
     zones: &mut [Zone],
+    stores: Option<KeptSignatures>,
     purpose: LoadPurpose,
 ) -> Result<PreparedSigning, Vec<String>> {
     let Some(dnssec) = &config.dnssec else {
@@ -180,9 +181,13 @@ pub fn prepare(
         serials,
         ..PreparedSigning::default()
     };
-    if purpose.signs() {
-        let of_zones = Arc::new(session(config, OF_ZONES, bundle.as_ref(), purpose));
-        let of_services = Arc::new(session(config, OF_SERVICES, bundle.as_ref(), purpose));
+    if let Some(KeptSignatures {
+        of_zones,
+        of_services,
+    }) = stores
+    {
+        let of_zones = Arc::new(session(of_zones, bundle.as_ref(), purpose));
+        let of_services = Arc::new(session(of_services, bundle.as_ref(), purpose));
         prepared.signers = signers(dnssec, zones, &active, &of_zones);
         prepared.steered = Some(Arc::new(signers(dnssec, zones, &active, &of_services)));
         if purpose == LoadPurpose::Serve {
@@ -351,21 +356,49 @@ fn on_demand(
     Some(Arc::new(signer))
 }
 
-/// A session whose signatures outlive a restart, if there is a place for them.
+/// The signatures that a load begins with.
+pub struct KeptSignatures {
+    of_zones: SignatureStore,
+    of_services: SignatureStore,
+}
+
+impl KeptSignatures {
+    /// Reads them from the state directory, if there is one; `None`: the load signs nothing. A
+    /// million signed names have 200 MB of them, so this is done while zones are read.
+    pub fn read(config: &Config, purpose: LoadPurpose) -> Option<KeptSignatures> {
+        if config.dnssec.is_none() || !purpose.signs() {
+            return None;
+        }
+        let directory = config.state_directory.as_deref();
+        Some(KeptSignatures {
+            of_zones: open(directory, OF_ZONES),
+            of_services: open(directory, OF_SERVICES),
+        })
+    }
+}
+
+/// The store in a file of the state directory; in memory without one, or if it cannot be kept.
+fn open(directory: Option<&Path>, file: &str) -> SignatureStore {
+    let Some(directory) = directory else {
+        return SignatureStore::in_memory();
+    };
+    let opened = make_folder(directory).and_then(|()| SignatureStore::open(&directory.join(file)));
+    let (store, damage) = opened.unwrap_or_else(|reason| {
+        tracing::warn!("signatures are not kept for a restart: {reason}");
+        (SignatureStore::in_memory(), None)
+    });
+    if let Some(sentence) = damage {
+        tracing::warn!("{sentence}");
+    }
+    store
+}
+
+/// A session that begins with the signatures of a store.
 fn session(
-    config: &Config,
-    file: &str,
+    store: SignatureStore,
     bundle: Option<&Arc<SignatureStore>>,
     purpose: LoadPurpose,
 ) -> SigningSession {
-    let store = match config.state_directory.as_deref().map(|it| open(it, file)) {
-        Some(Ok(store)) => store,
-        Some(Err(reason)) => {
-            tracing::warn!("signatures are not kept for a restart: {reason}");
-            SignatureStore::in_memory()
-        }
-        None => SignatureStore::in_memory(),
-    };
     let mut session = SigningSession::new(self::now, ValidityRules::default(), store);
     if let Some(bundle) = bundle {
         return session.with_bundle(bundle.clone());
@@ -380,15 +413,6 @@ fn session(
         );
     }
     session
-}
-
-fn open(directory: &Path, file: &str) -> Result<SignatureStore, String> {
-    make_folder(directory)?;
-    let (store, damage) = SignatureStore::open(&directory.join(file))?;
-    if let Some(sentence) = damage {
-        tracing::warn!("{sentence}");
-    }
-    Ok(store)
 }
 
 /// The keys that sign a zone. Adds the records of its keys to it.
@@ -511,7 +535,8 @@ mod tests {
             let file = self.0.path().join("meridian.toml");
             let config = config::parse(&text, &file).unwrap().config;
             let mut zones = zone::load_directory(&config.zones_directory).unwrap().zones;
-            prepare(&config, &mut zones, purpose).map(|prepared| (prepared, zones))
+            let kept = KeptSignatures::read(&config, purpose);
+            prepare(&config, &mut zones, kept, purpose).map(|prepared| (prepared, zones))
         }
 
         #[track_caller]

@@ -95,7 +95,6 @@ impl BundleRole {
 impl SignatureBundle {
     /// The file.
     pub fn to_octets(&self) -> Vec<u8> {
-        let signatures = self.signatures.as_octets();
         let mut octets = HEAD.to_vec();
         octets.extend_from_slice(format!("Made: {}\n", time_text(self.made_at)).as_bytes());
         for (zone, serial) in &self.serials {
@@ -107,9 +106,9 @@ impl SignatureBundle {
                 octets.extend_from_slice(format!(" {}", role.word()).as_bytes());
             }
             octets.push(b'\n');
-            add_block(&mut octets, "Key", key.public_text().as_bytes());
+            add_block(&mut octets, "Key", &[key.public_text().as_bytes()]);
         }
-        add_block(&mut octets, "Signatures", signatures);
+        add_block(&mut octets, "Signatures", &self.signatures.pieces());
         seal(&mut octets);
         octets
     }
@@ -206,9 +205,12 @@ impl<'o> BundleReader<'o> {
     }
 }
 
-fn add_block(octets: &mut Vec<u8>, word: &str, block: &[u8]) {
-    octets.extend_from_slice(format!("{word}: {}\n", block.len()).as_bytes());
-    octets.extend_from_slice(block);
+fn add_block(octets: &mut Vec<u8>, word: &str, block: &[&[u8]]) {
+    let length = block.iter().map(|piece| piece.len()).sum::<usize>();
+    octets.extend_from_slice(format!("{word}: {length}\n").as_bytes());
+    for piece in block {
+        octets.extend_from_slice(piece);
+    }
     octets.push(b'\n');
 }
 

@@ -108,8 +108,7 @@ impl SignedData {
     /// The digest by which the store finds the signature of a key over these data.
     pub fn digest(&self, key: &ZoneKey) -> SignatureDigest {
         let mut context = Context::new(&SHA256);
-        context.update(&(key.octets().len() as u32).to_be_bytes());
-        context.update(key.octets());
+        context.update(key.print());
         context.update(self.octets.get(..TIMES.start).unwrap_or_default());
         context.update(self.octets.get(TIMES.end..).unwrap_or_default());
         let digest = context.finish();

@@ -3,7 +3,8 @@
 //! A session finds signatures in its store, which is a file that outlives restarts, or in a bundle
 //! that was made elsewhere. It says whether the clock can be right, and notes when the first of the
 //! signatures in use is due to be made anew. Where a key does not sign, because its token is gone, a
-//! signature that is due stays in use until it expires.
+//! signature that is due stays in use until it expires. Of a zone that is signed part by part, the
+//! signatures of a part are found, and kept, together.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -11,8 +12,9 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGua
 
 use super::key::KeyError;
 use super::rrsig::verify_octets;
+use super::store::{SignaturePart, SignatureTape};
 use super::validity::{ValidityRules, is_before};
-use super::zone_signer::SigningError;
+use super::zone_signer::{SigningError, SigningRoom};
 use super::{
     SignatureDigest, SignatureOctets, SignatureStore, SignedData, SigningKey, StoredSignature,
     ValidityPeriod,
@@ -163,6 +165,21 @@ impl SigningSession {
         self.store.write().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// For signing a part of a zone, whose RRsets come in the same order each time.
+    pub fn part(&self) -> SigningRoom<'_> {
+        let store = self.read_store();
+        let now = (self.clock)();
+        let mut room = SigningRoom::default();
+        room.part = Some(PartSigning {
+            session: self,
+            now,
+            is_clock_wrong: is_clock_wrong(&store, now),
+            tape: store.tape(),
+            new: SignaturePart::default(),
+        });
+        room
+    }
+
     /// Writes new signatures to the file of the store. Others sign while this waits for the disk.
     ///
     /// # Errors
@@ -208,6 +225,59 @@ pub(super) fn noted(due: &AtomicU64) -> Option<u64> {
     }
 }
 
+/// The signatures of a part of a zone, while it is signed. What is new comes into the store at the
+/// end.
+#[derive(Debug)]
+pub(super) struct PartSigning<'s> {
+    session: &'s SigningSession,
+    /// When it began, in seconds since 1970.
+    pub(super) now: u64,
+    is_clock_wrong: bool,
+    tape: SignatureTape,
+    new: SignaturePart,
+}
+
+impl PartSigning<'_> {
+    /// What the store has for an RRset, whose owner has this slot of renewal.
+    pub(super) fn stored(&mut self, digest: &SignatureDigest, slot: usize) -> StoredState {
+        let (rules, now, is_clock_wrong) = (self.session.rules, self.now, self.is_clock_wrong);
+        let is_good =
+            |stored: &StoredSignature<'_>| is_clock_wrong || !rules.is_due(stored.times, now);
+        if let Some(stored) = self.tape.find(digest, slot).filter(is_good) {
+            return StoredState::good(stored);
+        }
+        let store = self.session.read_store();
+        match store.get_again(digest, slot, &mut self.tape) {
+            Some(stored) if is_good(&stored) => StoredState::good(stored),
+            _ if is_clock_wrong => StoredState::ClockWrong,
+            _ => StoredState::Due,
+        }
+    }
+
+    /// Adds a signature that was made, whose owner has this slot of renewal.
+    pub(super) fn add(
+        &mut self,
+        digest: &SignatureDigest,
+        slot: usize,
+        times: ValidityPeriod,
+        octets: &SignatureOctets,
+    ) {
+        if self.session.is_kept {
+            self.new.add(digest, slot, times, octets.as_slice());
+        }
+    }
+}
+
+impl Drop for PartSigning<'_> {
+    fn drop(&mut self) {
+        if !self.new.is_empty() {
+            let mut store = self.session.write_store();
+            // As when a single one is added.
+            let _ = store.add_part(&self.new);
+        }
+    }
+}
+
 /// What the store has for an RRset.
 pub(super) enum StoredState {
     /// A signature to serve.
@@ -218,6 +288,12 @@ pub(super) enum StoredState {
     ClockWrong,
 }
 
+impl StoredState {
+    fn good(stored: StoredSignature<'_>) -> StoredState {
+        StoredState::Good(stored.times, SignatureOctets::from_slice(stored.signature))
+    }
+}
+
 impl SigningSession {
     pub(super) fn stored(&self, digest: &SignatureDigest, now: u64) -> StoredState {
         let store = self.read_store();
@@ -225,8 +301,7 @@ impl SigningSession {
         if let Some(stored) = store.get(digest)
             && (is_clock_wrong || !self.rules.is_due(stored.times, now))
         {
-            let octets = SignatureOctets::from_slice(stored.signature);
-            return StoredState::Good(stored.times, octets);
+            return StoredState::good(stored);
         }
         if is_clock_wrong {
             return StoredState::ClockWrong;

@@ -5,10 +5,14 @@
 //! [`ValidityRules::is_due`](super::ValidityRules::is_due)). A newer signature of the same digest
 //! replaces the older one.
 //!
-//! All signatures are in memory as they are in the file, 98 octets for one of 64, and an index of 11
-//! to 22 octets each. [`flush`](SignatureStore::flush) writes what is new behind the rest. A file
-//! that is cut off or damaged at any octet yields the signatures before that place, and none that is
-//! wrong. One process writes a store: its owner's state directory is locked.
+//! All signatures are in memory as they are in the file, 98 octets for one of 64.
+//! [`flush`](SignatureStore::flush) writes what is new behind the rest. A file that is cut off or
+//! damaged at any octet yields the signatures before that place, and none that is wrong. One process
+//! writes a store: its owner's state directory is locked.
+//!
+//! A zone is signed part by part. What is new of a part is added together ([`SignaturePart`]), and
+//! after a restart a part finds its signatures one behind the other ([`SignatureTape`]). Only where
+//! that fails an index of all signatures is made, of 11 to 22 octets each.
 //!
 //! ```no_run
 //! # fn main() -> Result<(), String> {
@@ -24,14 +28,18 @@
 
 mod index;
 mod log;
+mod part;
+mod tape;
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use self::index::StoreIndex;
-use self::log::{HEADER, LONGEST, LogRecord, OVERHEAD};
+use self::log::{HEADER, LONGEST, LogRecord, OVERHEAD, StoreLog};
+pub use self::part::SignaturePart;
+pub use self::tape::SignatureTape;
 use super::validity::is_before;
 use super::{SignatureDigest, ValidityPeriod};
 use crate::disk;
@@ -61,11 +69,11 @@ pub struct StoredSignature<'s> {
 pub struct SignatureStore {
     /// `None` for a store without a file.
     file: Option<StoreFile>,
-    /// Header and records, as in the file.
-    log: Vec<u8>,
-    index: StoreIndex,
-    /// Octets of records that newer ones replaced.
-    replaced: usize,
+    log: StoreLog,
+    /// Finds every signature; made when something is not found without it.
+    index: OnceLock<StoreIndex>,
+    /// Finds the first ones of those that were made together, as far as they were read.
+    firsts: Arc<StoreIndex>,
     newest: Option<u32>,
     /// The largest size in octets.
     most: usize,
@@ -111,12 +119,12 @@ impl SignatureStore {
     /// A store without a file, of the octets of another one. `None`: they are not whole.
     pub fn from_octets(octets: &[u8]) -> Option<SignatureStore> {
         let store = SignatureStore::of_log(octets.to_vec());
-        (store.log == octets).then_some(store)
+        (store.log.len() == octets.len()).then_some(store)
     }
 
-    /// The header and all records, as in the file.
-    pub fn as_octets(&self) -> &[u8] {
-        &self.log
+    /// The header and all records, as in the file, in two pieces.
+    pub fn pieces(&self) -> [&[u8]; 2] {
+        self.log.pieces()
     }
 
     /// Opens a store, or makes an empty one where there is no file. The second value tells what was
@@ -160,63 +168,80 @@ impl SignatureStore {
             log.clear();
             log.extend_from_slice(&HEADER);
         }
-        let mut store = SignatureStore {
-            file: None,
-            index: StoreIndex::with_room(log.len() / USUAL),
-            log,
-            replaced: 0,
-            newest: None,
-            most: FileKind::Signatures.most() as usize,
-        };
+        let mut firsts = StoreIndex::default();
+        let mut newest = None;
         let mut at = HEADER.len();
-        loop {
-            let mut batch = [None; BATCH];
-            let start = at;
-            for (entry, record) in batch.iter_mut().zip(log::whole_records(&store.log, start)) {
-                *entry = Some((record.digest, record.stored.times, at));
-                at += record.length;
+        for record in log::whole_records(&log, at) {
+            if record.is_first {
+                firsts.insert(&record.digest, at as u32, |place| {
+                    LogRecord::digest_at(&log, place)
+                });
             }
-            if at == start {
-                break;
-            }
-            for (digest, ..) in batch.iter().flatten() {
-                store.index.fetch(digest);
-            }
-            for (digest, times, place) in batch.into_iter().flatten() {
-                store.enter(&digest, times, place);
-            }
+            newest = later(newest, record.stored.times.inception);
+            at += record.octets.len();
         }
-        store.log.truncate(at);
-        store
+        log.truncate(at);
+        SignatureStore {
+            file: None,
+            log: StoreLog::new(log),
+            index: OnceLock::new(),
+            firsts: Arc::new(firsts),
+            newest,
+            most: FileKind::Signatures.most() as usize,
+        }
     }
 
-    /// Enters the record at a place into the index.
-    fn enter(&mut self, digest: &SignatureDigest, times: ValidityPeriod, at: usize) {
-        let log = &self.log;
-        let before = self.index.insert(
-            digest,
-            at as u32,
-            |place| digest_at(log, place).as_ref() == Some(digest),
-            |place| digest_at(log, place),
-        );
-        if let Some(before) = before.and_then(|place| LogRecord::trusted(log, place as usize)) {
-            self.replaced += before.length;
-        }
-        let is_newest = self
-            .newest
-            .is_none_or(|newest| is_before(newest, times.inception));
-        if is_newest {
-            self.newest = Some(times.inception);
-        }
+    /// What finds every signature.
+    fn index(&self) -> &StoreIndex {
+        self.index.get_or_init(|| {
+            let mut index = StoreIndex::with_room(self.log.len() / USUAL);
+            let mut records = self.log.records();
+            loop {
+                let mut batch = [None; BATCH];
+                for (entry, (at, record)) in batch.iter_mut().zip(&mut records) {
+                    index.fetch(&record.digest);
+                    *entry = Some((record.digest, at));
+                }
+                for (digest, at) in batch.iter().flatten() {
+                    index.insert(digest, *at as u32, |place| self.log.digest_at(place));
+                }
+                if batch.contains(&None) {
+                    return index;
+                }
+            }
+        })
     }
 
     /// The signature with this digest.
     pub fn get(&self, digest: &SignatureDigest) -> Option<StoredSignature<'_>> {
-        let log = &self.log;
-        let place = self.index.find(digest, |place| {
-            digest_at(log, place).as_ref() == Some(digest)
-        })?;
-        LogRecord::trusted(log, place as usize).map(|record| record.stored)
+        let place = self.place(digest)?;
+        self.log.record(place).map(|record| record.stored)
+    }
+
+    /// Where the record of this digest is.
+    fn place(&self, digest: &SignatureDigest) -> Option<usize> {
+        let place = self
+            .index()
+            .find(digest, |place| self.log.digest_at(place))?;
+        Some(place as usize)
+    }
+
+    /// The same; the tape goes on behind it, for an owner with this slot of renewal.
+    pub fn get_again(
+        &self,
+        digest: &SignatureDigest,
+        slot: usize,
+        tape: &mut SignatureTape,
+    ) -> Option<StoredSignature<'_>> {
+        let place = self.place(digest)?;
+        let record = self.log.record(place)?;
+        tape.resume(slot, place + record.octets.len());
+        Some(record.stored)
+    }
+
+    /// Finds signatures in the order in which they were read, without the store.
+    pub fn tape(&self) -> SignatureTape {
+        SignatureTape::new(self.log.read().clone(), self.firsts.clone())
     }
 
     /// Adds a signature, or replaces the one with the same digest. It is in memory at once, and in
@@ -237,16 +262,37 @@ impl SignatureStore {
                 signature.len()
             ));
         }
-        if self.log.len() + OVERHEAD + signature.len() > self.most {
+        let mut record = Vec::with_capacity(OVERHEAD + signature.len());
+        let stored = StoredSignature { times, signature };
+        log::append(&mut record, false, digest, stored);
+        self.add_records(&record)
+    }
+
+    /// Adds the signatures of a part of a zone.
+    ///
+    /// # Errors
+    /// A sentence: the store is full, and has none of them.
+    pub fn add_part(&mut self, part: &SignaturePart) -> Result<(), String> {
+        self.add_records(&part.records())
+    }
+
+    fn add_records(&mut self, records: &[u8]) -> Result<(), String> {
+        if self.log.len() + records.len() > self.most {
             return Err(format!(
                 "the store of signatures is full: it has {} in {} MiB",
-                self.index.len(),
+                self.len(),
                 self.most >> 20
             ));
         }
-        let at = self.log.len();
-        log::append(&mut self.log, digest, times, signature);
-        self.enter(digest, times, at);
+        let mut at = self.log.len();
+        self.log.add(records);
+        while let Some(record) = self.log.record(at) {
+            if let Some(index) = self.index.get_mut() {
+                index.insert(&record.digest, at as u32, |place| self.log.digest_at(place));
+            }
+            self.newest = later(self.newest, record.stored.times.inception);
+            at += record.octets.len();
+        }
         Ok(())
     }
 
@@ -264,7 +310,7 @@ impl SignatureStore {
 
     /// The number of signatures.
     pub fn len(&self) -> usize {
-        self.index.len()
+        self.index().len()
     }
 
     /// Whether there is none.
@@ -315,8 +361,7 @@ impl SignatureStore {
     /// A sentence: the store is full.
     pub fn add_all(&mut self, other: &SignatureStore) -> Result<(), String> {
         for record in other.records() {
-            let StoredSignature { times, signature } = record.stored;
-            self.add(&record.digest, times, signature)?;
+            self.add_records(record.octets)?;
         }
         Ok(())
     }
@@ -325,7 +370,7 @@ impl SignatureStore {
     /// disk while the store is used. `None` if all is written.
     pub fn unflushed(&self) -> Option<StoreWrite> {
         let file = self.file.as_ref()?;
-        let octets = self.log.get(file.flushed..)?;
+        let octets = self.log.since(file.flushed)?;
         if octets.is_empty() {
             return None;
         }
@@ -353,14 +398,16 @@ impl SignatureStore {
     /// # Errors
     /// A sentence: the file cannot be written. The store is as it was before.
     pub fn compact(&mut self, now: u64) -> Result<bool, String> {
-        let mut expired = 0;
+        if self.log.len() < SMALL {
+            return Ok(false);
+        }
+        let mut good = HEADER.len();
         for record in self.records() {
-            if record.stored.times.left(now) < 0 {
-                expired += record.length;
+            if record.stored.times.left(now) >= 0 {
+                good += record.octets.len();
             }
         }
-        let stale = self.replaced + expired;
-        if self.log.len() < SMALL || stale <= self.log.len() / 2 {
+        if good >= self.log.len() / 2 {
             return Ok(false);
         }
         self.retain(|_, times| times.left(now) >= 0)?;
@@ -378,14 +425,13 @@ impl SignatureStore {
         let mut log = HEADER.to_vec();
         for record in self.records() {
             if keep(&record.digest, record.stored.times) {
-                let StoredSignature { times, signature } = record.stored;
-                log::append(&mut log, &record.digest, times, signature);
+                log.extend_from_slice(record.octets);
             }
         }
         let mut smaller = SignatureStore::of_log(log);
         if let Some(StoreFile { path, .. }) = &self.file {
             let flushed = smaller.log.len();
-            let file = disk::replace(path, &smaller.log, MODE)
+            let file = disk::replace(path, smaller.log.read(), MODE)
                 .and_then(|()| open_at(path, flushed))
                 .map_err(|error| not_written(path, &error))?;
             let path = path.clone();
@@ -404,30 +450,15 @@ impl SignatureStore {
 
     /// The signatures that were not replaced, in the order of the file.
     fn records(&self) -> impl Iterator<Item = LogRecord<'_>> {
-        let mut at = HEADER.len();
-        std::iter::from_fn(move || {
-            loop {
-                let record = LogRecord::trusted(&self.log, at)?;
-                let place = at;
-                at += record.length;
-                if self.is_current(&record.digest, place) {
-                    return Some(record);
-                }
-            }
-        })
-    }
-
-    /// Whether the record at a place is the one that the index finds.
-    fn is_current(&self, digest: &SignatureDigest, at: usize) -> bool {
-        let found = self.index.find(digest, |place| {
-            digest_at(&self.log, place).as_ref() == Some(digest)
-        });
-        found == u32::try_from(at).ok()
+        let current =
+            |(at, record): &(usize, LogRecord<'_>)| self.place(&record.digest) == Some(*at);
+        self.log.records().filter(current).map(|(_, record)| record)
     }
 }
 
-fn digest_at(log: &[u8], place: u32) -> Option<SignatureDigest> {
-    LogRecord::trusted(log, place as usize).map(|record| record.digest)
+/// The later of two times (RFC 1982).
+fn later(one: Option<u32>, other: u32) -> Option<u32> {
+    Some(one.filter(|one| is_before(other, *one)).unwrap_or(other))
 }
 
 /// Opens the file of a store and cuts off what follows the last whole record.

@@ -65,8 +65,7 @@ impl ValidityRules {
     /// lifetime, and at the change of period the signature before is [due](Self::is_due).
     pub fn period(self, owner_hash: u64, now: u64) -> ValidityPeriod {
         let refresh = u64::from(self.refresh());
-        let slot = owner_hash % u64::from(SLOTS);
-        let shift = slot * refresh / u64::from(SLOTS);
+        let shift = slot_of(owner_hash) as u64 * refresh / u64::from(SLOTS);
         // Periods start at `shift` and every `refresh` after it.
         let age = (now + refresh - shift) % refresh.max(1);
         let start = (now as u32).wrapping_sub(age as u32);
@@ -98,6 +97,11 @@ impl ValidityRules {
     pub fn refresh(self) -> u32 {
         self.lifetime / 2
     }
+}
+
+/// The slot of an owner with this hash.
+pub fn slot_of(owner_hash: u64) -> usize {
+    (owner_hash % u64::from(SLOTS)) as usize
 }
 
 /// Whether a time is before another in serial number arithmetic (RFC 1982, RFC 4034 section

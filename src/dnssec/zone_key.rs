@@ -57,6 +57,8 @@ pub struct ZoneKey {
     algorithm: SigningAlgorithm,
     octets: Box<[u8]>,
     tag: u16,
+    /// SHA-256 of the octets.
+    print: [u8; 32],
 }
 
 impl ZoneKey {
@@ -83,8 +85,11 @@ impl ZoneKey {
             algorithm,
             octets: octets.into(),
             tag: 0,
+            print: [0; 32],
         };
         key.tag = key_tag(&key.dnskey_rdata());
+        let print = ring::digest::digest(&SHA256, octets);
+        key.print.copy_from_slice(print.as_ref());
         Ok(key)
     }
 
@@ -109,6 +114,11 @@ impl ZoneKey {
     /// The zone, in lower case.
     pub fn zone(&self) -> &Name {
         &self.zone
+    }
+
+    /// SHA-256 of the octets: stands for them where a few octets are enough.
+    pub fn print(&self) -> &[u8; 32] {
+        &self.print
     }
 
     /// The flags: 256 or 257, and 128 more for a revoked key.

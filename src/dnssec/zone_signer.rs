@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::key::KeyError;
 use super::key_file::time_text;
-use super::signing_session::{StoredState, noted};
-use super::validity::owner_hash;
+use super::signing_session::{PartSigning, StoredState, noted};
+use super::validity::{owner_hash, slot_of};
 use super::{
     RrsetHead, SignatureFields, SignatureOctets, SignedData, SigningKey, SigningSession,
     ValidityPeriod, ZoneDenial,
@@ -68,8 +68,10 @@ pub struct MadeSignature {
 
 /// Memory for signing one RRset after the other.
 #[derive(Debug, Default)]
-pub struct SigningRoom {
+pub struct SigningRoom<'s> {
     data: SignedData,
+    /// What is found and made together, if it is a part of a zone that is signed.
+    pub(super) part: Option<PartSigning<'s>>,
     /// The signatures of the RRset that was signed last.
     pub made: Vec<MadeSignature>,
 }
@@ -171,8 +173,12 @@ impl ZoneSigner {
         let session = &self.session;
         let until = u64::from(session.rules.until_due(times, now));
         let due = now.saturating_add(until.max(earliest));
-        self.next_due.fetch_min(due, Ordering::Relaxed);
-        session.next_due.fetch_min(due, Ordering::Relaxed);
+        for noted in [&self.next_due, &session.next_due] {
+            // Two threads sign, and it nearly never changes.
+            if due < noted.load(Ordering::Relaxed) {
+                noted.fetch_min(due, Ordering::Relaxed);
+            }
+        }
     }
 
     /// Whether every key may sign steered names.
@@ -195,7 +201,7 @@ impl ZoneSigner {
         &self,
         rrset: RrsetHead<'_>,
         rdatas: impl Iterator<Item = &'d [u8]> + Clone,
-        room: &mut SigningRoom,
+        room: &mut SigningRoom<'_>,
     ) -> Result<(), SigningError> {
         self.sign_within(&mut u32::MAX.clone(), rrset, rdatas, room)
     }
@@ -210,7 +216,7 @@ impl ZoneSigner {
         budget: &mut u32,
         rrset: RrsetHead<'_>,
         rdatas: impl Iterator<Item = &'d [u8]> + Clone,
-        room: &mut SigningRoom,
+        room: &mut SigningRoom<'_>,
     ) -> Result<(), SigningError> {
         room.made.clear();
         let is_of_keys = matches!(
@@ -223,7 +229,7 @@ impl ZoneSigner {
             &self.zone_keys
         };
         for key in keys {
-            let made = self.signature(key, rrset, rdatas.clone(), &mut room.data, budget)?;
+            let made = self.signature(key, rrset, rdatas.clone(), room, budget)?;
             room.made.push(made);
         }
         Ok(())
@@ -234,12 +240,14 @@ impl ZoneSigner {
         key: &SigningKey,
         rrset: RrsetHead<'_>,
         rdatas: impl Iterator<Item = &'d [u8]> + Clone,
-        data: &mut SignedData,
+        room: &mut SigningRoom<'_>,
         budget: &mut u32,
     ) -> Result<MadeSignature, SigningError> {
         let session = &self.session;
-        let now = (session.clock)();
-        let times = session.rules.period(owner_hash(rrset.owner), now);
+        let SigningRoom { data, part, .. } = room;
+        let now = part.as_ref().map_or_else(session.clock, |part| part.now);
+        let hash = owner_hash(rrset.owner);
+        let times = session.rules.period(hash, now);
         let mut fields = SignatureFields::of(key.public(), rrset, times);
         data.fill(&fields, rrset, rdatas.clone());
         let digest = data.digest(key.public());
@@ -256,7 +264,11 @@ impl ZoneSigner {
             return Ok(MadeSignature { fields, octets });
         }
         let mut earliest = 0;
-        let (times, octets) = match session.stored(&digest, now) {
+        let stored = match part {
+            Some(part) => part.stored(&digest, slot_of(hash)),
+            None => session.stored(&digest, now),
+        };
+        let (times, octets) = match stored {
             StoredState::Good(times, octets) => (times, octets),
             StoredState::ClockWrong => return Err(SigningError::Clock(now)),
             StoredState::Due => {
@@ -264,7 +276,10 @@ impl ZoneSigner {
                 match key.sign(data.octets()) {
                     Ok(octets) => {
                         session.made.fetch_add(1, Ordering::Relaxed);
-                        session.add(&digest, times, &octets);
+                        match part {
+                            Some(part) => part.add(&digest, slot_of(hash), times, &octets),
+                            None => session.add(&digest, times, &octets),
+                        }
                         (times, octets)
                     }
                     Err(error) => {

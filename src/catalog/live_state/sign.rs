@@ -174,7 +174,7 @@ impl ServiceSigning<'_> {
         set: &HandRecords,
         is_urgent: bool,
         signatures: &mut HandSignaturesBuilder,
-        room: &mut SigningRoom,
+        room: &mut SigningRoom<'_>,
     ) {
         if set.rdata.is_empty() {
             return signatures.add_none();

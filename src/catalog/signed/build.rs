@@ -12,8 +12,10 @@ use crate::catalog::records::RrsetTable;
 use crate::config::ServiceConfig;
 use crate::dns::{Name, RecordType};
 use crate::dnssec::validity::{earlier, is_before};
-use crate::dnssec::{MadeSignature, RrsetHead, SigningError, SigningRoom, ZoneSigner};
-use crate::two_threads::each;
+use crate::dnssec::{
+    MadeSignature, RrsetHead, SigningError, SigningRoom, SigningSession, ZoneSigner,
+};
+use crate::two_threads::try_each;
 use crate::zone;
 
 /// RRsets or names that a thread signs at a time.
@@ -32,16 +34,20 @@ impl ZoneSigners {
         self.zones.get(zone)?.as_ref()
     }
 
+    /// What all of them share; `None`: nothing is signed.
+    fn session(&self) -> Option<&SigningSession> {
+        let first = self.zones.iter().flatten().next();
+        first.map(ZoneSigner::session)
+    }
+
     /// Whether the store of signatures is half full.
     pub fn is_half_full(&self) -> bool {
-        let first = self.zones.iter().flatten().next();
-        first.is_some_and(|signer| signer.session().is_half_full())
+        self.session().is_some_and(SigningSession::is_half_full)
     }
 
     /// How many signatures were made, and not found in the store.
     pub fn made(&self) -> u64 {
-        let first = self.zones.iter().flatten().next();
-        first.map_or(0, |signer| signer.session().made())
+        self.session().map_or(0, SigningSession::made)
     }
 
     /// Writes the signatures that were made since the last time to their file. Signing goes on
@@ -50,11 +56,7 @@ impl ZoneSigners {
     /// # Errors
     /// A sentence: the file cannot be written.
     pub fn keep(&self) -> Result<(), String> {
-        // All of them share one session.
-        match self.zones.iter().flatten().next() {
-            Some(signer) => signer.session().keep(),
-            None => Ok(()),
-        }
+        self.session().map_or(Ok(()), SigningSession::keep)
     }
 
     /// Whether no zone is signed.
@@ -116,13 +118,16 @@ impl SignedZones {
         let mut remarks = ZoneRemarks::default();
         let files = FileSignatures::of_zones(input);
         let parts: Vec<&[RrsetToSign<'_>]> = input.rrsets.chunks(TOGETHER).collect();
-        for part in each(&parts, |rrsets| input.sign_rrsets(rrsets, &files)) {
-            let part = part?;
-            for (zone, expiration) in &part.expirations {
-                expires[*zone] = Some(earlier(expires[*zone], *expiration));
-            }
-            table.append(part.table);
-        }
+        try_each(
+            &parts,
+            |rrsets| input.sign_rrsets(rrsets, &files),
+            |part| {
+                for (zone, expiration) in &part.expirations {
+                    expires[*zone] = Some(earlier(expires[*zone], *expiration));
+                }
+                table.append(part.table);
+            },
+        )?;
         let mut soas = vec![0; input.zones.len()];
         for rrset in input.rrsets {
             if rrset.rrset.rtype() == RecordType::SOA {
@@ -139,8 +144,7 @@ impl SignedZones {
                 (Some(file), _) => Some(file.zone(input, zone, soa, &mut remarks)?),
                 (None, None) => None,
                 (None, Some(signer)) => {
-                    let draft = std::mem::take(&mut drafts[zone]);
-                    let (chain, expiration) = input.chain(zone, draft, signer)?;
+                    let (chain, expiration) = input.chain(zone, &mut drafts, signer)?;
                     let expires = earlier(expires[zone], expiration);
                     Some(SignedZone {
                         id: ZoneId(zone as u32),
@@ -200,7 +204,8 @@ impl SigningInput<'_> {
         files: &[Option<FileSignatures<'_>>],
     ) -> Result<SignedPart, SigningFault> {
         let mut part = SignedPart::default();
-        let mut room = SigningRoom::default();
+        let session = self.signers.session();
+        let mut room = session.map_or_else(SigningRoom::default, SigningSession::part);
         for rrset in rrsets {
             part.table.next();
             if let Some(file) = &files[rrset.zone] {

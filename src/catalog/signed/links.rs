@@ -1,9 +1,9 @@
 //! Makes the chains of denial and signs their records.
 //!
 //! An NSEC chain has a record for each name with data or a delegation (RFC 4035 section 2.3), an NSEC3
-//! chain also for the empty non-terminals above them (RFC 5155 section 7.1), and so has compact denial. The bitmap of a steered
-//! name has all types that its service can give, and there is one more record without each of them, for
-//! the time when it has no data of that type.
+//! chain also for the empty non-terminals above them (RFC 5155 section 7.1), and so has compact
+//! denial. The bitmap of a steered name has all types that its service can give, and there is one more
+//! record without each of them, for the time when it has no data of that type.
 
 use super::build::{SignedPart, SigningFault, SigningInput, TOGETHER};
 use super::chain::{ChainLink, DenialChain, LinkVariant, half, parts_of};
@@ -16,8 +16,8 @@ use crate::dns::name_order::{compare_names, sort_number};
 use crate::dns::reply::{RECORD_HEADER, TTL_AT};
 use crate::dnssec::nsec3::{NSEC3_HASH, NSEC3_LABEL, nsec3_hash, nsec3_label};
 use crate::dnssec::validity::earlier;
-use crate::dnssec::{RrsetHead, SigningError, SigningRoom, ZoneDenial, ZoneSigner};
-use crate::two_threads::each;
+use crate::dnssec::{RrsetHead, SigningError, ZoneDenial, ZoneSigner};
+use crate::two_threads::{both, each, each_in_turn, try_each};
 
 /// A name of a chain that is being made.
 struct LinkDraft {
@@ -26,14 +26,43 @@ struct LinkDraft {
     /// Its hash; zeros in an NSEC chain.
     hash: [u8; NSEC3_HASH],
     node: NodeId,
-    types: Vec<RecordType>,
+    /// The number of its types in [`ChainDrafts::types`].
+    types: u32,
     service: Option<u32>,
 }
 
-/// The names of a chain that is being made.
+/// The names of all chains that are being made.
 #[derive(Default)]
-pub(super) struct ChainDraft {
-    links: Vec<LinkDraft>,
+pub(super) struct ChainDrafts {
+    /// By zone.
+    links: Vec<Vec<LinkDraft>>,
+    types: TypeSets,
+}
+
+/// The types of names, each set once: few are different.
+#[derive(Default)]
+struct TypeSets {
+    sets: Vec<Vec<RecordType>>,
+    known: foldhash::HashMap<Vec<RecordType>, u32>,
+}
+
+impl TypeSets {
+    fn number(&mut self, types: Vec<RecordType>) -> u32 {
+        if let Some(known) = self.known.get(&types) {
+            return *known;
+        }
+        let number = self.sets.len() as u32;
+        self.sets.push(types.clone());
+        self.known.insert(types, number);
+        number
+    }
+}
+
+/// Some names of chains, each with its zone.
+#[derive(Default)]
+struct LinksPart {
+    links: Vec<(usize, LinkDraft)>,
+    types: TypeSets,
 }
 
 /// One record of a chain as it is signed.
@@ -58,12 +87,33 @@ impl RecordDraft {
 }
 
 impl SigningInput<'_> {
-    /// The names of all chains, by zone.
-    pub(super) fn chain_drafts(&self) -> Vec<ChainDraft> {
-        let mut drafts = Vec::new();
-        drafts.resize_with(self.zones.len(), ChainDraft::default);
-        for id in self.names.ids() {
-            let Some(node) = self.names.node(id) else {
+    /// The names of all chains.
+    pub(super) fn chain_drafts(&self) -> ChainDrafts {
+        let mut drafts = ChainDrafts::default();
+        drafts.links.resize_with(self.zones.len(), Vec::new);
+        let ids: Vec<NodeId> = self.names.ids().collect();
+        let parts: Vec<&[NodeId]> = ids.chunks(TOGETHER).collect();
+        each_in_turn(
+            &parts,
+            |ids| self.links_of(ids),
+            |part: LinksPart| {
+                let mut numbers = Vec::with_capacity(part.types.sets.len());
+                for types in part.types.sets {
+                    numbers.push(drafts.types.number(types));
+                }
+                for (zone, mut link) in part.links {
+                    link.types = numbers[link.types as usize];
+                    drafts.links[zone].push(link);
+                }
+            },
+        );
+        drafts
+    }
+
+    fn links_of(&self, ids: &[NodeId]) -> LinksPart {
+        let mut part = LinksPart::default();
+        for id in ids {
+            let Some(node) = self.names.node(*id) else {
                 continue;
             };
             match node.role {
@@ -71,7 +121,7 @@ impl SigningInput<'_> {
                 NameRole::Apex => {
                     if let Some(parent) = node.parent_zone() {
                         let types = self.types_at_cut(node);
-                        self.add_link(&mut drafts, parent.0 as usize, id, types, None);
+                        self.add_link(&mut part, parent.0 as usize, *id, types, None);
                     }
                 }
                 NameRole::Ordinary | NameRole::Cut => {}
@@ -79,20 +129,20 @@ impl SigningInput<'_> {
             let zone = node.zone.0 as usize;
             if node.role == NameRole::Cut {
                 let types = self.types_at_cut(node);
-                self.add_link(&mut drafts, zone, id, types, None);
+                self.add_link(&mut part, zone, *id, types, None);
                 continue;
             }
             let service = node.service().map(|service| service.0);
             let types = self.types_of(node, service);
-            self.add_link(&mut drafts, zone, id, types, service);
+            self.add_link(&mut part, zone, *id, types, service);
         }
-        drafts
+        part
     }
 
     /// Adds a name with the types of its own; those of signing and of the chain are added to them.
     fn add_link(
         &self,
-        drafts: &mut [ChainDraft],
+        part: &mut LinksPart,
         zone: usize,
         id: NodeId,
         mut types: Vec<RecordType>,
@@ -109,7 +159,7 @@ impl SigningInput<'_> {
         }
         add_chain_types(signer.denial(), &mut types);
         let labels = self.zones[zone].origin.label_count();
-        drafts[zone].links.push(LinkDraft {
+        let link = LinkDraft {
             number: match signer.denial() {
                 ZoneDenial::Nsec | ZoneDenial::Compact => {
                     sort_number(self.names.name_of(node), labels)
@@ -118,9 +168,10 @@ impl SigningInput<'_> {
             },
             hash: [0; NSEC3_HASH],
             node: id,
-            types,
+            types: part.types.number(types),
             service,
-        });
+        };
+        part.links.push((zone, link));
     }
 
     /// The types of the zone above at a cut (RFC 4035 section 2.3).
@@ -149,24 +200,25 @@ impl SigningInput<'_> {
         types
     }
 
-    /// Makes a chain and signs it. Also returns when the first of its signatures expires.
+    /// Makes the chain of a zone and signs it. Also returns when the first of its signatures expires.
     pub(super) fn chain(
         &self,
         zone: usize,
-        draft: ChainDraft,
+        all: &mut ChainDrafts,
         signer: &ZoneSigner,
     ) -> Result<(DenialChain, u32), SigningFault> {
-        let mut drafts = draft.links;
+        let mut drafts = std::mem::take(&mut all.links[zone]);
         let is_hashed = signer.denial() == ZoneDenial::Nsec3;
         if is_hashed {
             self.hash(&mut drafts);
         }
-        drafts.sort_by(|one, other| {
-            let numbers = one.number.cmp(&other.number);
-            numbers
-                .then(one.hash.cmp(&other.hash))
-                .then_with(|| compare_names(self.name_of(one.node), self.name_of(other.node)))
-        });
+        if drafts.len() > TOGETHER {
+            // Two sorted lists are merged afterwards.
+            let middle = drafts.len() / 2;
+            let (first, second) = drafts.split_at_mut(middle);
+            both(|| self.sort(first), || self.sort(second));
+        }
+        self.sort(&mut drafts);
         let origin = &self.zones[zone].origin;
         let mut chain = DenialChain {
             ttl: self.negative_ttl(zone),
@@ -176,17 +228,24 @@ impl SigningInput<'_> {
             ..DenialChain::default()
         };
         let mut bitmaps = BitmapTable::default();
+        let mut known = vec![None; all.types.sets.len()];
         for draft in &drafts {
             chain.numbers.push(half(draft.number));
             if is_hashed {
                 chain.rests.push(parts_of(&draft.hash).1);
             }
+            let types = draft.types as usize;
             chain.links.push(ChainLink {
                 node: draft.node,
-                types: bitmaps.index(&draft.types),
+                types: *known[types].get_or_insert_with(|| bitmaps.index(&all.types.sets[types])),
             });
         }
-        add_variants(self.services, &mut chain, &drafts, &mut bitmaps);
+        add_variants(
+            self.services,
+            &mut chain,
+            (&drafts, &all.types),
+            &mut bitmaps,
+        );
         drop(drafts);
         chain.bitmaps = bitmaps.bitmaps;
         let apex = origin.to_lower();
@@ -215,6 +274,16 @@ impl SigningInput<'_> {
         }
     }
 
+    /// Sorts links by hash, or by name in canonical order.
+    fn sort(&self, drafts: &mut [LinkDraft]) {
+        drafts.sort_by(|one, other| {
+            let numbers = one.number.cmp(&other.number);
+            numbers
+                .then(one.hash.cmp(&other.hash))
+                .then_with(|| compare_names(self.name_of(one.node), self.name_of(other.node)))
+        });
+    }
+
     fn sign_chain(
         &self,
         chain: &DenialChain,
@@ -224,18 +293,20 @@ impl SigningInput<'_> {
         let count = chain.links.len() + chain.variants.len();
         let starts: Vec<usize> = (0..count).step_by(TOGETHER).collect();
         let mut table = TableBuilder::default();
-        let parts = each(&starts, |&start| {
-            let numbers = start..count.min(start + TOGETHER);
-            self.sign_links(chain, apex, signer, numbers)
-        });
         let mut expires = None;
-        for part in parts {
-            let part = part?;
-            for (_, expiration) in &part.expirations {
-                expires = Some(earlier(expires, *expiration));
-            }
-            table.append(part.table);
-        }
+        try_each(
+            &starts,
+            |&start| {
+                let numbers = start..count.min(start + TOGETHER);
+                self.sign_links(chain, apex, signer, numbers)
+            },
+            |part| {
+                for (_, expiration) in &part.expirations {
+                    expires = Some(earlier(expires, *expiration));
+                }
+                table.append(part.table);
+            },
+        )?;
         // Every zone has a name.
         Ok((table.finish(), expires.unwrap_or(0)))
     }
@@ -250,7 +321,7 @@ impl SigningInput<'_> {
         numbers: std::ops::Range<usize>,
     ) -> Result<SignedPart, SigningError> {
         let mut part = SignedPart::default();
-        let mut room = SigningRoom::default();
+        let mut room = signer.session().part();
         let mut record = RecordDraft::default();
         for number in numbers {
             part.table.next();
@@ -346,7 +417,7 @@ fn is_any_signed(types: &[RecordType]) -> bool {
 fn add_variants(
     services: &[ServiceConfig],
     chain: &mut DenialChain,
-    drafts: &[LinkDraft],
+    (drafts, sets): (&[LinkDraft], &TypeSets),
     bitmaps: &mut BitmapTable,
 ) {
     for (link, draft) in (0..).zip(drafts) {
@@ -354,7 +425,7 @@ fn add_variants(
             continue;
         };
         for without in steered_types(service) {
-            let mut types = draft.types.clone();
+            let mut types = sets.sets[draft.types as usize].clone();
             types.retain(|rtype| *rtype != without);
             drop_lone_signature(chain, &mut types);
             let number = drafts.len() + chain.variants.len();

@@ -46,48 +46,52 @@ impl StoreIndex {
         std::hint::black_box(self.slots.get(home as usize & mask).copied());
     }
 
-    /// The place of a digest's record. `is_it` tells whether the record at a place is that of the
-    /// digest.
-    pub fn find(&self, digest: &SignatureDigest, is_it: impl Fn(u32) -> bool) -> Option<u32> {
-        let slot = self.slot_of(digest, &is_it)?;
+    /// The place of a digest's record. `digest_at` is the digest of the record at a place.
+    pub fn find(
+        &self,
+        digest: &SignatureDigest,
+        digest_at: impl Fn(u32) -> Option<SignatureDigest>,
+    ) -> Option<u32> {
+        let slot = self.slot_of(digest, &digest_at)?;
         let place = *self.slots.get(slot)? as u32;
         if place == 0 { None } else { Some(place) }
     }
 
-    /// Puts in a digest and the place of its record, which is not 0. Returns the place that it had
-    /// before.
+    /// Puts in a digest and the place of its record, which is not 0, instead of an older one.
     pub fn insert(
         &mut self,
         digest: &SignatureDigest,
         place: u32,
-        is_it: impl Fn(u32) -> bool,
         digest_at: impl Fn(u32) -> Option<SignatureDigest>,
-    ) -> Option<u32> {
+    ) {
         if (self.count + 1) * 4 > self.slots.len() * 3 {
-            self.grow(digest_at);
+            self.grow(&digest_at);
         }
-        let slot = self.slot_of(digest, &is_it)?;
-        let (_, tag) = parts(digest);
-        let found = self.slots.get_mut(slot)?;
-        let before = *found as u32;
-        *found = u64::from(tag) << 32 | u64::from(place);
-        if before == 0 {
+        let slot = self.slot_of(digest, &digest_at);
+        let Some(content) = slot.and_then(|slot| self.slots.get_mut(slot)) else {
+            return;
+        };
+        if *content as u32 == 0 {
             self.count += 1;
-            None
-        } else {
-            Some(before)
         }
+        let (_, tag) = parts(digest);
+        *content = u64::from(tag) << 32 | u64::from(place);
     }
 
     /// The slot of a digest, or the empty one where it belongs.
-    fn slot_of(&self, digest: &SignatureDigest, is_it: &impl Fn(u32) -> bool) -> Option<usize> {
+    fn slot_of(
+        &self,
+        digest: &SignatureDigest,
+        digest_at: &impl Fn(u32) -> Option<SignatureDigest>,
+    ) -> Option<usize> {
         let (home, tag) = parts(digest);
         let mask = self.slots.len().checked_sub(1)?;
         let mut slot = home as usize & mask;
         loop {
             let content = *self.slots.get(slot)?;
             let place = content as u32;
-            if place == 0 || ((content >> 32) as u32 == tag && is_it(place)) {
+            let may_be_it = (content >> 32) as u32 == tag;
+            if place == 0 || may_be_it && digest_at(place).as_ref() == Some(digest) {
                 return Some(slot);
             }
             slot = (slot + 1) & mask;
@@ -95,7 +99,7 @@ impl StoreIndex {
     }
 
     /// Doubles the table.
-    fn grow(&mut self, digest_at: impl Fn(u32) -> Option<SignatureDigest>) {
+    fn grow(&mut self, digest_at: &impl Fn(u32) -> Option<SignatureDigest>) {
         let larger = StoreIndex::with_room(self.slots.len().max(FEWEST / 2));
         let before = std::mem::replace(self, larger);
         for content in before.slots {
@@ -104,7 +108,7 @@ impl StoreIndex {
                 continue;
             }
             if let Some(digest) = digest_at(place)
-                && let Some(slot) = self.slot_of(&digest, &|_| false)
+                && let Some(slot) = self.slot_of(&digest, digest_at)
                 && let Some(empty) = self.slots.get_mut(slot)
             {
                 *empty = content;

@@ -236,7 +236,7 @@ fn another_version_is_begun_anew_with_a_word_about_it() {
     let path = folder.path().join("signatures");
     drop(filled(&path, 3));
     let mut octets = fs::read(&path).unwrap();
-    octets[15] = 2;
+    octets[15] += 1;
     fs::write(&path, octets).unwrap();
     let (store, damage) = SignatureStore::open(&path).unwrap();
     assert!(store.is_empty());
@@ -248,4 +248,92 @@ fn another_version_is_begun_anew_with_a_word_about_it() {
         error.ends_with("is a folder, not a regular file"),
         "{error}"
     );
+}
+
+/// Numbers in each part of a zone.
+const IN_PART: u32 = 500;
+const PARTS: u32 = 3;
+
+/// The slot of renewal of a number's owner.
+fn slot(number: u32) -> usize {
+    (number.wrapping_mul(2_654_435_769) >> 26) as usize
+}
+
+/// Signs those of a zone again whose slot is `renewed`, or all, part by part.
+fn renew(store: &mut SignatureStore, rounds: &mut [u8], renewed: Option<usize>) {
+    for first in (0..PARTS * IN_PART).step_by(IN_PART as usize) {
+        let mut part = SignaturePart::default();
+        for number in first..first + IN_PART {
+            if renewed.is_none_or(|renewed| renewed == slot(number)) {
+                let round = &mut rounds[number as usize];
+                *round += 1;
+                let times = times(u32::from(*round));
+                part.add(
+                    &digest(number),
+                    slot(number),
+                    times,
+                    &signature(number, *round),
+                );
+            }
+        }
+        store.add_part(&part).unwrap();
+    }
+}
+
+#[test]
+fn signatures_of_an_unchanged_zone_are_found_in_order_however_often_they_were_renewed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("signatures");
+    let (mut store, _) = SignatureStore::open(&path).unwrap();
+    let mut rounds = vec![0; (PARTS * IN_PART) as usize];
+    renew(&mut store, &mut rounds, None);
+    for renewed in 0..130 {
+        store.flush().unwrap();
+        if renewed % 50 == 49 {
+            store.retain(|_, _| true).unwrap();
+        }
+        store = SignatureStore::open(&path).unwrap().0;
+        for first in (0..PARTS * IN_PART).step_by(IN_PART as usize) {
+            let mut tape = store.tape();
+            for number in first..first + IN_PART {
+                let round = rounds[number as usize];
+                let found = tape.find(&digest(number), slot(number)).unwrap();
+                assert_eq!(found.signature, signature(number, round));
+            }
+        }
+        assert!(
+            store.index.get().is_none(),
+            "{renewed}: the index was needed"
+        );
+        renew(&mut store, &mut rounds, Some(renewed % 64));
+    }
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_asked_for_a_tape_finds_nothing_wrong_and_the_store_finds_all(
+        renewed in prop::collection::vec(0..64_usize, 0..6),
+        asked in prop::collection::vec(0..PARTS * IN_PART + 9, 0..400),
+    ) {
+        let mut store = SignatureStore::in_memory();
+        let mut rounds = vec![0; (PARTS * IN_PART) as usize];
+        renew(&mut store, &mut rounds, None);
+        for slot in renewed {
+            renew(&mut store, &mut rounds, Some(slot));
+        }
+        let store = SignatureStore::of_log(store.pieces().concat());
+        let mut tape = store.tape();
+        for number in asked {
+            let wanted = rounds.get(number as usize).map(|round| signature(number, *round));
+            if let Some(found) = tape.find(&digest(number), slot(number)) {
+                // It may be an older one.
+                prop_assert_eq!(&found.signature[..4], &number.to_be_bytes());
+                if Some(found.signature) == wanted.as_deref() {
+                    continue;
+                }
+            }
+            let found = store.get_again(&digest(number), slot(number), &mut tape);
+            prop_assert_eq!(found.map(|found| found.signature.to_vec()), wanted);
+        }
+    }
 }
