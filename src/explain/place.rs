@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use schemars::JsonSchema;
@@ -57,7 +58,7 @@ impl PlaceFacts {
             continent: code_text(place.continent),
             latitude: place.point.map(|point| point.latitude()),
             longitude: place.point.map(|point| point.longitude()),
-            asn: place.asn,
+            asn: place.asn.map(NonZeroU32::get),
             source: source.map(|source| source.name.clone()),
             coarse: place.coarse,
             unroutable: id == PlaceId::UNROUTABLE,

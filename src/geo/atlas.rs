@@ -106,8 +106,8 @@ pub struct LocatedRange {
 #[derive(Debug, Clone)]
 pub struct Atlas {
     pub(super) places: Vec<Place>,
-    pub(super) v4: RangeList<u32>,
-    pub(super) v6: RangeList<u128>,
+    pub(super) v4: RangeList<'static, u32>,
+    pub(super) v6: RangeList<'static, u128>,
     pub(super) sources: Vec<DataSource>,
 }
 

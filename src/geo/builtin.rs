@@ -1,19 +1,18 @@
 //! The built-in table of cells and its file format.
 //!
 //! ```text
-//! "MERIDIAN" version=1 | built: seconds since 1970 | name | frame: places | frame: v4 | frame: v6
+//! "MERIDIAN" version=2 | built: seconds since 1970 | name | frame: places | v4 | v6
 //! ```
 //! Numbers are varints (seven bits an octet, the lowest first), and a text follows its length. A
-//! frame is its unpacked length, its packed length, and a zstd frame. Each of v4 and v6 holds the
-//! three columns of a [`RangeList`]. They are unpacked on two threads, because the server waits for
-//! them at startup.
+//! frame is its unpacked length, its packed length, and a zstd frame. Each of v4 and v6 is a
+//! [`RangeList`] as it is in memory, with larger blocks. It is used where it lies in the program.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::address::AddressBits;
 use super::atlas::{Atlas, DataSource, PlaceId, SourceKind};
 use super::locations::country_continent;
-use super::ranges::{RangeList, read_varint, write_varint};
+use super::ranges::{RangeBuilder, RangeList, read_varint, write_varint};
 use super::{Place, PlaceCode};
 use crate::steering::Point;
 
@@ -23,18 +22,22 @@ const TABLE: &[u8] = include_bytes!("../../geodata/cells.zst");
 /// The attribution that the licence of the data requires.
 pub const CREDIT: &str = "IP Geolocation by DB-IP (https://db-ip.com), CC BY 4.0, modified";
 
-const MAGIC: &[u8; 9] = b"MERIDIAN\x01";
+const MAGIC: &[u8; 9] = b"MERIDIAN\x02";
 
 /// The largest frame that is unpacked; a longer one is damage.
 const MOST_OCTETS: usize = 1 << 28;
+
+/// Ranges of a block in the file, and how hard zstd tries to make it small.
+const STRIDE: usize = 1 << 16;
+const LEVEL: i32 = 19;
 
 /// A table whose header and places are read; its ranges are still packed.
 #[derive(Debug, Clone)]
 pub(super) struct BuiltinTable<'a> {
     pub(super) source: DataSource,
     pub(super) places: Vec<Place>,
-    v4: Frame<'a>,
-    v6: Frame<'a>,
+    pub(super) v4: RangeList<'a, u32>,
+    pub(super) v6: RangeList<'a, u128>,
 }
 
 impl BuiltinTable<'static> {
@@ -50,8 +53,8 @@ impl BuiltinTable<'static> {
         BuiltinTable {
             source: source(String::new(), None),
             places,
-            v4: Frame::default(),
-            v6: Frame::default(),
+            v4: RangeList::unknown(),
+            v6: RangeList::unknown(),
         }
     }
 }
@@ -64,7 +67,7 @@ impl<'a> BuiltinTable<'a> {
         let length = number(&mut rest)?;
         let name = String::from_utf8(take(&mut rest, length)?.to_vec()).ok()?;
         let places = read_places(&Frame::read(&mut rest)?.unpack()?)?;
-        let (v4, v6) = (Frame::read(&mut rest)?, Frame::read(&mut rest)?);
+        let (v4, v6) = (RangeList::read(&mut rest)?, RangeList::read(&mut rest)?);
         Some(BuiltinTable {
             source: source(name, built),
             places,
@@ -72,24 +75,10 @@ impl<'a> BuiltinTable<'a> {
             v6,
         })
     }
-
-    /// Unpacks the ranges of one address family; one range of unknown place if they are damaged.
-    pub(super) fn ranges<A: AddressBits>(&self) -> RangeList<A> {
-        self.checked_ranges().unwrap_or_else(RangeList::unknown)
-    }
-
-    fn checked_ranges<A: AddressBits>(&self) -> Option<RangeList<A>> {
-        let frame = if A::BITS == u32::BITS {
-            self.v4
-        } else {
-            self.v6
-        };
-        RangeList::read(&mut &frame.unpack()?[..], self.places.len() as u32)
-    }
 }
 
 /// A compressed part of a table.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 struct Frame<'a> {
     unpacked: usize,
     octets: &'a [u8],
@@ -113,7 +102,7 @@ impl<'a> Frame<'a> {
     }
 
     fn write(out: &mut Vec<u8>, octets: &[u8]) -> std::io::Result<()> {
-        let packed = zstd::bulk::compress(octets, 19)?;
+        let packed = zstd::bulk::compress(octets, LEVEL)?;
         write_varint(out, octets.len() as u128);
         write_varint(out, packed.len() as u128);
         out.extend(packed);
@@ -147,16 +136,23 @@ pub(super) fn encode(atlas: &Atlas) -> std::io::Result<Vec<u8>> {
     write_varint(&mut table, u128::from(built.as_secs()));
     write_varint(&mut table, name.len() as u128);
     table.extend_from_slice(name.as_bytes());
-    let (mut places, mut v4, mut v6) = (Vec::new(), Vec::new(), Vec::new());
+    let mut places = Vec::new();
     for place in &atlas.places {
         write_place(&mut places, place);
     }
-    atlas.v4.write(&mut v4);
-    atlas.v6.write(&mut v6);
-    for part in [places, v4, v6] {
-        Frame::write(&mut table, &part)?;
-    }
+    Frame::write(&mut table, &places)?;
+    packed_well(&atlas.v4).write(&mut table);
+    packed_well(&atlas.v6).write(&mut table);
     Ok(table)
+}
+
+/// The same ranges with the blocks of the file.
+fn packed_well<A: AddressBits>(ranges: &RangeList<'_, A>) -> RangeList<'static, A> {
+    let mut builder = RangeBuilder::packing(STRIDE, LEVEL);
+    for (start, place) in ranges.iter() {
+        builder.push(start, place);
+    }
+    builder.finish()
 }
 
 fn source(name: String, built: Option<SystemTime>) -> DataSource {
@@ -244,7 +240,7 @@ mod tests {
             subdivision: "NSW".parse().ok(),
             ..Place::default()
         };
-        let mut v4 = crate::geo::ranges::RangeBuilder::default();
+        let mut v4 = RangeBuilder::default();
         v4.push(0, PlaceId::UNKNOWN);
         v4.push(1 << 24, PlaceId(2));
         let built = UNIX_EPOCH.checked_add(Duration::from_secs(1_780_000_000));
@@ -267,10 +263,8 @@ mod tests {
         let atlas = small();
         let octets = encode(&atlas).unwrap();
         let read = BuiltinTable::read(&octets).unwrap();
-        assert_eq!(
-            (read.checked_ranges(), read.checked_ranges()),
-            (Some(atlas.v4), Some(atlas.v6))
-        );
+        assert!(read.v4.iter().eq(atlas.v4.iter()));
+        assert!(read.v6.iter().eq(atlas.v6.iter()));
         assert_eq!(
             (read.places, vec![read.source]),
             (atlas.places, atlas.sources)
@@ -290,7 +284,7 @@ mod tests {
             let mut damaged = table.clone();
             damaged[at] ^= 0x55;
             if let Some(table) = BuiltinTable::read(&damaged) {
-                let (_, _) = (table.ranges::<u32>(), table.ranges::<u128>());
+                let (_, _) = (table.v4.iter().count(), table.v6.iter().count());
             }
         }
     }
@@ -298,10 +292,8 @@ mod tests {
     #[test]
     fn the_table_of_this_program_is_sound() {
         let table = BuiltinTable::read(TABLE).unwrap();
-        let (v4, v6) = (
-            table.checked_ranges::<u32>().unwrap(),
-            table.checked_ranges::<u128>().unwrap(),
-        );
+        let (v4, v6, places) = (&table.v4, &table.v6, table.places.len() as u32);
+        assert!(v4.is_sound(places) && v6.is_sound(places));
         assert!(
             v4.len() > 500_000 && v6.len() > 500_000,
             "{} {}",

@@ -72,8 +72,8 @@ fn cells(databases: Vec<Database>) -> Result<Atlas, GeoError> {
         return Err(useless(read.database()));
     }
     let cells = RefCell::new(cells);
-    let v4: RangeList<u32> = ranges(&read, &cells)?;
-    let v6: RangeList<u128> = ranges(&read, &cells)?;
+    let v4: RangeList<'static, u32> = ranges(&read, &cells)?;
+    let v6: RangeList<'static, u128> = ranges(&read, &cells)?;
     let places = cells.into_inner().places();
     Ok(Atlas {
         places,
@@ -97,7 +97,7 @@ fn source(read: &ReadDatabase<CellSample>) -> DataSource {
 fn ranges<A: AddressBits>(
     read: &[ReadDatabase<CellSample>],
     cells: &RefCell<Cells>,
-) -> Result<RangeList<A>, GeoError> {
+) -> Result<RangeList<'static, A>, GeoError> {
     let mut layers: Vec<Layer<'_, A>> = Vec::with_capacity(read.len());
     for database in read {
         let networks = database.networks(A::default())?.map(|network| {
@@ -113,8 +113,7 @@ fn ranges<A: AddressBits>(
     }
     let mut with_asn = WithAsn::beyond(0);
     let whole = AddressPart::default();
-    let ranges = sweep(whole, nothing(), layers, nothing(), &mut with_asn)?;
-    Ok(ranges.finish())
+    sweep(whole, nothing(), layers, nothing(), &mut with_asn)
 }
 
 /// The cell of a record, and the unit vector of its point.
@@ -218,7 +217,7 @@ fn mean([x, y, z]: [f64; 3]) -> Option<Point> {
 
 /// The same ranges with starts on prefixes of `length` bits only. A prefix has the place of its
 /// first address.
-fn cut(ranges: &RangeList<u128>, length: u8) -> RangeList<u128> {
+fn cut(ranges: &RangeList<'_, u128>, length: u8) -> RangeList<'static, u128> {
     let mut builder = RangeBuilder::default();
     let mut waiting = None;
     for (start, place) in ranges.iter() {
@@ -285,7 +284,7 @@ mod tests {
         assert_eq!(summary.cells + 2, table.places.len());
         assert_eq!(summary.octets, octets.len());
         assert_eq!(
-            (table.ranges::<u32>().len(), table.ranges::<u128>().len()),
+            (table.v4.len(), table.v6.len()),
             (summary.v4_ranges, summary.v6_ranges)
         );
         let anonymous = fixture()

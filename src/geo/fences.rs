@@ -58,7 +58,7 @@ impl Fence {
             || place
                 .continent
                 .is_some_and(|code| self.continents.contains(&code))
-            || place.asn.is_some_and(|asn| self.asns.contains(&asn))
+            || place.asn.is_some_and(|asn| self.asns.contains(&asn.get()))
     }
 
     /// Whether the geodata lack what the fence lists: the country, or the continent if only

@@ -54,32 +54,34 @@ impl Atlas {
             builtin: builtin_facts(builtin, read.len() as u8 + 1, &mut places),
             databases: read,
         };
-        let (builtin_v4, builtin_v6) = both(|| builtin.ranges(), || builtin.ranges());
+        let mut places = places.finish();
         let mut parts: Vec<Part> = parts_from(&STARTS_V6).map(Part::V6).collect();
         parts.extend(parts_from(&STARTS_V4).map(Part::V4));
         let swept = each(&parts, |part| {
             let mut with_asn = WithAsn::beyond(places.len());
             let ranges = match *part {
-                Part::V4(part) => Swept::V4(layers.sweep(part, &builtin_v4, &mut with_asn)?),
-                Part::V6(part) => Swept::V6(layers.sweep(part, &builtin_v6, &mut with_asn)?),
+                Part::V4(part) => Swept::V4(layers.sweep(part, &builtin.v4, &mut with_asn)?),
+                Part::V6(part) => Swept::V6(layers.sweep(part, &builtin.v6, &mut with_asn)?),
             };
             Ok((ranges, with_asn))
         });
-        drop((layers, builtin_v4, builtin_v6));
-        let (mut v4, mut v6) = (RangeBuilder::default(), RangeBuilder::default());
+        drop(layers);
+        let (mut v4, mut v6) = (Vec::new(), Vec::new());
         let mut with_asn = WithAsn::beyond(places.len());
         for part in swept {
             let (ranges, others) = part?;
             let numbers = with_asn.adopt(&others);
             match ranges {
-                Swept::V4(ranges) => join(&mut v4, ranges, &numbers),
-                Swept::V6(ranges) => join(&mut v6, ranges, &numbers),
+                Swept::V4(ranges) => v4.push((ranges, numbers)),
+                Swept::V6(ranges) => v6.push((ranges, numbers)),
             }
         }
+        let (v4, v6) = both(|| join(v4), || join(v6));
+        with_asn.add_to(&mut places);
         Ok(Atlas {
-            places: places.with(&with_asn),
-            v4: v4.finish(),
-            v6: v6.finish(),
+            places,
+            v4,
+            v6,
             sources,
         })
     }
@@ -93,8 +95,8 @@ enum Part {
 
 /// The ranges of a [`Part`].
 enum Swept {
-    V4(RangeBuilder<u32>),
-    V6(RangeBuilder<u128>),
+    V4(RangeList<'static, u32>),
+    V6(RangeList<'static, u128>),
 }
 
 /// The parts that begin at these addresses, of which the first is 0.
@@ -104,18 +106,21 @@ fn parts_from<A: AddressBits>(starts: &[A]) -> impl Iterator<Item = AddressPart<
     parts.map(|(from, until)| AddressPart { from: *from, until })
 }
 
-/// Adds the ranges of the next part, with new numbers for places with AS numbers.
+/// The ranges of all parts, with new numbers for places with AS numbers.
 fn join<A: AddressBits>(
-    ranges: &mut RangeBuilder<A>,
-    next: RangeBuilder<A>,
-    numbers: &PlaceRenumbering,
-) {
-    if numbers.is_empty() {
-        return ranges.append(next);
+    parts: Vec<(RangeList<'static, A>, PlaceRenumbering)>,
+) -> RangeList<'static, A> {
+    let mut joined = RangeBuilder::default();
+    for (ranges, numbers) in parts {
+        if numbers.is_empty() {
+            joined.append(&ranges);
+            continue;
+        }
+        for (start, place) in ranges.iter() {
+            joined.push(start, numbers.of(place));
+        }
     }
-    for (start, place) in next.finish().iter() {
-        ranges.push(start, numbers.of(place));
-    }
+    joined.finish()
 }
 
 /// The sources of an atlas from the top, with every place numbered.
@@ -138,17 +143,18 @@ impl Layers<'_> {
     fn sweep<A: AddressBits>(
         &self,
         part: AddressPart<A>,
-        builtin: &RangeList<A>,
+        builtin: &RangeList<'_, A>,
         with_asn: &mut WithAsn,
-    ) -> Result<RangeBuilder<A>, GeoError> {
+    ) -> Result<RangeList<'static, A>, GeoError> {
         let mut layers = vec![unroutable_layer(CARRIERS_OF_IPV4)];
         for database in &self.databases {
             layers.push(Box::new(database.networks(part.from)?));
         }
         layers.push(unroutable_layer(SPECIAL_PURPOSE));
-        let builtin = builtin.iter_from(part.from);
-        let bottom =
-            Box::new(builtin.map(|(start, place)| Ok((start, self.builtin[place.0 as usize]))));
+        let bottom = Box::new(builtin.iter_from(part.from).map(|(start, place)| {
+            let facts = self.builtin.get(place.0 as usize).copied();
+            Ok((start, facts.unwrap_or_default()))
+        }));
         sweep(part, self.operator_layer(), layers, bottom, with_asn)
     }
 

@@ -12,7 +12,7 @@ use super::address::AddressBits;
 use super::atlas::PlaceId;
 use super::error::GeoError;
 use super::places::WithAsn;
-use super::ranges::RangeBuilder;
+use super::ranges::{RangeBuilder, RangeList};
 
 /// The facts of one layer about a range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -97,7 +97,7 @@ pub fn sweep<A: AddressBits>(
     layers: Vec<Layer<'_, A>>,
     bottom: Layer<'_, A>,
     with_asn: &mut WithAsn,
-) -> Result<RangeBuilder<A>, GeoError> {
+) -> Result<RangeList<'static, A>, GeoError> {
     let mut operator = Head::new(operator)?;
     let mut heads = layers
         .into_iter()
@@ -135,7 +135,7 @@ pub fn sweep<A: AddressBits>(
         };
         builder.push(at, place);
     }
-    Ok(builder)
+    Ok(builder.finish())
 }
 
 /// The next start of any layer, with `head` taken into account.
@@ -263,13 +263,14 @@ mod tests {
                 (ranges.unwrap(), with_asn)
             };
             let (list, whole) = swept(AddressPart::default());
-            let list = list.finish();
             // In two parts it comes to the same.
-            let (mut lower, mut with_asn) = swept(AddressPart { from: 0, until: Some(128) });
+            let (lower, mut with_asn) = swept(AddressPart { from: 0, until: Some(128) });
             let (upper, others) = swept(AddressPart { from: 128, until: None });
             let numbers = with_asn.adopt(&others);
-            upper.finish().iter().for_each(|(start, place)| lower.push(start, numbers.of(place)));
-            prop_assert_eq!(&lower.finish(), &list);
+            let mut joined = RangeBuilder::default();
+            joined.append(&lower);
+            upper.iter().for_each(|(start, place)| joined.push(start, numbers.of(place)));
+            prop_assert_eq!(&joined.finish(), &list);
             prop_assert_eq!(&with_asn, &whole);
             layers.push(bottom);
             for address in (0..=256).chain([u32::MAX]) {
@@ -319,8 +320,7 @@ mod tests {
             nothing(),
             &mut WithAsn::beyond(2),
         )
-        .unwrap()
-        .finish();
+        .unwrap();
         assert_eq!(list.find(7), (PlaceId::UNROUTABLE, 0, u128::MAX));
     }
 }

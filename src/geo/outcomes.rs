@@ -21,7 +21,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::cuts::Cuts;
-use super::table::{AddressTable, SPLIT, widest_block_64};
+use super::table::{AddressTable, split, widest_block_64};
 
 /// What a look-up found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,7 +128,7 @@ impl OutcomeTable {
         let ranges = &self.zones.v4;
         let at = ranges.position(address);
         FoundBlock {
-            value: self.outcome(ranges.value(at)),
+            value: self.outcome(ranges.value(at) as u32),
             scope: ranges.block(address, self.changes.v4.around(at)),
         }
     }
@@ -140,11 +140,11 @@ impl OutcomeTable {
         let upper = (address >> 64) as u64;
         let at = ranges.position(upper);
         let zone = ranges.value(at);
-        if zone & SPLIT != 0 {
+        if split(zone).is_some() {
             return self.find_deep(address, at);
         }
         FoundBlock {
-            value: self.outcome(zone),
+            value: self.outcome(zone as u32),
             scope: ranges.block(upper, self.changes.v6.around(at)),
         }
     }
@@ -223,8 +223,6 @@ impl OutcomeChanges {
 
     fn of(zones: &AddressTable, of_zone: &[u32]) -> OutcomeChanges {
         let reader = OutcomeReader { zones, of_zone };
-        let values_v4 = zones.v4.values().iter();
-        let values_v6 = zones.v6.values().iter();
         let mut block = None;
         let parts = zones.deep.iter().map(|(start, zone)| {
             let is_first = block.replace(start >> 64) != Some(start >> 64);
@@ -236,8 +234,8 @@ impl OutcomeChanges {
             is_first || changes
         }));
         OutcomeChanges {
-            v4: Cuts::of_changes(values_v4.map(|zone| Some(reader.outcome(*zone)))),
-            v6: Cuts::of_changes(values_v6.map(|zone| reader.upper_outcome(*zone))),
+            v4: zones.v4.changes(|zone| Some(reader.outcome(zone as u32))),
+            v6: zones.v6.changes(|value| reader.upper_outcome(value)),
             deep,
         }
     }
@@ -255,11 +253,11 @@ impl OutcomeReader<'_> {
     }
 
     /// The outcome of an upper range of IPv6; `None`: it is a split /64 with several outcomes.
-    fn upper_outcome(&self, value: u32) -> Option<u32> {
-        if value & SPLIT == 0 {
-            return Some(self.outcome(value));
-        }
-        let mut parts = self.zones.deep.iter().skip((value & !SPLIT) as usize);
+    fn upper_outcome(&self, value: i32) -> Option<u32> {
+        let Some(first) = split(value) else {
+            return Some(self.outcome(value as u32));
+        };
+        let mut parts = self.zones.deep.iter().skip(first);
         let (start, zone) = parts.next()?;
         let outcome = self.outcome(*zone);
         for (other, zone) in parts {
@@ -373,6 +371,56 @@ mod tests {
                 prop_assert_eq!(table.find(IpAddr::V6(address.into())), naive(&outcomes, address, 128), "{:x}", address);
             }
         }
+    }
+
+    /// The block with another outcome.
+    fn moved(found: FoundBlock, by: u32) -> FoundBlock {
+        FoundBlock {
+            value: found.value + by,
+            ..found
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn wide_values_come_to_the_same_as_narrow_ones(
+            starts in prop::collection::vec((0u64..6, prop::sample::select(vec![0u64, 1, 1 << 63, u64::MAX]), 0u32..5), 1..30),
+            by in prop::sample::select(vec![0x7ffau32, 0x8000, 0xfffe, 0x1_0000]),
+        ) {
+            let starts: Vec<(u128, u32)> =
+                starts.iter().map(|&(high, low, value)| (u128::from(high) << 64 | u128::from(low), value)).collect();
+            let ranges = ranges(starts);
+            let table = |by: u32| {
+                let v4 = ranges.iter().filter(|(start, _)| start >> 32 == 0);
+                let v4 = v4.map(|&(start, value)| (start as u32, value + by));
+                OutcomeTable::from_ranges(v4, ranges.iter().map(|&(start, value)| (start, value + by)))
+            };
+            let (narrow, wide) = (table(0), table(by));
+            prop_assert!(by < 0x8000 || narrow.zones().memory() < wide.zones().memory());
+            prop_assert_eq!(narrow.stretches(), wide.stretches());
+            for start in ranges.iter().flat_map(|&(start, _)| [start, start.wrapping_sub(1), start + 1]) {
+                prop_assert_eq!(moved(narrow.find_v6(start), by), wide.find_v6(start));
+                prop_assert_eq!(moved(narrow.find_v4(start as u32), by), wide.find_v4(start as u32));
+            }
+            let listed = narrow.ranges_v6().map(|(start, value)| (start, value + by));
+            prop_assert!(listed.eq(wide.ranges_v6()));
+        }
+    }
+
+    #[test]
+    fn a_table_of_many_split_blocks_widens() {
+        let ranges: Vec<(u128, u32)> = (0..40_000u128)
+            .map(|at| (at << 63, (at % 7) as u32))
+            .collect();
+        let table = OutcomeTable::from_ranges([(0, 0)], ranges.iter().copied());
+        for &(start, value) in ranges.iter().step_by(99) {
+            assert_eq!(
+                table.find_v6(start),
+                FoundBlock { value, scope: 65 },
+                "{start:x}"
+            );
+        }
+        assert!(table.ranges_v6().take(ranges.len()).eq(ranges));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! a database of countries has no coordinates, one of networks has nothing but AS numbers.
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::str::FromStr;
 
 use crate::steering::Point;
@@ -65,8 +66,8 @@ pub struct Place {
     pub continent: Option<PlaceCode>,
     /// ISO 3166-2 without the country part: `CA` of `US-CA`.
     pub subdivision: Option<PlaceCode>,
-    /// Autonomous system number.
-    pub asn: Option<u32>,
+    /// Autonomous system number; 0 is none (RFC 7607).
+    pub asn: Option<NonZeroU32>,
     /// The source of the location: an index into the atlas' sources.
     pub source: u8,
     /// Whether only the country is known, so that `point` is a default point.

@@ -5,7 +5,7 @@
 //! unexpected type counts as unknown, so one odd record does not make the whole file unusable.
 
 use super::PlaceCode;
-use super::values::{DamagedValue, MapProgress, MmdbItem, MmdbValue, SharedMap, ValueReader};
+use super::values::{DamagedValue, MapProgress, MmdbItem, MmdbValue, ValueReader};
 use crate::steering::Point;
 
 /// Codes that mean an unknown country: MaxMind's old codes for Asia and Europe, and user-assigned
@@ -118,7 +118,7 @@ impl Fields {
             accuracy_radius: location.accuracy_radius.number(),
             is_local: subdivision.is_some()
                 || subdivision_name.is_some()
-                || Scalar::read(values, self.city)?.is_named(),
+                || is_named(values, self.city)?,
             asn,
         })
     }
@@ -198,8 +198,6 @@ struct Scalar<'a> {
     text: Option<&'a str>,
     number: Option<f64>,
     code: Option<&'a str>,
-    /// It is a map with entries: MaxMind's `city` is a map without a code.
-    is_filled: bool,
 }
 
 impl<'a> Scalar<'a> {
@@ -209,29 +207,17 @@ impl<'a> Scalar<'a> {
         let mut scalar = Scalar::default();
         let Some(at) = at else { return Ok(scalar) };
         let target = values.target(at)?;
-        if let Some(SharedMap { is_filled, code }) = target.and_then(|target| values.shared(target))
-        {
-            return Ok(Scalar {
-                is_filled,
-                code,
-                ..scalar
-            });
+        if let Some(code) = target.and_then(|target| values.shared(target)) {
+            return Ok(Scalar { code, ..scalar });
         }
         let item = values.item(target.unwrap_or(at))?;
         match item.value {
             MmdbValue::Text(text) => scalar.text = std::str::from_utf8(text).ok(),
             MmdbValue::Number(number) => scalar.number = Some(number),
-            MmdbValue::Map(entries) => {
-                scalar.is_filled = entries > 0;
+            MmdbValue::Map(_) => {
                 scalar.code = code_of(values, &item)?;
                 if let Some(target) = target {
-                    values.share(
-                        target,
-                        SharedMap {
-                            is_filled: scalar.is_filled,
-                            code: scalar.code,
-                        },
-                    );
+                    values.share(target, scalar.code);
                 }
             }
             MmdbValue::List(_) | MmdbValue::Other => {}
@@ -259,10 +245,6 @@ impl<'a> Scalar<'a> {
         self.number.or_else(|| self.text?.trim().parse().ok())
     }
 
-    fn is_named(&self) -> bool {
-        self.text().is_some() || self.is_filled
-    }
-
     fn asn(&self) -> Option<u32> {
         let asn = match self.number {
             Some(number) if number.fract() == 0.0 => number as u32,
@@ -273,6 +255,17 @@ impl<'a> Scalar<'a> {
         };
         if asn == 0 { None } else { Some(asn) }
     }
+}
+
+/// Whether a city is named: by a text, or by a map with entries. They are not read, because there are
+/// about as many cities as records.
+fn is_named(values: &mut ValueReader<'_>, at: Option<usize>) -> Result<bool, DamagedValue> {
+    let Some(at) = at else { return Ok(false) };
+    Ok(match values.item(at)?.value {
+        MmdbValue::Text(text) => !text.is_empty() && std::str::from_utf8(text).is_ok(),
+        MmdbValue::Map(entries) => entries > 0,
+        MmdbValue::Number(_) | MmdbValue::List(_) | MmdbValue::Other => false,
+    })
 }
 
 /// The code of a map; names and other entries are not read.

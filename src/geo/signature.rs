@@ -6,6 +6,7 @@
 //! distance between a cell and a site is computed once for all of them.
 
 use std::collections::HashMap;
+use std::num::NonZeroU32;
 
 use super::alike::AlikeCells;
 use super::atlas::{Atlas, PlaceId};
@@ -65,7 +66,11 @@ impl Signatures {
 fn visiting_key(place: &Place) -> (u64, u64, u64) {
     let country = code_number(place.country) << 32 | code_number(place.subdivision);
     let curve = place.point.map_or(0, curve_number);
-    (country, u64::from(place.asn.unwrap_or(0)), curve)
+    (
+        country,
+        u64::from(place.asn.map_or(0, NonZeroU32::get)),
+        curve,
+    )
 }
 
 fn code_number(code: Option<PlaceCode>) -> u64 {

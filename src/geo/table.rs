@@ -17,7 +17,7 @@
 use std::hint::select_unpredictable;
 
 use super::both::both;
-use super::cuts::Stretch;
+use super::cuts::{Cuts, Stretch};
 
 /// An address as a table's key.
 pub trait AddressKey: Copy + Ord {
@@ -63,12 +63,62 @@ impl AddressKey for u64 {
 /// Ranges that cover every key, each with a value; neighbours differ.
 #[derive(Debug, Clone)]
 pub struct RangeTable<K> {
-    starts: Box<[K]>,
-    values: Box<[u32]>,
+    starts: Vec<K>,
+    values: ValueColumn,
     /// For each value of the top bits: the range that holds its first key.
     index: Box<[u32]>,
     /// How far a key is shifted to get its top bits.
     shift: u32,
+}
+
+/// The values of ranges, in 16 bits each while all of them fit: the zones of one rule set do.
+#[derive(Debug, Clone)]
+enum ValueColumn {
+    Narrow(Vec<i16>),
+    Wide(Vec<i32>),
+}
+
+impl ValueColumn {
+    fn push(&mut self, value: i32) {
+        match (&mut *self, i16::try_from(value)) {
+            (ValueColumn::Narrow(values), Ok(value)) => values.push(value),
+            (ValueColumn::Narrow(values), Err(_)) => {
+                let mut wide: Vec<i32> = values.iter().copied().map(i32::from).collect();
+                wide.push(value);
+                *self = ValueColumn::Wide(wide);
+            }
+            (ValueColumn::Wide(values), _) => values.push(value),
+        }
+    }
+
+    fn pop(&mut self) {
+        match self {
+            ValueColumn::Narrow(values) => drop(values.pop()),
+            ValueColumn::Wide(values) => drop(values.pop()),
+        }
+    }
+
+    #[inline(always)]
+    fn get(&self, at: usize) -> Option<i32> {
+        match self {
+            ValueColumn::Narrow(values) => values.get(at).copied().map(i32::from),
+            ValueColumn::Wide(values) => values.get(at).copied(),
+        }
+    }
+
+    fn shrink(&mut self) {
+        match self {
+            ValueColumn::Narrow(values) => values.shrink_to_fit(),
+            ValueColumn::Wide(values) => values.shrink_to_fit(),
+        }
+    }
+
+    fn memory(&self) -> usize {
+        match self {
+            ValueColumn::Narrow(values) => size_of_val(&**values),
+            ValueColumn::Wide(values) => size_of_val(&**values),
+        }
+    }
 }
 
 /// The index takes a mebibyte at most.
@@ -79,34 +129,58 @@ const MOST_INDEX_BITS: u32 = 18;
     reason = "fewer than 2^32 ranges, in order; a block has no more bits than its key"
 )]
 impl<K: AddressKey> RangeTable<K> {
-    /// Builds a table from range starts in ascending order, the first of them 0. Equal neighbours
-    /// are merged.
-    pub fn from_ranges(ranges: impl IntoIterator<Item = (K, u32)>) -> RangeTable<K> {
-        let (mut starts, mut values): (Vec<K>, Vec<u32>) = (Vec::new(), Vec::new());
-        for (start, value) in ranges {
-            if values.last() != Some(&value) {
-                starts.push(if starts.is_empty() {
-                    K::from_u64(0)
-                } else {
-                    start
-                });
-                values.push(value);
-            }
+    /// A table without ranges, and without an index yet.
+    fn empty() -> RangeTable<K> {
+        RangeTable {
+            starts: Vec::new(),
+            values: ValueColumn::Narrow(Vec::new()),
+            index: Box::new([]),
+            shift: 0,
         }
-        if starts.is_empty() {
-            starts.push(K::from_u64(0));
-            values.push(0);
-        }
-        RangeTable::indexed(starts, values)
     }
 
-    fn indexed(starts: Vec<K>, values: Vec<u32>) -> RangeTable<K> {
+    /// Builds a table from range starts in ascending order, the first of them 0. Equal neighbours
+    /// are merged.
+    pub fn from_ranges(ranges: impl IntoIterator<Item = (K, i32)>) -> RangeTable<K> {
+        let mut table = RangeTable::empty();
+        for (start, value) in ranges {
+            table.push(start, value);
+        }
+        table.indexed()
+    }
+
+    /// Adds a range behind all others, unless the last one has the same value.
+    #[inline]
+    fn push(&mut self, start: K, value: i32) {
+        match self.starts.len().checked_sub(1) {
+            None => self.starts.push(K::from_u64(0)),
+            Some(last) if self.values.get(last) == Some(value) => return,
+            Some(_) => self.starts.push(start),
+        }
+        self.values.push(value);
+    }
+
+    /// Removes the last range if it begins at `start`.
+    fn pop_from(&mut self, start: K) {
+        if self.starts.pop_if(|last| *last == start).is_some() {
+            self.values.pop();
+        }
+    }
+
+    /// The finished table, without spare memory.
+    fn indexed(mut self) -> RangeTable<K> {
+        if self.starts.is_empty() {
+            self.push(K::from_u64(0), 0);
+        }
+        self.starts.shrink_to_fit();
+        self.values.shrink();
+        let starts = &self.starts;
         let bits = (usize::BITS - starts.len().leading_zeros()).clamp(1, MOST_INDEX_BITS);
-        let shift = K::BITS - bits;
+        self.shift = K::BITS - bits;
         let mut index = Vec::with_capacity((1 << bits) + 1);
         let mut range = 0;
         for bucket in 0..1u64 << bits {
-            let first = bucket << shift;
+            let first = bucket << self.shift;
             while starts
                 .get(range + 1)
                 .is_some_and(|start| start.to_u64() <= first)
@@ -116,12 +190,8 @@ impl<K: AddressKey> RangeTable<K> {
             index.push(range as u32);
         }
         index.push(starts.len() as u32 - 1);
-        RangeTable {
-            starts: starts.into(),
-            values: values.into(),
-            index: index.into(),
-            shift,
-        }
+        self.index = index.into();
+        self
     }
 
     /// Number of ranges.
@@ -130,19 +200,27 @@ impl<K: AddressKey> RangeTable<K> {
     }
 
     /// Range starts with their values, in order.
-    pub fn ranges(&self) -> impl Iterator<Item = (K, u32)> + '_ {
-        self.starts.iter().copied().zip(self.values.iter().copied())
+    pub fn ranges(&self) -> impl Iterator<Item = (K, i32)> + '_ {
+        let starts = self.starts.iter().enumerate();
+        starts.map(|(at, start)| (*start, self.value(at)))
     }
 
     /// The value of the range at a position.
     #[inline(always)]
-    pub(super) fn value(&self, at: usize) -> u32 {
-        self.values.get(at).copied().unwrap_or(0)
+    pub(super) fn value(&self, at: usize) -> i32 {
+        self.values.get(at).unwrap_or(0)
     }
 
-    /// The values of all ranges, in order.
-    pub(super) fn values(&self) -> &[u32] {
-        &self.values
+    /// The positions at which what `outcome` makes of the values changes; `None` always does.
+    pub(super) fn changes(&self, outcome: impl Fn(i32) -> Option<u32>) -> Cuts {
+        match &self.values {
+            ValueColumn::Narrow(values) => {
+                Cuts::of_changes(values.iter().map(|value| outcome(i32::from(*value))))
+            }
+            ValueColumn::Wide(values) => {
+                Cuts::of_changes(values.iter().map(|value| outcome(*value)))
+            }
+        }
     }
 
     /// The position of the range that holds `key`.
@@ -176,7 +254,7 @@ impl<K: AddressKey> RangeTable<K> {
 
     /// Octets of memory held.
     pub fn memory(&self) -> usize {
-        size_of_val(&*self.starts) + size_of_val(&*self.values) + size_of_val(&*self.index)
+        size_of_val(&*self.starts) + self.values.memory() + size_of_val(&*self.index)
     }
 }
 
@@ -209,9 +287,17 @@ pub(super) fn widest_block_64(key: u64, start: Option<u64>, next: Option<u64>) -
     before.min(after).leading_zeros() as u8
 }
 
-/// Marks the value of a /64 that contains several values. The other bits are the position of its
-/// first part in the list of parts.
-pub(super) const SPLIT: u32 = 1 << 31;
+/// The position, in the list of parts, of the first part of a split /64; `None` for the value of a
+/// range that has one value. What stands for a split /64 is the complement of its position: a
+/// negative number, as short as the position.
+#[inline(always)]
+pub(super) fn split(value: i32) -> Option<usize> {
+    if value < 0 {
+        Some(!value as usize)
+    } else {
+        None
+    }
+}
 
 /// A table for both families. IPv6 is keyed by its first 64 bits; the few /64s that contain several
 /// values are kept apart.
@@ -234,30 +320,20 @@ impl AddressTable {
         v4: impl IntoIterator<Item = (u32, u32)>,
         v6: impl IntoIterator<Item = (u128, u32)> + Send,
     ) -> AddressTable {
-        let build_v6 = || {
-            let (v6, deep) = split_at_64(v6);
-            (RangeTable::from_ranges(v6), deep.into())
-        };
-        let (v4, (v6, deep)) = both(|| RangeTable::from_ranges(v4), build_v6);
+        let v4 = v4.into_iter().map(|(start, value)| (start, value as i32));
+        let (v4, (v6, deep)) = both(|| RangeTable::from_ranges(v4), || split_at_64(v6));
         AddressTable { v4, v6, deep }
     }
 
     /// One value for all addresses.
     pub fn uniform(value: u32) -> AddressTable {
-        let (v4, v6) = (
-            RangeTable::from_ranges([(0, value)]),
-            RangeTable::from_ranges([(0, value)]),
-        );
-        AddressTable {
-            v4,
-            v6,
-            deep: Box::new([]),
-        }
+        AddressTable::from_ranges([(0, value)], [(0, value)])
     }
 
     /// Ranges of IPv4, in order.
     pub fn ranges_v4(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
-        self.v4.ranges()
+        let ranges = self.v4.ranges();
+        ranges.map(|(start, value)| (start, value as u32))
     }
 
     /// Ranges of IPv6, in order; neighbours may be alike around a split /64.
@@ -266,8 +342,8 @@ impl AddressTable {
         self.v6.ranges().flat_map(move |(start, value)| {
             let block = u128::from(start);
             let mut parts = Vec::new();
-            if value & SPLIT == 0 {
-                parts.push((block << 64, value));
+            if split(value).is_none() {
+                parts.push((block << 64, value as u32));
             } else {
                 while let Some(part) = deep.next_if(|(part, _)| part >> 64 == block) {
                     parts.push(part);
@@ -293,48 +369,45 @@ impl AddressTable {
     }
 }
 
-/// Range starts with their values.
-type Steps<K> = Vec<(K, u32)>;
-
-/// Range starts of 128 bits to those of their first 64, and what lies inside split /64s.
+/// The table of the first 64 bits of range starts of 128 bits, and what lies inside split /64s.
 #[expect(
     clippy::arithmetic_side_effects,
     reason = "compiled off the query path"
 )]
-fn split_at_64(ranges: impl IntoIterator<Item = (u128, u32)>) -> (Steps<u64>, Steps<u128>) {
-    let (mut upper, mut deep) = (Steps::<u64>::new(), Steps::<u128>::new());
+fn split_at_64(
+    ranges: impl IntoIterator<Item = (u128, u32)>,
+) -> (RangeTable<u64>, Box<[(u128, u32)]>) {
+    let (mut upper, mut deep) = (RangeTable::empty(), Vec::new());
     // The value that holds from the last start on, and the block of that start if it is split.
     let mut current = None;
-    let mut split: Option<u64> = None;
+    let mut open: Option<u64> = None;
     for (start, value) in ranges {
         if current == Some(value) {
             continue;
         }
         let block = (start >> 64) as u64;
-        if let Some((open, current)) = split.zip(current).filter(|(open, _)| block > *open) {
+        if let Some((open_block, current)) = open.zip(current).filter(|(open, _)| block > *open) {
             // The value that left the split /64 goes on behind it.
-            if block > open + 1 || start as u64 != 0 {
-                upper.push((open + 1, current));
+            if block > open_block + 1 || start as u64 != 0 {
+                upper.push(open_block + 1, current as i32);
             }
-            split = None;
+            open = None;
         }
         if start as u64 == 0 {
-            upper.push((block, value));
+            upper.push(block, value as i32);
         } else {
-            if split != Some(block) {
-                if upper.last().is_some_and(|&(last, _)| last == block) {
-                    upper.pop();
-                }
-                upper.push((block, SPLIT | deep.len() as u32));
+            if open != Some(block) {
+                upper.pop_from(block);
+                upper.push(block, !(deep.len() as i32));
                 deep.push((u128::from(block) << 64, current.unwrap_or(0)));
-                split = Some(block);
+                open = Some(block);
             }
             deep.push((start, value));
         }
         current = Some(value);
     }
-    if let (Some(next), Some(current)) = (split.and_then(|open| open.checked_add(1)), current) {
-        upper.push((next, current));
+    if let (Some(next), Some(current)) = (open.and_then(|open| open.checked_add(1)), current) {
+        upper.push(next, current as i32);
     }
-    (upper, deep)
+    (upper.indexed(), deep.into())
 }

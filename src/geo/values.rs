@@ -17,17 +17,9 @@ const MOST_VALUES: u32 = 1 << 16;
 pub struct ValueReader<'a> {
     octets: &'a [u8],
     left: u32,
-    /// Decoded shared maps, by their offset.
-    shared: HashMap<usize, SharedMap<'a>>,
-}
-
-/// A decoded map that many records point to: a country, a subdivision, a city.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct SharedMap<'a> {
-    /// It has entries.
-    pub is_filled: bool,
-    /// Its code.
-    pub code: Option<&'a str>,
+    /// The codes of maps that many records point to, countries and subdivisions, by the offset of the
+    /// map.
+    shared: HashMap<usize, Option<&'a str>>,
 }
 
 /// A value; maps and lists with their number of entries.
@@ -105,15 +97,15 @@ impl<'a> ValueReader<'a> {
         }
     }
 
-    /// The map at an offset, if it was decoded before.
+    /// The code of the map at an offset, if it was decoded before.
     #[inline]
-    pub fn shared(&self, at: usize) -> Option<SharedMap<'a>> {
+    pub fn shared(&self, at: usize) -> Option<Option<&'a str>> {
         self.shared.get(&at).copied()
     }
 
-    /// Remembers the decoded map at an offset.
-    pub fn share(&mut self, at: usize, shared: SharedMap<'a>) {
-        self.shared.insert(at, shared);
+    /// Remembers the code of the map at an offset.
+    pub fn share(&mut self, at: usize, code: Option<&'a str>) {
+        self.shared.insert(at, code);
     }
 
     /// The value at an offset; a pointer is followed.

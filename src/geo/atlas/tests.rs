@@ -1,6 +1,7 @@
 //! The atlas on small databases: what MaxMind publishes for tests, damaged copies of them, and files written here.
 
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use super::*;
@@ -104,7 +105,7 @@ fn the_as_number_comes_from_the_first_database_that_has_one() {
         open("GeoLite2-ASN-Test.mmdb"),
     ];
     let atlas = atlas(databases, &[]).unwrap();
-    assert_eq!(located(&atlas, "1.128.0.1").asn, Some(1221));
+    assert_eq!(located(&atlas, "1.128.0.1").asn, NonZeroU32::new(1221));
     assert_eq!(words(located(&atlas, "89.160.20.112")), "EU SE E 29518");
     assert_eq!(atlas.sources().len(), 4);
     assert_eq!(atlas.sources()[2].name, "GeoLite2-ASN");
@@ -241,7 +242,7 @@ fn what_a_database_states_of_private_space_counts() {
         [located(&all, "10.1.1.1"), located(&all, "10.1.2.1")].map(words),
         ["AS JP - -", "EU DE - -"]
     );
-    assert_eq!(located(&all, "192.168.1.1").asn, Some(7));
+    assert_eq!(located(&all, "192.168.1.1").asn, NonZeroU32::new(7));
 }
 
 #[test]
