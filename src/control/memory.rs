@@ -17,6 +17,7 @@ use super::process;
 use crate::catalog::catchments::rule_sets;
 use crate::config::Config;
 use crate::files::{self, FileKind};
+use crate::geo::builtin;
 
 const MIB: u64 = 1 << 20;
 /// Memory for threads and other work that goes on during a reload.
@@ -36,6 +37,8 @@ const FIRST_RULE_SET: u64 = 32 * MIB;
 const SERVING: u64 = 9_000_000;
 /// Octets for each service in the views and metrics of a server. Measured with 5,000 and 20,000.
 const SERVING_EACH_SERVICE: u64 = 3300;
+/// Octets of the largest pages of common systems.
+const PAGE: usize = 64 << 10;
 /// How deep subfolders of the zones folder are measured.
 const DEEPEST: u32 = 8;
 
@@ -158,17 +161,37 @@ pub fn check_loaded(config: &Config, is_start: bool) -> Result<(), String> {
     ))
 }
 
-/// Gives memory that a load has freed back to the system: what zones needed until they were
-/// compiled lies between blocks that stay, where the C library keeps it by itself.
-#[cfg(target_env = "gnu")]
+/// Gives memory that only a load needs back to the system: what it has freed, and the pages of the
+/// program with the built-in table.
 pub fn give_back() {
+    trim();
+    drop_pages(builtin::TABLE);
+}
+
+/// What zones needed until they were compiled lies between blocks that stay, where the C library
+/// keeps it by itself.
+#[cfg(target_env = "gnu")]
+fn trim() {
     // SAFETY: it changes nothing but what the allocator keeps of free memory.
     unsafe { libc::malloc_trim(0) };
 }
 
 /// Other C libraries have no such function.
 #[cfg(not(target_env = "gnu"))]
-pub fn give_back() {}
+fn trim() {}
+
+/// Drops the whole pages of a constant from memory; the next to read them gets them from the file of
+/// the program. Nothing happens if the system does not want to.
+fn drop_pages(constant: &'static [u8]) {
+    let before = constant.as_ptr().align_offset(PAGE);
+    let whole = constant
+        .get(before..)
+        .map_or(0, |rest| rest.len() & !(PAGE - 1));
+    let start = constant.as_ptr().wrapping_add(before).cast_mut();
+    // SAFETY: they are pages of a file, mapped without the right to write, so the next access finds
+    // the same octets.
+    unsafe { libc::madvise(start.cast(), whole, libc::MADV_DONTNEED) };
+}
 
 /// Reserves this much memory and frees it again, which finds limits that [`tightest`] does not
 /// know.

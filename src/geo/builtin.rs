@@ -17,7 +17,7 @@ use super::{Place, PlaceCode};
 use crate::steering::Point;
 
 /// Compiled from DB-IP City Lite, CC BY 4.0; see `geodata/README.md`.
-const TABLE: &[u8] = include_bytes!("../../geodata/cells.zst");
+pub static TABLE: &[u8] = include_bytes!("../../geodata/cells.zst");
 
 /// The attribution that the licence of the data requires.
 pub const CREDIT: &str = "IP Geolocation by DB-IP (https://db-ip.com), CC BY 4.0, modified";
