@@ -73,42 +73,50 @@ pub fn compare_names(a: &[u8], b: &[u8]) -> Ordering {
 /// right in lower case, a zero after each; the octets 0 and 1 inside a label become 1 1 and 1 2.
 /// Names with the same number may differ.
 pub fn sort_number(wire: &[u8], apex_labels: usize) -> u128 {
-    let mut key = SortKey::default();
-    let labels = LabelStarts::of(wire);
-    for label in labels.rightmost_first(wire).skip(apex_labels) {
-        for octet in label {
-            match octet.to_ascii_lowercase() {
-                0 => key.push(&[1, 1]),
-                1 => key.push(&[1, 2]),
-                lower => key.push(&[lower]),
-            }
-        }
-        key.push(&[0]);
-        if key.is_full() {
-            break;
-        }
-    }
-    u128::from_be_bytes(key.octets)
+    SortKey::of(wire, apex_labels, u128::BITS)
 }
 
-#[derive(Default)]
+/// The first eight octets of the same key.
+pub fn short_sort_number(wire: &[u8], apex_labels: usize) -> u64 {
+    SortKey::of(wire, apex_labels, u64::BITS) as u64
+}
+
+/// The start of a sort key.
 struct SortKey {
-    octets: [u8; 16],
-    length: usize,
+    number: u128,
+    /// Bits that are left.
+    room: u32,
 }
 
 impl SortKey {
-    fn push(&mut self, octets: &[u8]) {
-        for &octet in octets {
-            if let Some(place) = self.octets.get_mut(self.length) {
-                *place = octet;
-                self.length = self.length.saturating_add(1);
+    #[inline]
+    fn of(wire: &[u8], apex_labels: usize, room: u32) -> u128 {
+        let mut key = SortKey { number: 0, room };
+        let labels = LabelStarts::of(wire);
+        for label in labels.rightmost_first(wire).skip(apex_labels) {
+            for octet in label {
+                match octet.to_ascii_lowercase() {
+                    escaped @ 0..=1 => {
+                        key.push(1);
+                        key.push(escaped.saturating_add(1));
+                    }
+                    lower => key.push(lower),
+                }
+                if key.room == 0 {
+                    return key.number;
+                }
             }
+            key.push(0);
         }
+        key.number.checked_shl(key.room).unwrap_or_default()
     }
 
-    fn is_full(&self) -> bool {
-        self.length == self.octets.len()
+    #[inline]
+    fn push(&mut self, octet: u8) {
+        if let Some(room) = self.room.checked_sub(u8::BITS) {
+            self.number = self.number << u8::BITS | u128::from(octet);
+            self.room = room;
+        }
     }
 }
 
@@ -156,6 +164,30 @@ mod tests {
         for pair in names.windows(2) {
             let [one, other] = pair else { unreachable!() };
             assert!(sort_number(one.as_wire(), 0) <= sort_number(other.as_wire(), 0));
+        }
+    }
+
+    #[test]
+    fn a_sort_number_is_the_start_of_the_key() {
+        for (text, key) in [
+            ("example.", &b""[..]),
+            ("b.A.example.", b"a\0b\0"),
+            ("\\000\\001.example.", b"\x01\x01\x01\x02\0"),
+            ("1234567.example.", b"1234567\0"),
+            ("2.1234567.example.", b"1234567\x002\0"),
+            (
+                "\\0002345678901234567890.example.",
+                b"\x01\x0123456789012345",
+            ),
+            ("123456789012345\\000.example.", b"123456789012345\x01"),
+        ] {
+            let name = Name::parse(text, &Name::root()).unwrap();
+            let mut octets = [0; 16];
+            octets[..key.len()].copy_from_slice(key);
+            let number = u128::from_be_bytes(octets);
+            assert_eq!(sort_number(name.as_wire(), 1), number, "{text}");
+            let short = (number >> 64) as u64;
+            assert_eq!(short_sort_number(name.as_wire(), 1), short, "{text}");
         }
     }
 }

@@ -9,7 +9,7 @@ use super::signatures::{SignatureRef, SignatureTable};
 use crate::catalog::names::{NameNode, NameRole};
 use crate::catalog::names::{NameTable, NodeId};
 use crate::dns::RecordType;
-use crate::dns::name_order::{compare_names, sort_number};
+use crate::dns::name_order::{compare_names, short_sort_number};
 use crate::dnssec::ZoneDenial;
 use crate::dnssec::denial::{NextName, name_below, name_beside};
 use crate::dnssec::nsec3::{HashParameters, NSEC3_HASH};
@@ -136,9 +136,12 @@ impl DenialChain {
         if self.is_hashed() {
             return self.find_hash(&self.parameters.hash(name));
         }
-        let number = half(sort_number(name, usize::from(self.apex_labels)));
+        let number = short_sort_number(name, usize::from(self.apex_labels));
         let start = self.numbers.partition_point(|it| *it < number);
         let alike = self.numbers.get(start..).unwrap_or_default();
+        if alike.first() != Some(&number) {
+            return start.checked_sub(1);
+        }
         let count = alike.partition_point(|it| *it == number);
         let alike = self.links.get(start..)?.get(..count)?;
         let before = alike.partition_point(|link| {
